@@ -1,0 +1,93 @@
+"""What of the configuration the session machine needs. Names and units as in `aether-bng`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A shaping profile.
+
+    Attributes:
+        download_rate, upload_rate: bits per second.
+        download_burst, upload_burst: octets; None for the data plane's default.
+        priority: HTB priority, 0 (borrows first) to 7.
+    """
+
+    download_rate: int
+    upload_rate: int
+    download_burst: int | None = None
+    upload_burst: int | None = None
+    priority: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is to be enforced for one session: a profile's values, or rates from RADIUS.
+
+    Attributes:
+        profile: name of the profile that the values come from; None when RADIUS gave rates.
+        download_rate, upload_rate: bits per second.
+        download_burst, upload_burst: octets; None for the data plane's default.
+        priority: HTB priority, 0 (borrows first) to 7.
+    """
+
+    profile: str | None
+    download_rate: int
+    upload_rate: int
+    download_burst: int | None = None
+    upload_burst: int | None = None
+    priority: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriberInterface:
+    """A subscriber interface: its IPv4 address (dotted text) is the link-selection of bridged
+    lines behind it and the server identifier that clients see."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRouter:
+    """What the machine needs of a configured access router.
+
+    Attributes:
+        routed: the node routes; the source guard is interface + IP.
+        in_service: False refuses new sessions (admin-state down).
+    """
+
+    routed: bool = False
+    in_service: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Configuration of the machine; durations in seconds.
+
+    Attributes:
+        bng_id: first part of each User-Name.
+        relay_id: option 82 sub-option 12.
+        uplink_address: giaddr of what is relayed to the servers.
+        interfaces: subscriber interfaces by name.
+        servers: DHCP servers, (address, UDP port).
+        routers: access routers by remote-id.
+        nak_threshold: DHCPNAKs in a row that end a session.
+    """
+
+    bng_id: str
+    relay_id: str
+    uplink_address: str = "0.0.0.0"  # noqa: S104 - an address in a packet, not one to listen on
+    interfaces: Mapping[str, SubscriberInterface] = field(default_factory=dict)
+    servers: tuple[tuple[str, int], ...] = ()
+    routers: Mapping[str, AccessRouter] = field(default_factory=dict)
+    max_hops: int = 4
+    rate_limit: int = 20
+    max_sessions: int = 65536
+    pending_timeout: int = 60
+    tombstone_ttl: int = 600
+    interim_interval: int = 30
+    auth_retry_interval: int = 10
+    nak_threshold: int = 3
