@@ -1,0 +1,288 @@
+"""What a data plane must do.
+
+Vocabulary
+----------
+A *slot* is a small number, allocated by `bng.session.store`, that stands for one session while it lives:
+the HTB class of slot *n* has minor ``0x10 + n`` on the session's subscriber interface (download) and on
+the upstream interface (upload). Slots start at 0. 'in' is from the subscriber, 'out' is to the subscriber
+(RFC 2866).
+
+A slot's raw counters never restart while its classes exist: they go on over the sessions that use the
+slot one after the other. `StartResult.baseline` is where a session begins, and `bng.session.counters`
+turns raw values into totals. Reuse the slot that has been free for longest, never the one just freed.
+
+Methods are synchronous and short (tens of microseconds per session). Only `sweep` and `grow` may run in a
+thread of their own beside the others, one call of each at a time.
+
+A fault of one item never fails a batch: each item has its own result, in the order of the request. What
+concerns the whole data plane (no privileges, no kernel support) raises `DataPlaneError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any, Protocol, runtime_checkable
+
+MAX_SLOTS = 0xFFFF - 0x10
+"""Slots are 0 … MAX_SLOTS-1: an HTB minor has 16 bits and the first 16 are not for sessions."""
+
+COUNTERS = ("in_octets", "out_octets", "in_packets", "out_packets", "in_discards", "out_discards")
+"""The columns of `Sweep.values`, in this order; also the fields of `RawCounters`."""
+
+
+class DataPlaneError(Exception):
+    """The data plane as a whole cannot do what is asked; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nat:
+    """Source NAT towards upstream.
+
+    Attributes:
+        prefixes: what is translated.
+        address: the address that packets leave with; None takes that of the upstream interface.
+    """
+
+    prefixes: tuple[IPv4Network, ...]
+    address: IPv4Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlaneConfig:
+    """What the data plane stands on.
+
+    Attributes:
+        subscriber: names of the subscriber interfaces.
+        upstream: name of the interface to the Internet.
+        nat: None to forward subscribers' addresses as they are.
+        reserve: class slots that `grow` keeps ready ahead of the highest slot in use.
+    """
+
+    subscriber: tuple[str, ...]
+    upstream: str
+    nat: Nat | None = None
+    reserve: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The shaping of one session.
+
+    Attributes:
+        download_bps, upload_bps: bits per second of Ethernet frames, 8000 … 100e9.
+        download_burst, upload_burst: bucket depth in octets; 0 takes 4 ms at the rate, at least 16 KiB.
+        priority: HTB priority 0 … 7, 0 is served first.
+    """
+
+    download_bps: int
+    upload_bps: int
+    download_burst: int = 0
+    upload_burst: int = 0
+    priority: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Let a session forward.
+
+    Attributes:
+        slot: see above.
+        session_id: 16 hexadecimal digits; kept in the kernel beside the session.
+        interface: the subscriber interface it comes from.
+        mac: six octets, the source guard of a bridged access node; None behind a routed one, whose
+            packets all carry the node's own address.
+        ip: the subscriber's address.
+        rates: its shaping.
+    """
+
+    slot: int
+    session_id: str
+    interface: str
+    mac: bytes | None
+    ip: IPv4Address
+    rates: Rates
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End a session's forwarding. `session_id` must be the one that the slot was started with."""
+
+    slot: int
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Shape a live session otherwise, without interruption."""
+
+    slot: int
+    rates: Rates
+
+
+@dataclass(frozen=True, slots=True)
+class RawCounters:
+    """The kernel's counters of one slot, uint64: IP octets and packets delivered past the shaper, and
+    packets that the shaper dropped."""
+
+    in_octets: int = 0
+    out_octets: int = 0
+    in_packets: int = 0
+    out_packets: int = 0
+    in_discards: int = 0
+    out_discards: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StartResult:
+    """Outcome of a `Start`.
+
+    Attributes:
+        slot: of the request.
+        error: None when the session now forwards; else a sentence that says why not.
+        baseline: raw counters of the slot before the first packet of the session.
+    """
+
+    slot: int
+    error: str | None = None
+    baseline: RawCounters = field(default_factory=RawCounters)
+
+
+@dataclass(frozen=True, slots=True)
+class StopResult:
+    """Outcome of a `Stop`.
+
+    Attributes:
+        slot: of the request.
+        error: None when the gate is closed, else why it is not known to be. A session that the kernel
+            did not hold is no error: it is stopped.
+        final: raw counters, read after the gate closed; None when the classes are gone (the interface
+            was removed): then the last sweep is all there is.
+    """
+
+    slot: int
+    error: str | None = None
+    final: RawCounters | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeResult:
+    """Outcome of a `Change`: error is None when the new rates hold."""
+
+    slot: int
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """The counters of all sessions at one time.
+
+    Attributes:
+        values: numpy uint64, shape (slots, 6), columns as `COUNTERS`; raw, see `bng.session.counters`.
+        valid: numpy bool, shape (slots,): rows that were read. The others are 0: the slot has no
+            session, or the kernel's dump left it out this once (then it is unchanged, not zero).
+        bindings: numpy uint32, shape (slots,): `DataPlane.bindings` when the sweep began.
+        time_ns: when it was made, nanoseconds since the epoch.
+    """
+
+    values: Any
+    valid: Any
+    bindings: Any
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A session that the kernel holds; found at `open`, or programmed since."""
+
+    session_id: str
+    slot: int
+    interface: str
+    mac: bytes | None
+    ip: IPv4Address
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """What `refresh` did.
+
+    Attributes:
+        attached: interfaces that were set up, because they are new or were made anew.
+        restarted: slots whose classes were made anew: their raw counters begin at 0
+            (`bng.session.counters.restart`).
+        missing: configured interfaces that do not exist at this time.
+    """
+
+    attached: tuple[str, ...] = ()
+    restarted: tuple[int, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """How this data plane does its work.
+
+    Attributes:
+        backend: ``nft`` or ``fake``.
+        leaf: queue of a class: ``pfifo`` or ``fq_codel``.
+        warnings: sentences about what is missing or would falsify something; for the log.
+    """
+
+    backend: str
+    leaf: str
+    warnings: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class DataPlane(Protocol):
+    """See the module's text for what holds for all methods."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    @property
+    def bindings(self) -> Any:
+        """numpy uint32 per slot: counts the starts of each slot. Where it differs from
+        `Sweep.bindings`, the slot was bound after that sweep began and the sweep's row is not its."""
+        ...
+
+    def open(self, config: DataPlaneConfig) -> Refresh:
+        """Build what is missing, keep what is there; call again to apply another configuration. Sessions
+        that the kernel holds go on forwarding and are then in `installed`. Interfaces that do not exist
+        are waited for: `refresh`. Raises DataPlaneError."""
+        ...
+
+    def refresh(self) -> Refresh:
+        """Set up interfaces that have (re)appeared, with their sessions. Cheap when nothing changed: call
+        it every few seconds and when the kernel tells of a link."""
+        ...
+
+    def start(self, starts: Sequence[Start]) -> list[StartResult]:
+        """Shape, then open the gate. Repeating a start that holds is no error."""
+        ...
+
+    def stop(self, stops: Sequence[Stop]) -> list[StopResult]:
+        """Close the gates in one transaction, live flows included, then read the final counters."""
+        ...
+
+    def change(self, changes: Sequence[Change]) -> list[ChangeResult]:
+        """Other rates for live sessions."""
+        ...
+
+    def sweep(self) -> Sweep:
+        """Read the counters of all sessions."""
+        ...
+
+    def installed(self) -> list[Installed]:
+        """All sessions that forward, in the order of their slots."""
+        ...
+
+    def grow(self, limit: int = 32) -> bool:
+        """Make up to `limit` classes towards the reserve; True while there are more to make. Off the hot
+        path: adding a class costs time in proportion to those that exist."""
+        ...
+
+    def close(self, remove: bool = False) -> None:
+        """Let go of the kernel. What it holds stays and goes on working, unless `remove`."""
+        ...
