@@ -59,6 +59,25 @@ class OperationError(Exception):
         self.info = dict(info or {})
 
 
+class OperationErrors(OperationError):
+    """Several errors of one request, each of which a NETCONF client sees as an rpc-error.
+
+    It can be treated as the first of them; `errors` has all.
+    """
+
+    def __init__(self, errors: Sequence[OperationError]) -> None:
+        first = errors[0]
+        super().__init__(
+            first.tag,
+            first.message,
+            path=first.path,
+            app_tag=first.app_tag,
+            error_type=first.error_type,
+            info=first.info,
+        )
+        self.errors = tuple(errors)
+
+
 @dataclass(slots=True)
 class Columns:
     """A dense numeric view of the instances of a list: the fast path of gNMI sampling.
