@@ -1,0 +1,267 @@
+"""When each subscription is due, and what happens when its reader is slow: no clock, no I/O.
+
+All times are nanoseconds of a monotonic clock that the caller reads. Nothing here grows with a slow
+reader: a sample that waits is replaced by the newer one, changes coalesce per key, a log is a position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Generic, TypeVar
+
+from telemetry.protocol import gnmi_pb2 as pb
+
+SECOND = 1_000_000_000
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+
+
+class Mode(Enum):
+    """How a subscription of a stream is fed; what TARGET_DEFINED means is decided per part of the tree."""
+
+    SAMPLE = "sample"
+    ON_CHANGE = "on-change"
+    TARGET_DEFINED = "target-defined"
+
+
+class TermsError(ValueError):
+    """Terms that this target cannot keep. Its text is for the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a subscriber asked for, checked and with the target's choices filled in.
+
+    Attributes:
+        interval: between samples, nanoseconds.
+        heartbeat: everything is sent at least this often, nanoseconds; 0 is never.
+        suppress_redundant: a sample leaves out what it was at the sample before.
+    """
+
+    mode: Mode
+    interval: int
+    heartbeat: int = 0
+    suppress_redundant: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the target can do.
+
+    Attributes:
+        fastest: the smallest interval, of samples and heartbeats; what sample_interval 0 means.
+        chosen: interval of samples where the client leaves the mode to the target.
+        slowest: the largest interval.
+    """
+
+    fastest: int = SECOND
+    chosen: int = 10 * SECOND
+    slowest: int = 24 * 3600 * SECOND
+
+
+def terms(asked: pb.Subscription, limits: Limits) -> Terms:
+    """Check the terms of one subscription of a stream. Raises TermsError."""
+    modes = {pb.SAMPLE: Mode.SAMPLE, pb.ON_CHANGE: Mode.ON_CHANGE, pb.TARGET_DEFINED: Mode.TARGET_DEFINED}
+    mode = modes.get(asked.mode)
+    if mode is None:
+        raise TermsError(f"subscription mode {asked.mode} does not exist")
+    default = limits.chosen if mode is Mode.TARGET_DEFINED else limits.fastest
+    interval = asked.sample_interval or default
+    heartbeat = asked.heartbeat_interval
+    _check_interval("sample_interval", interval, limits)
+    if heartbeat:
+        _check_interval("heartbeat_interval", heartbeat, limits)
+    suppress = asked.suppress_redundant and mode is not Mode.ON_CHANGE
+    return Terms(mode, interval, heartbeat, suppress)
+
+
+def _check_interval(name: str, interval: int, limits: Limits) -> None:
+    if not limits.fastest <= interval <= limits.slowest:
+        raise TermsError(
+            f"{name} is {interval} ns; this target keeps intervals from {limits.fastest} ns "
+            f"to {limits.slowest} ns"
+        )
+
+
+class Timer:
+    """Due at multiples of an interval, so that equal intervals are due together.
+
+    A caller that is late is due once, not once for each time that it missed.
+    """
+
+    __slots__ = ("_due", "interval")
+
+    def __init__(self, interval: int, now: int) -> None:
+        self.interval = interval
+        self._due = _after(now, interval)
+
+    @property
+    def due_at(self) -> int:
+        """When it is due next."""
+        return self._due
+
+    def expired(self, now: int) -> bool:
+        """True when it is due; it is then set for the next time."""
+        if now < self._due:
+            return False
+        self._due = _after(now, self.interval)
+        return True
+
+
+def _after(now: int, interval: int) -> int:
+    return (now // interval + 1) * interval
+
+
+class Group(Generic[K, T]):
+    """Subscribers that get the same sample at the same time. Keeps the order in which they came."""
+
+    def __init__(self, key: K, interval: int, now: int) -> None:
+        self.key = key
+        self.timer = Timer(interval, now)
+        self.members: dict[T, None] = {}
+
+
+class Wheel(Generic[K, T]):
+    """The sampling wheel: subscribers with equal keys share a group, and a group is due once."""
+
+    def __init__(self) -> None:
+        self.groups: dict[K, Group[K, T]] = {}
+
+    def join(self, key: K, interval: int, member: T, now: int) -> Group[K, T]:
+        """Add a subscriber; the key holds all that makes samples differ, the interval among it."""
+        group = self.groups.get(key)
+        if group is None:
+            group = self.groups[key] = Group(key, interval, now)
+        group.members[member] = None
+        return group
+
+    def leave(self, key: K, member: T) -> None:
+        """Take a subscriber out; a group without subscribers ends. Safe to call twice."""
+        group = self.groups.get(key)
+        if group is None:
+            return
+        group.members.pop(member, None)
+        if not group.members:
+            del self.groups[key]
+
+    def due(self, now: int) -> list[Group[K, T]]:
+        """The groups whose time has come."""
+        return [group for group in self.groups.values() if group.timer.expired(now)]
+
+    def next_due(self) -> int | None:
+        """When `due` will next have something, or None while there is no subscriber."""
+        return min((group.timer.due_at for group in self.groups.values()), default=None)
+
+
+class Mailbox(Generic[T]):
+    """Holds one thing for a reader; a newer one takes its place, and how often that happened is kept."""
+
+    __slots__ = ("_duplicates", "_item")
+
+    def __init__(self) -> None:
+        self._item: T | None = None
+        self._duplicates = 0
+
+    def __bool__(self) -> bool:
+        return self._item is not None
+
+    def put(self, item: T) -> None:
+        """Leave something for the reader."""
+        if self._item is not None:
+            self._duplicates += 1
+        self._item = item
+
+    def take(self) -> tuple[T, int]:
+        """The newest item, and how many before it were not read. Raises LookupError when there is none."""
+        if self._item is None:
+            raise LookupError("the mailbox is empty")
+        taken, self._item = (self._item, self._duplicates), None
+        self._duplicates = 0
+        return taken
+
+
+@dataclass(slots=True)
+class Dirty(Generic[K]):
+    """Keys that changed since they were read, each once, in the order of their first change.
+
+    Attributes:
+        limit: more keys than this become `everything`.
+        everything: all keys are to be read again.
+    """
+
+    limit: int = 100_000
+    everything: bool = False
+    _keys: dict[K, None] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return self.everything or bool(self._keys)
+
+    def add(self, keys: Iterable[K]) -> None:
+        """These changed."""
+        if self.everything:
+            return
+        for key in keys:
+            self._keys[key] = None
+        if len(self._keys) > self.limit:
+            self.add_everything()
+
+    def add_everything(self) -> None:
+        """What changed is not known."""
+        self.everything = True
+        self._keys.clear()
+
+    def take(self) -> list[K] | None:
+        """The keys, or None for everything; nothing is dirty afterwards."""
+        keys = None if self.everything else list(self._keys)
+        self.everything = False
+        self._keys.clear()
+        return keys
+
+
+class Lost(LookupError):
+    """Entries of a log that a reader asked for are no longer retained."""
+
+    def __init__(self, oldest: int) -> None:
+        super().__init__(f"oldest-seq={oldest}")
+        self.oldest = oldest
+
+
+@dataclass(slots=True)
+class Cursor:
+    """A position in a log.
+
+    Attributes:
+        next: number of the entry to be read next.
+        until: time at which reading ends (excluded), nanoseconds since the epoch; 0 is never.
+        ended: the entry at `until` has been reached.
+    """
+
+    next: int
+    until: int = 0
+    ended: bool = False
+
+    def pending(self, newest: int) -> bool:
+        """True when there is something to read."""
+        return not self.ended and self.next <= newest
+
+    def check(self, oldest: int) -> None:
+        """Raises Lost when the next entry is no longer retained."""
+        if self.next < oldest:
+            raise Lost(oldest)
+
+    def accept(self, batch: Iterable[tuple[int, T]], advance: Callable[[T], int]) -> list[tuple[int, T]]:
+        """Of (time, entry) pairs in order, those before `until`; moves on behind them.
+
+        `advance` gives the number of an entry.
+        """
+        taken: list[tuple[int, T]] = []
+        for time_ns, entry in batch:
+            if self.until and time_ns >= self.until:
+                self.ended = True
+                break
+            self.next = advance(entry) + 1
+            taken.append((time_ns, entry))
+        return taken
