@@ -1,0 +1,127 @@
+"""The collector's configuration file (JSON): what to subscribe to and where to write it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+class ConfigError(ValueError):
+    """The file cannot be used; the text says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One BNG.
+
+    Attributes:
+        bng_id: its name, the key of every table.
+        address: ``host:port`` of its gNMI server.
+        username, password: sent as metadata with each RPC.
+        ca: PEM file with the certificates that may have signed the server's.
+    """
+
+    bng_id: str
+    address: str
+    username: str
+    password: str = field(repr=False)
+    ca: Path
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorConfig:
+    """Everything that the collector needs to run.
+
+    Attributes:
+        database: PostgreSQL DSN.
+        targets: the BNGs to collect from, shared with other collectors by lease.
+        sample_interval: seconds between samples, 1–3600.
+        owner: names this process in the leases; unique per running collector.
+        lease_ttl: seconds after which another collector may take over from a silent one, 3–600.
+        retention_days: days that samples are kept, 1–3650.
+        metrics: address of the Prometheus endpoint, None for none.
+    """
+
+    database: str = field(repr=False)
+    targets: tuple[Target, ...]
+    sample_interval: float = 5.0
+    owner: str = ""
+    lease_ttl: float = 15.0
+    retention_days: int = 7
+    metrics: tuple[str, int] | None = None
+
+
+def _text(source: dict[str, Any], key: str, where: str) -> str:
+    value = source.get(key)
+    if not isinstance(value, str) or not value:
+        raise ConfigError(f"{where}: '{key}' must be a non-empty string")
+    return value
+
+
+def _number(source: dict[str, Any], key: str, default: float, low: float, high: float) -> float:
+    value = source.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise ConfigError(f"'{key}' must be a number from {low:g} to {high:g}, not {value!r}")
+    return value
+
+
+def _target(source: Any, where: str) -> Target:
+    if not isinstance(source, dict):
+        raise ConfigError(f"{where}: must be an object")
+    address = _text(source, "address", where)
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ConfigError(f"{where}: 'address' must be host:port, not {address!r}")
+    return Target(
+        bng_id=_text(source, "bng_id", where),
+        address=address,
+        username=_text(source, "username", where),
+        password=_text(source, "password", where),
+        ca=Path(_text(source, "ca", where)),
+    )
+
+
+def parse(source: Any) -> CollectorConfig:
+    """Check a decoded configuration. Raises ConfigError."""
+    if not isinstance(source, dict):
+        raise ConfigError("the configuration must be a JSON object")
+    listed = source.get("targets")
+    if not isinstance(listed, list):
+        raise ConfigError("'targets' must be a list")
+    targets = tuple(_target(item, f"targets[{i}]") for i, item in enumerate(listed))
+    names = [t.bng_id for t in targets]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"targets: bng_id '{name}' is there more than once")
+    metrics = source.get("metrics")
+    if metrics is not None and not (
+        isinstance(metrics, dict)
+        and isinstance(metrics.get("host"), str)
+        and isinstance(metrics.get("port"), int)
+    ):
+        raise ConfigError("'metrics' must be an object with 'host' and 'port'")
+    return CollectorConfig(
+        database=_text(source, "database", "configuration"),
+        targets=targets,
+        sample_interval=_number(source, "sample_interval", 5.0, 1, 3600),
+        owner=source.get("owner") or f"{socket.gethostname()}:{os.getpid()}",
+        lease_ttl=_number(source, "lease_ttl", 15.0, 3, 600),
+        retention_days=int(_number(source, "retention_days", 7, 1, 3650)),
+        metrics=(metrics["host"], metrics["port"]) if metrics else None,
+    )
+
+
+def load(path: Path) -> CollectorConfig:
+    """Read and check a configuration file. Raises ConfigError with the file's name in it."""
+    try:
+        return parse(json.loads(path.read_text()))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None

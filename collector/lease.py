@@ -1,0 +1,60 @@
+"""Who collects from which BNG: rows in PostgreSQL that expire, with an epoch that fences off the last owner.
+
+Any number of collectors may run with the same targets. A collector holds a target while it renews its lease;
+when it falls silent, another one takes over with a higher epoch. Each transaction of data checks the epoch
+(`writer`), so an owner that only believes to be one writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import asyncpg
+
+ACQUIRE = """
+    INSERT INTO leases AS held (bng_id, owner, epoch, expires)
+    SELECT bng, $2, 1, now() + make_interval(secs => $3) FROM unnest($1::text[]) AS bng
+    ON CONFLICT (bng_id) DO UPDATE
+        SET owner = excluded.owner, epoch = held.epoch + 1, expires = excluded.expires
+        WHERE held.expires < now()
+    RETURNING bng_id, epoch"""
+
+RENEW = """
+    UPDATE leases SET expires = now() + make_interval(secs => $3)
+    WHERE owner = $2 AND (bng_id, epoch) IN (SELECT * FROM unnest($1::text[], $4::bigint[]))
+    RETURNING bng_id"""
+
+
+async def acquire(
+    connection: asyncpg.Connection, wanted: Sequence[str], owner: str, ttl: float, limit: int | None = None
+) -> dict[str, int]:
+    """Take what nobody holds, `limit` at most. Returns BNG → epoch of what was taken.
+
+    The cursor of each learns the new epoch in the same transaction: from then on the last owner's
+    transactions fail.
+    """
+    async with connection.transaction():
+        rows = await connection.fetch(ACQUIRE, list(wanted)[:limit], owner, ttl)
+        taken = {row["bng_id"]: row["epoch"] for row in rows}
+        await connection.execute(
+            """INSERT INTO cursors (bng_id, epoch) SELECT * FROM unnest($1::text[], $2::bigint[])
+               ON CONFLICT (bng_id) DO UPDATE SET epoch = excluded.epoch""",
+            list(taken),
+            list(taken.values()),
+        )
+    return taken
+
+
+async def renew(connection: asyncpg.Connection, held: dict[str, int], owner: str, ttl: float) -> set[str]:
+    """Extend what is held. Returns the BNGs that are lost: somebody else took over."""
+    rows = await connection.fetch(RENEW, list(held), owner, ttl, list(held.values()))
+    return set(held) - {row["bng_id"] for row in rows}
+
+
+async def release(connection: asyncpg.Connection, held: dict[str, int], owner: str) -> None:
+    """Give back at a clean end, so that another collector need not wait for the expiry."""
+    await connection.execute(
+        "UPDATE leases SET expires = now() - interval '1 second' WHERE owner = $1 AND bng_id = ANY($2)",
+        owner,
+        list(held),
+    )

@@ -1,0 +1,301 @@
+"""Rows → PostgreSQL. Each write is one transaction that a newer lease fences off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from typing import Any
+
+import asyncpg
+import numpy as np
+import orjson
+
+from collector import schema
+from collector.fold import Row, fold
+
+STAGED = ("session_id", *schema.SESSION)
+STOPPED = ("session_id", "stopped", "terminate_cause", "reason", *schema.COUNTERS)
+
+
+class FencedError(Exception):
+    """Another collector owns this BNG now."""
+
+
+def _merge(column: str) -> str:
+    return f"{column} = coalesce(excluded.{column}, live.{column})"
+
+
+UPSERT = f"""
+    INSERT INTO sessions_active AS live (bng_id, session_id, {", ".join(schema.SESSION)})
+    SELECT $1, * FROM staged_sessions
+    ON CONFLICT (bng_id, session_id) DO UPDATE SET {", ".join(_merge(c) for c in schema.SESSION)}"""
+
+# Final counters first, then one atomic move: a reader sees the session in exactly one of the tables.
+MOVE = f"""
+    WITH gone AS (
+        DELETE FROM sessions_active a USING staged_stops s
+        WHERE a.bng_id = $1 AND a.session_id = s.session_id
+        RETURNING a.*, s.stopped, s.terminate_cause, s.reason,
+            {", ".join(f"s.{c} AS final_{c}" for c in schema.COUNTERS)})
+    INSERT INTO sessions_history (bng_id, session_id, {", ".join(schema.SESSION)},
+        {", ".join(schema.COUNTERS)}, tick, sampled_at, stopped, terminate_cause, reason)
+    SELECT bng_id, session_id, {", ".join(schema.SESSION)},
+        {", ".join(f"coalesce(final_{c}, {c})" for c in schema.COUNTERS)},
+        tick, sampled_at, stopped, terminate_cause, reason
+    FROM gone
+    ON CONFLICT (bng_id, session_id) DO UPDATE SET (stopped, terminate_cause, reason)
+        = (excluded.stopped, excluded.terminate_cause, excluded.reason)"""
+
+ROUTER_COLUMNS = (
+    *("remote_id", "name", "address", "reachability", "configured", "last_seen"),
+    *("round_trip_time", "active_sessions"),
+)
+ROUTER = f"""
+    INSERT INTO access_routers AS known (bng_id, {", ".join(ROUTER_COLUMNS)})
+    VALUES ($1, $2, $3, $4::text::inet, $5, coalesce($6, true), $7, $8, $9)
+    ON CONFLICT (bng_id, remote_id) DO UPDATE SET
+        {", ".join(f"{c} = coalesce(excluded.{c}, known.{c})" for c in ROUTER_COLUMNS[1:])}"""
+
+STAGE = (
+    f"CREATE TEMP TABLE staged_sessions ON COMMIT DELETE ROWS AS SELECT {', '.join(STAGED)} "
+    "FROM sessions_active WITH NO DATA",
+    f"CREATE TEMP TABLE staged_stops ON COMMIT DELETE ROWS AS SELECT {', '.join(STOPPED)} "
+    "FROM sessions_history WITH NO DATA",
+    "CREATE TEMP TABLE staged_counters (session_id text, tick bigint, "
+    + ", ".join(f"{c} bigint" for c in schema.COUNTERS)
+    + ") ON COMMIT DELETE ROWS",
+)
+
+COUNT = f"""
+    UPDATE sessions_active a SET ({", ".join(schema.COUNTERS)}, tick, sampled_at)
+        = ({", ".join(f"s.{c}" for c in schema.COUNTERS)}, s.tick, $2)
+    FROM staged_counters s WHERE a.bng_id = $1 AND a.session_id = s.session_id"""
+
+
+async def prepare(connection: asyncpg.Connection) -> None:
+    """Make a new connection ready for the functions below: staging tables and JSON columns."""
+    for statement in STAGE:
+        await connection.execute(statement)
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        # binary, as COPY wants it: a version octet, then the text
+        encoder=lambda content: b"\x01" + orjson.dumps(content),
+        decoder=lambda octets: orjson.loads(octets[1:]),
+        format="binary",
+    )
+    await connection.set_type_codec(
+        "macaddr",
+        schema="pg_catalog",
+        encoder=lambda text: bytes.fromhex(text.replace(":", "")),
+        decoder=lambda octets: octets.hex(":"),
+        format="binary",
+    )
+
+
+async def _fence(connection: asyncpg.Connection, sql: str, *args: Any) -> None:
+    if await connection.execute(sql, *args) != "UPDATE 1":
+        raise FencedError
+
+
+async def write_events(
+    connection: asyncpg.Connection, bng_id: str, epoch: int, events: Sequence[Row]
+) -> None:
+    """Append events, apply them to live and past sessions, and move the cursor: all of it or nothing.
+
+    `events` are rows of `decode.event` in order, the first one following the cursor. Raises FencedError.
+    """
+    changes = fold(events)
+    last = events[-1]
+    async with connection.transaction():
+        await _fence(
+            connection,
+            "UPDATE cursors SET seq = $3, time_ns = $4, instance_id = coalesce($5, instance_id) "
+            "WHERE bng_id = $1 AND epoch = $2",
+            *(bng_id, epoch, last["seq"], last["time_ns"], changes.instance_id),
+        )
+        await connection.copy_records_to_table(
+            "events",
+            columns=schema.EVENT,
+            records=[(bng_id, *(event[c] for c in schema.EVENT[1:])) for event in events],
+        )
+        await _apply(connection, bng_id, changes.live, changes.stopped)
+        for router in changes.routers.values():
+            await connection.execute(ROUTER, bng_id, *(router.get(c) for c in ROUTER_COLUMNS))
+        sessions = sorted({*changes.live, *changes.stopped})
+        await notify(
+            connection, schema.CHANNEL_SESSIONS, bng_id=bng_id, seq=last["seq"], session_ids=sessions[:100]
+        )
+
+
+async def _apply(
+    connection: asyncpg.Connection, bng_id: str, live: dict[str, Row], stopped: dict[str, Row]
+) -> None:
+    if live:
+        rows = [(session, *(row.get(c) for c in schema.SESSION)) for session, row in live.items()]
+        await connection.copy_records_to_table("staged_sessions", columns=STAGED, records=rows)
+        await connection.execute(UPSERT, bng_id)
+    if stopped:
+        rows = [(session, *(row[c] for c in STOPPED[1:])) for session, row in stopped.items()]
+        await connection.copy_records_to_table("staged_stops", columns=STOPPED, records=rows)
+        await connection.execute(MOVE, bng_id)
+
+
+async def rebaseline(
+    connection: asyncpg.Connection,
+    bng_id: str,
+    epoch: int,
+    *,
+    cursor: tuple[int, int],
+    live: dict[str, Row],
+    lost: tuple[int, int],
+    reason: str,
+) -> None:
+    """Begin anew from what the BNG says is there, and put the missing range of events on record.
+
+    Sessions that are no longer there go to the history with the time of now: how they ended is not known.
+    Raises FencedError.
+    """
+    now = datetime.now(UTC)
+    end = {"stopped": now, "terminate_cause": None, "reason": reason, **dict.fromkeys(schema.COUNTERS)}
+    async with connection.transaction():
+        await _fence(
+            connection,
+            "UPDATE cursors SET seq = $3, time_ns = $4 WHERE bng_id = $1 AND epoch = $2",
+            *(bng_id, epoch, *cursor),
+        )
+        rows = await connection.fetch("SELECT session_id FROM sessions_active WHERE bng_id = $1", bng_id)
+        gone = {row["session_id"] for row in rows} - set(live)
+        await _apply(connection, bng_id, live, dict.fromkeys(gone, end))
+        await connection.execute(
+            "INSERT INTO gaps (bng_id, kind, first, last, reason) VALUES ($1, 'events', $2, $3, $4)",
+            *(bng_id, *lost, reason),
+        )
+        await notify(connection, schema.CHANNEL_SESSIONS, bng_id=bng_id, seq=cursor[0], session_ids=[])
+
+
+class SampleEncoder:
+    """Builds PostgreSQL's binary COPY format of `session_samples` with numpy: all rows have one length."""
+
+    HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+    EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+    def __init__(self, bng_id: str) -> None:
+        name = bng_id.encode()
+        number = [("length", ">i4"), ("value", ">i8")]
+        self._dtype = np.dtype(
+            [
+                ("fields", ">i2"),
+                ("time", number),
+                ("bng_length", ">i4"),
+                ("bng", f"S{len(name)}"),
+                ("id_length", ">i4"),
+                ("id", "S16"),
+                ("numbers", number, (1 + len(schema.COUNTERS),)),
+            ]
+        )
+        self._name = name
+
+    def encode(self, time: datetime, sessions: Sequence[str], values: np.ndarray) -> bytes:
+        """`values` has one row per session: tick, then the counters. Session ids have 16 characters."""
+        rows = np.zeros(len(sessions), self._dtype)
+        rows["fields"] = 4 + len(schema.COUNTERS)
+        rows["time"]["length"] = rows["numbers"]["length"] = 8
+        rows["time"]["value"] = round((time - self.EPOCH) / timedelta(microseconds=1))
+        rows["bng_length"], rows["bng"] = len(self._name), self._name
+        rows["id_length"], rows["id"] = 16, np.array(sessions, "S16")
+        rows["numbers"]["value"] = values
+        return self.HEADER + rows.tobytes() + b"\xff\xff"
+
+
+SAMPLE = ("time", "bng_id", "session_id", "tick", *schema.COUNTERS)
+
+
+async def write_samples(
+    connection: asyncpg.Connection,
+    encoder: SampleEncoder,
+    owner: tuple[str, int],
+    time: datetime,
+    interval: float,
+    sessions: Sequence[str],
+    values: np.ndarray,
+) -> None:
+    """Append one tick's samples and bring the live sessions' counters up to them.
+
+    `owner` is (bng_id, epoch). When more than two intervals passed since the last tick, the missing
+    ones become a row of `gaps`. Raises FencedError.
+    """
+    bng_id, epoch = owner
+    tick = int(values[:, 0].max())
+    async with connection.transaction():
+        last = await connection.fetchrow(
+            "SELECT tick, sampled_at FROM cursors WHERE bng_id = $1 AND epoch = $2 FOR UPDATE", bng_id, epoch
+        )
+        await _fence(
+            connection,
+            "UPDATE cursors SET tick = $3, sampled_at = $4 WHERE bng_id = $1 AND epoch = $2",
+            *(bng_id, epoch, tick, time),
+        )
+        if last["sampled_at"] and time - last["sampled_at"] > timedelta(seconds=2.5 * interval):
+            await connection.execute(
+                "INSERT INTO gaps (bng_id, kind, first, last, reason) VALUES ($1, 'samples', $2, $3, $4)",
+                *(bng_id, last["tick"] + 1, max(last["tick"], tick - 1)),
+                f"no samples for {(time - last['sampled_at']).total_seconds():.1f} s",
+            )
+        await connection.copy_to_table(
+            "session_samples",
+            source=BytesIO(encoder.encode(time, sessions, values)),
+            columns=SAMPLE,
+            format="binary",
+        )
+        await connection.copy_records_to_table(
+            "staged_counters",
+            columns=("session_id", "tick", *schema.COUNTERS),
+            records=[(session, *row) for session, row in zip(sessions, values.tolist(), strict=True)],
+        )
+        await connection.execute(COUNT, bng_id, time)
+        await notify(connection, schema.CHANNEL_SAMPLES, bng_id=bng_id, tick=tick)
+
+
+async def write_routers(connection: asyncpg.Connection, bng_id: str, routers: Sequence[Row]) -> None:
+    """Make `access_routers` of a BNG what it says of them; those that it no longer knows go."""
+    async with connection.transaction():
+        for router in routers:
+            await connection.execute(ROUTER, bng_id, *(router.get(c) for c in ROUTER_COLUMNS))
+        await connection.execute(
+            "DELETE FROM access_routers WHERE bng_id = $1 AND remote_id <> ALL($2)",
+            bng_id,
+            [router["remote_id"] for router in routers],
+        )
+
+
+async def write_health(connection: asyncpg.Connection, bng_id: str, time: datetime, row: Row) -> None:
+    """Append one health report."""
+    columns = ("time", "bng_id", *schema.HEALTH, "radius_servers", "dhcp_servers")
+    places = ", ".join(f"${i}" for i in range(1, len(columns) + 1))
+    async with connection.transaction():
+        await connection.execute(
+            f"INSERT INTO health_samples ({', '.join(columns)}) VALUES ({places})",
+            *(time, bng_id, *(row.get(c) for c in columns[2:])),
+        )
+        await notify(connection, schema.CHANNEL_HEALTH, bng_id=bng_id)
+
+
+async def write_state(connection: asyncpg.Connection, bng_id: str, **columns: Any) -> None:
+    """Set columns of `bngs`: state, error, version, instance_id, …"""
+    names = ", ".join(columns)
+    places = ", ".join(f"${i}" for i in range(2, len(columns) + 2))
+    updates = ", ".join(f"{name} = excluded.{name}" for name in columns)
+    async with connection.transaction():
+        await connection.execute(
+            f"INSERT INTO bngs (bng_id, {names}) VALUES ($1, {places}) "
+            f"ON CONFLICT (bng_id) DO UPDATE SET {updates}",
+            *(bng_id, *columns.values()),
+        )
+        await notify(connection, schema.CHANNEL_BNGS, bng_id=bng_id, state=columns.get("state"))
+
+
+async def notify(connection: asyncpg.Connection, channel: str, **payload: Any) -> None:
+    """NOTIFY with a JSON payload; heard when the transaction commits."""
+    await connection.execute("SELECT pg_notify($1, $2)", channel, orjson.dumps(payload).decode())

@@ -1,0 +1,182 @@
+"""A small gNMI target for the collector's tests, run as a process that may be killed.
+
+`python -m tests.support.journal_target PORT FOLDER EVENTS OLDEST` serves a journal of session starts and
+stops that it keeps in FOLDER (so it goes on after a kill), and a counter sample every 0.2 s. Event n is the
+start of session (n+1)//2 when n is odd, and its stop when n is even.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc
+
+from telemetry.protocol import gnmi_pb2
+
+RECORD = struct.Struct(">QQ")
+INSTANCE = "6f1c2d1e-0000-4000-8000-000000000001"
+COUNTERS = ("in-octets", "out-octets", "in-packets", "out-packets", "in-discards", "out-discards")
+
+
+def session_id(number: int) -> str:
+    return f"{number:016x}"
+
+
+def _update(name: str, value: int | str) -> gnmi_pb2.Update:
+    path = gnmi_pb2.Path(elem=[gnmi_pb2.PathElem(name=part) for part in name.split("/")])
+    typed = (
+        gnmi_pb2.TypedValue(uint_val=value)
+        if isinstance(value, int)
+        else gnmi_pb2.TypedValue(string_val=value)
+    )
+    return gnmi_pb2.Update(path=path, val=typed)
+
+
+def event(seq: int, time_ns: int) -> gnmi_pb2.SubscribeResponse:
+    """The notification of one event."""
+    number = (seq + 1) // 2
+    when = datetime.fromtimestamp(time_ns / 1e9, UTC).isoformat()
+    leaves: dict[str, int | str] = {
+        "instance-id": INSTANCE,
+        "type": "session-start" if seq % 2 else "session-stop",
+        "session-id": session_id(number),
+        "access-line/remote-id": "node-1",
+        "access-line/circuit-id": f"1/0/{number}",
+        "username": f"bng-01/node-1/1/0/{number}",
+        "mac-address": "02:00:00:00:00:01",
+        "ip-address": "10.0.0.7",
+        "status": "authorizing" if seq % 2 else "terminating",
+        "started": when,
+    }
+    if seq % 2 == 0:
+        leaves["terminate-cause"] = "User-Request"
+        leaves.update({f"counters/{name}": number * 1000 + i for i, name in enumerate(COUNTERS)})
+    elements = [
+        gnmi_pb2.PathElem(name="aether-events:events"),
+        gnmi_pb2.PathElem(name="event", key={"seq": str(seq)}),
+    ]
+    notification = gnmi_pb2.Notification(
+        timestamp=time_ns,
+        atomic=True,
+        prefix=gnmi_pb2.Path(elem=elements),
+        update=[_update(name, value) for name, value in leaves.items()],
+    )
+    return gnmi_pb2.SubscribeResponse(update=notification)
+
+
+class Target:
+    """Makes events up to a number, durable in a file; serves them."""
+
+    def __init__(self, folder: Path, most: int, oldest: int = 1) -> None:
+        self._file = (folder / "journal").open("a+b")
+        self._file.seek(0)
+        data = self._file.read()
+        whole = len(data) - len(data) % RECORD.size
+        self._file.truncate(whole)
+        self.events = [RECORD.unpack_from(data, at) for at in range(0, whole, RECORD.size)]
+        self.most, self.oldest = most, oldest
+        self._news = asyncio.Event()
+
+    async def make(self, per_turn: int = 50) -> None:
+        while len(self.events) < self.most:
+            for _ in range(min(per_turn, self.most - len(self.events))):
+                now = datetime.now(UTC)
+                time_ns = int(now.timestamp() * 1e6) * 1000
+                if self.events and time_ns <= self.events[-1][1]:
+                    time_ns = self.events[-1][1] + 1000
+                self.events.append((len(self.events) + 1, time_ns))
+                self._file.write(RECORD.pack(*self.events[-1]))
+            self._file.flush()
+            self._news.set()
+            self._news = asyncio.Event()
+            await asyncio.sleep(0.01)
+
+    async def capabilities(self, _request: object, _context: object) -> gnmi_pb2.CapabilityResponse:
+        return gnmi_pb2.CapabilityResponse(gNMI_version="0.10.0")
+
+    async def get(self, request: gnmi_pb2.GetRequest, _context: object) -> gnmi_pb2.GetResponse:
+        names = [e.name.rpartition(":")[2] for e in request.path[0].elem]
+        if names[-1] == "identity":
+            notification = gnmi_pb2.Notification(
+                prefix=request.path[0], update=[_update("instance-id", INSTANCE)]
+            )
+        elif names[-1] == "journal":
+            notification = gnmi_pb2.Notification(
+                prefix=request.path[0], update=[_update("oldest-seq", self.oldest)]
+            )
+        else:
+            notification = gnmi_pb2.Notification()
+        return gnmi_pb2.GetResponse(notification=[notification])
+
+    async def subscribe(
+        self, requests: AsyncIterator[gnmi_pb2.SubscribeRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[gnmi_pb2.SubscribeResponse]:
+        request = await anext(requests)
+        kind = request.subscribe.subscription[0].path.elem[0].name
+        if kind == "aether-events:events":
+            since = request.extension[0].history.range.start if request.extension else 0
+            if since and self.oldest > 1 and since < self.events[self.oldest - 1][1]:
+                await context.abort(grpc.StatusCode.DATA_LOSS, f"oldest-seq={self.oldest}")
+            at = next((i for i, (_, time) in enumerate(self.events) if time >= since), len(self.events))
+            at = max(at, self.oldest - 1)
+            yield gnmi_pb2.SubscribeResponse(sync_response=True)
+            while True:
+                news = self._news
+                while at < len(self.events):
+                    yield event(*self.events[at])
+                    at += 1
+                await news.wait()
+        tick = 0
+        while True:
+            tick += 1
+            if kind == "aether-subscriber:sessions":
+                yield self._sample(tick)
+            await asyncio.sleep(0.2)
+
+    def _sample(self, tick: int) -> gnmi_pb2.SubscribeResponse:
+        """Counters of the live session, which are 10 × tick and up."""
+        number = (len(self.events) + 1) // 2
+        prefix = gnmi_pb2.Path(elem=[gnmi_pb2.PathElem(name="aether-subscriber:sessions")])
+        updates = []
+        for i, name in enumerate((*COUNTERS, "tick")):
+            update = _update(f"session/counters/{name}", tick if name == "tick" else 10 * tick + i)
+            update.path.elem[0].key["id"] = session_id(number)
+            updates.append(update)
+        now = int(datetime.now(UTC).timestamp() * 1e9)
+        return gnmi_pb2.SubscribeResponse(
+            update=gnmi_pb2.Notification(timestamp=now, prefix=prefix, update=updates)
+        )
+
+
+async def main(port: int, folder: Path, most: int, oldest: int) -> None:
+    target = Target(folder, most, oldest)
+    server = grpc.aio.server()
+    unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
+    handlers = {
+        "Capabilities": unary(
+            target.capabilities,
+            gnmi_pb2.CapabilityRequest.FromString,
+            gnmi_pb2.CapabilityResponse.SerializeToString,
+        ),
+        "Get": unary(target.get, gnmi_pb2.GetRequest.FromString, gnmi_pb2.GetResponse.SerializeToString),
+        "Subscribe": stream(
+            target.subscribe,
+            gnmi_pb2.SubscribeRequest.FromString,
+            gnmi_pb2.SubscribeResponse.SerializeToString,
+        ),
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("gnmi.gNMI", handlers),))
+    key, cert = (folder / "key.pem").read_bytes(), (folder / "cert.pem").read_bytes()
+    server.add_secure_port(f"127.0.0.1:{port}", grpc.ssl_server_credentials([(key, cert)]))
+    await server.start()
+    await target.make()
+    await server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))

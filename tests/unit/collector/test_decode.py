@@ -1,0 +1,141 @@
+"""Notifications → rows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector import decode
+from collector.schema import COUNTERS
+from telemetry.protocol import gnmi_pb2
+
+
+def notification(prefix: str, leaves: dict[str, object], timestamp: int = 1) -> gnmi_pb2.Notification:
+    """Paths as ``sessions/session[id=x]/counters``; int, str and bool leaves."""
+
+    def path(text: str) -> gnmi_pb2.Path:
+        made = gnmi_pb2.Path()
+        for part in filter(None, text.split("/")):
+            name, _, keys = part.partition("[")
+            element = made.elem.add(name=name)
+            if keys:
+                key, _, value = keys.rstrip("]").partition("=")
+                element.key[key] = value
+        return made
+
+    made = gnmi_pb2.Notification(timestamp=timestamp, prefix=path(prefix))
+    for name, value in leaves.items():
+        update = made.update.add(path=path(name))
+        if isinstance(value, bool):
+            update.val.bool_val = value
+        elif isinstance(value, int):
+            update.val.uint_val = value
+        else:
+            update.val.string_val = str(value)
+    return made
+
+
+def test_event_becomes_a_row() -> None:
+    row = decode.event(
+        notification(
+            "aether-events:events/event[seq=7]",
+            {
+                "type": "session-stop",
+                "instance-id": "x",
+                "session-id": "00000000000000aa",
+                "access-line/remote-id": "node",
+                "started": "2026-11-21T02:00:01.123456789+00:00",
+                "counters/in-octets": 5,
+            },
+            timestamp=1_700_000_000_123_456_789,
+        )
+    )
+    assert row is not None
+    assert (row["seq"], row["type"], row["remote_id"]) == (7, "session-stop", "node")
+    assert row["time"] == datetime(2023, 11, 14, 22, 13, 20, 123456, UTC)
+    assert row["started"] == datetime(2026, 11, 21, 2, 0, 1, 123456, UTC)
+    assert (row["in_octets"], row["out_octets"], row["router"]) == (5, None, None)
+
+
+def test_event_of_a_router_keeps_its_leaves() -> None:
+    row = decode.event(
+        notification(
+            "events/event[seq=1]",
+            {"type": "router-update", "router/remote-id": "n", "router/configured": False},
+        )
+    )
+    assert row is not None
+    assert row["router"] == {"remote_id": "n", "configured": False}
+
+
+def test_event_as_one_json_value() -> None:
+    made = notification("events", {})
+    update = made.update.add()
+    update.path.elem.add(name="event", key={"seq": "3"})
+    update.val.json_ietf_val = (
+        b'{"seq": "3", "type": "session-start", "access-line": {"circuit-id": "1/0/3"}}'
+    )
+    row = decode.event(made)
+    assert row is not None
+    assert (row["seq"], row["circuit_id"]) == (3, "1/0/3")
+
+
+@pytest.mark.parametrize(
+    ("leaves", "text"),
+    [
+        ({"session-id": "x"}, "without seq or type"),
+        ({"type": "session-start", "started": "yesterday"}, "date-and-time"),
+        ({"type": "session-stop", "counters/in-octets": 2**63}, "does not fit"),
+        ({"type": "session-stop", "counters/in-octets": "many"}, "not an integer"),
+    ],
+)
+def test_an_event_that_cannot_be_is_refused(leaves: dict[str, object], text: str) -> None:
+    with pytest.raises(decode.DecodeError, match=text):
+        decode.event(notification("events/event[seq=1]", leaves))
+
+
+def test_broken_json_is_refused() -> None:
+    made = notification("events/event[seq=1]", {})
+    made.update.add().val.json_val = b"{"
+    with pytest.raises(decode.DecodeError, match="broken JSON"):
+        decode.event(made)
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 2**63 - 1)] * 7), min_size=1, max_size=5))
+def test_samples_of_several_sessions_in_one_message(rows: list[tuple[int, ...]]) -> None:
+    leaves: dict[str, object] = {}
+    for number, row in enumerate(rows):
+        for name, value in zip(("tick", *COUNTERS), row, strict=True):
+            leaves[f"session[id={number:016x}]/counters/{name.replace('_', '-')}"] = value
+    found = list(decode.samples(notification("aether-subscriber:sessions", leaves)))
+    assert found == [(f"{n:016x}", row[0], row[1:]) for n, row in enumerate(rows)]
+
+
+def test_partial_samples_and_foreign_ids_are_passed_over() -> None:
+    full = {f"counters/{name.replace('_', '-')}": 1 for name in ("tick", *COUNTERS)}
+    partial = dict(list(full.items())[:-1])
+    assert list(decode.samples(notification(f"sessions/session[id={'0' * 16}]", partial))) == []
+    assert list(decode.samples(notification("sessions/session[id=short]", full))) == []
+
+
+def test_health_collects_its_servers() -> None:
+    (_, leaves), *_ = decode.entries(
+        notification(
+            "health",
+            {
+                "cpu-usage": 150,
+                "radius-server[name=r1]/name": "r1",
+                "radius-server[name=r1]/up": True,
+                "dhcp-server[address=10.0.0.1]/latency": 42,
+            },
+        ),
+        below="health",
+    )
+    row = decode.health(leaves)
+    assert row["cpu_usage"] == 150
+    assert row["memory_usage"] is None
+    assert row["radius_servers"] == [{"name": "r1", "up": True}]
+    assert row["dhcp_servers"] == [{"latency": 42}]
