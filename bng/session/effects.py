@@ -20,11 +20,11 @@ Public keys (YANG leaves of aether-events:events/event): ``type``, ``session-id`
 ``terminate-cause`` and ``counters`` {``in-octets`` …}.
 
 Private keys: ``_slot``, ``_generation``; ``_last_change`` and ``_authorized`` (nanoseconds),
-``_gateway`` (the routed access node's giaddr, absent for a bridged one), ``_download_burst``, ``_upload_burst``
-(octets), ``_priority``, ``_class`` (list of hex text), ``_interim``, ``_session_timeout``,
-``_idle_timeout`` (seconds), ``_server`` (DHCP server's address). In a session-stop also
-``_tombstone_until`` (nanoseconds): the fold keeps it for the access line until then, or until a
-session-start of the same line.
+``_gateway`` (the routed access node's giaddr, absent for a bridged one), ``_routed`` (bool),
+``_download_burst``, ``_upload_burst`` (octets), ``_priority``, ``_class`` (list of hex text),
+``_interim``, ``_session_timeout``, ``_idle_timeout`` (seconds), ``_server`` (DHCP server's address).
+In a session-stop also ``_tombstone_until`` (nanoseconds): the fold keeps that event for the access
+line until then, or until a session-start of the same line, and gives it to `Machine.restore`.
 
 `bng.session.records` builds and reads this form.
 """
@@ -33,14 +33,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from bng.session.events import Counters, Timer
 from bng.session.settings import Policy
 
 
-class AccountKind(str, Enum):
+class AccountKind(StrEnum):
     """Acct-Status-Type of a session's record."""
 
     START = "start"

@@ -11,13 +11,13 @@ A `token` names a command that somebody waits for; the machine answers each toke
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 from bng.codec.dhcp import DhcpPacket
 from bng.session.settings import Policy, Profile, Settings
 
 
-class Timer(str, Enum):
+class Timer(StrEnum):
     """The kinds of timer that the machine asks for with `effects.SetTimer`.
 
     Of all kinds but PENDING the key is a session id; of TOMBSTONE it is ``remote-id circuit-id``
@@ -33,7 +33,7 @@ class Timer(str, Enum):
     TOMBSTONE = "tombstone"
 
 
-class Operation(str, Enum):
+class Operation(StrEnum):
     """What the data plane was asked to do."""
 
     START = "start"
@@ -253,6 +253,7 @@ class LeaseFound:
         giaddr: the access node's address, ``0.0.0.0`` for a bridged one.
         expires: end of the lease, nanoseconds; None if it is infinite.
         renewed: when the server last heard of the client (cltt), nanoseconds.
+        server: the DHCP server's address.
     """
 
     remote_id: str
@@ -263,6 +264,7 @@ class LeaseFound:
     ip_address: str
     expires: int | None
     renewed: int
+    server: str
 
 
 Event = (

@@ -1,18 +1,18 @@
 """The life of a session: ONE table, state × input → next state and handler.
 
 The diagram in docs/session-states.md is drawn from it (`bng.session.diagram`). An input that has no
-row in a state is ignored there. Handlers are methods of `bng.session.machine.Machine`.
+row in a state is ignored there. Handlers are methods of `bng.session.lifecycle.Lifecycle`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
 
-class State(str, Enum):
+class State(StrEnum):
     """States of a session; all but GONE are values of aether-types:session-status.
 
     PENDING is the life of an access line before its session has an address: a DHCP exchange is
@@ -28,7 +28,7 @@ class State(str, Enum):
     GONE = "gone"
 
 
-class Input(str, Enum):
+class Input(StrEnum):
     """What can happen to a session, whatever packet, answer or command it came from."""
 
     BOUND = "bound"  # ACK: the access line got an address
