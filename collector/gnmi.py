@@ -82,8 +82,8 @@ class Client:
 
     async def batches(
         self, request: gnmi_pb2.SubscribeRequest, *, most: int, quiet: float
-    ) -> AsyncIterator[Sequence[gnmi_pb2.Notification]]:
-        """Subscribe, and hand out notifications in batches of up to `most`.
+    ) -> AsyncIterator[Sequence[bytes]]:
+        """Subscribe, and hand out serialised SubscribeResponses in batches of up to `most`.
 
         A batch ends when it is full or when nothing came for `quiet` seconds. The next message is read
         only when the consumer asks for it (one is in flight), which is what holds a fast server back.
@@ -92,10 +92,10 @@ class Client:
         call = self._channel.stream_stream(
             "/gnmi.gNMI/Subscribe",
             request_serializer=gnmi_pb2.SubscribeRequest.SerializeToString,
-            response_deserializer=gnmi_pb2.SubscribeResponse.FromString,
+            response_deserializer=None,
         )(metadata=self._metadata)
         pending: asyncio.Task[Any] | None = None
-        batch: list[gnmi_pb2.Notification] = []
+        batch: list[bytes] = []
         try:
             await call.write(request)
             while True:
@@ -106,8 +106,7 @@ class Client:
                     message, pending = pending.result(), None
                     if message is grpc.aio.EOF:
                         break
-                    if message.WhichOneof("response") == "update":
-                        batch.append(message.update)
+                    batch.append(message)
                 if batch and (not done or len(batch) >= most):
                     yield batch
                     batch = []
@@ -117,3 +116,13 @@ class Client:
             call.cancel()
             if pending:
                 await asyncio.gather(pending, return_exceptions=True)
+
+    async def notifications(
+        self, request: gnmi_pb2.SubscribeRequest, *, most: int, quiet: float
+    ) -> AsyncIterator[Sequence[gnmi_pb2.Notification]]:
+        """The same, decoded; what is no update (sync_response) is left out."""
+        async for batch in self.batches(request, most=most, quiet=quiet):
+            decoded = [gnmi_pb2.SubscribeResponse.FromString(message) for message in batch]
+            updates = [response.update for response in decoded if response.HasField("update")]
+            if updates:
+                yield updates

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 import asyncpg
@@ -12,7 +13,7 @@ import grpc
 import numpy as np
 import structlog
 
-from collector import decode, gaps, gnmi, writer
+from collector import decode, gaps, gnmi, template, writer
 from collector.config import CollectorConfig, Target
 from collector.metrics import EVENTS, RECONNECTS, SAMPLES
 from telemetry.protocol import gnmi_pb2
@@ -26,13 +27,20 @@ ROUTERS = gnmi.path("aether-access-router:access-routers")
 
 MOST_EVENTS = 500
 MOST_MESSAGES = 256
-MOST_ROWS = 20_000
 
 
 RETRY_FIRST, RETRY_MOST = 0.5, 10.0
 """Seconds between attempts to connect: doubled from the first to the most."""
 
 EXPECTED = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, decode.DecodeError)
+
+
+def _by_tick(found: Sequence[template.Samples]) -> Iterator[template.Samples]:
+    """Messages of one tick joined, in order of time. A tick may come in many messages."""
+    for time_ns, group in groupby(found, key=lambda samples: samples.time_ns):
+        parts = list(group)
+        sessions = [session for part in parts for session in part.sessions]
+        yield template.Samples(time_ns, sessions, np.concatenate([part.values for part in parts]))
 
 
 def _leaves(problem: BaseException) -> Iterator[BaseException]:
@@ -144,7 +152,7 @@ class Session:
         subscription = gnmi_pb2.Subscription(path=EVENTS_PATH, mode=gnmi_pb2.ON_CHANGE)
         request = gnmi.stream(subscription, since_ns=tracker.time_ns)
         try:
-            async for batch in client.batches(request, most=MOST_EVENTS, quiet=0.02):
+            async for batch in client.notifications(request, most=MOST_EVENTS, quiet=0.02):
                 await self._event_batch(client, connection, tracker, batch)
         except grpc.aio.AioRpcError as error:
             if error.code() != grpc.StatusCode.DATA_LOSS:
@@ -205,28 +213,15 @@ class Session:
 
     async def _samples(self, client: gnmi.Client, connection: asyncpg.Connection) -> None:
         encoder = writer.SampleEncoder(self.target.bng_id)
+        reader = template.Reader()
         request = gnmi.stream(gnmi.sampled(COUNTERS, self.config.sample_interval))
-        rows: dict[str, tuple[int, ...]] = {}
         async for batch in client.batches(request, most=MOST_MESSAGES, quiet=0.2):
-            for notification in batch:
-                rows.update(
-                    (session, (tick, *values)) for session, tick, values in decode.samples(notification)
+            found = [samples for message in batch if (samples := reader.read(message))]
+            for tick in _by_tick(found):
+                await writer.write_samples(
+                    connection, encoder, (self.target.bng_id, self.epoch), tick, self.config.sample_interval
                 )
-            if not rows:
-                continue
-            time = datetime.fromtimestamp(batch[-1].timestamp / 1e9, UTC)
-            values = np.array(list(rows.values()), dtype=np.int64)
-            await writer.write_samples(
-                connection,
-                encoder,
-                (self.target.bng_id, self.epoch),
-                time,
-                self.config.sample_interval,
-                list(rows),
-                values,
-            )
-            SAMPLES.labels(self.target.bng_id).inc(len(rows))
-            rows = {}
+                SAMPLES.labels(self.target.bng_id).inc(len(tick.sessions))
 
     async def _condition(self, client: gnmi.Client, connection: asyncpg.Connection) -> None:
         """Health and access routers."""
@@ -234,7 +229,7 @@ class Session:
             gnmi.sampled(HEALTH, self.config.sample_interval),
             gnmi.sampled(ROUTERS, max(self.config.sample_interval, 10)),
         )
-        async for batch in client.batches(request, most=MOST_MESSAGES, quiet=0.2):
+        async for batch in client.notifications(request, most=MOST_MESSAGES, quiet=0.2):
             health: dict[str, Any] = {}
             routers: dict[str, dict[str, Any]] = {}
             for notification in batch:

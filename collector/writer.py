@@ -13,6 +13,7 @@ import orjson
 
 from collector import schema
 from collector.fold import Row, fold
+from collector.template import Samples
 
 STAGED = ("session_id", *schema.SESSION)
 STOPPED = ("session_id", "stopped", "terminate_cause", "reason", *schema.COUNTERS)
@@ -176,37 +177,36 @@ async def rebaseline(
 
 
 class SampleEncoder:
-    """Builds PostgreSQL's binary COPY format of `session_samples` with numpy: all rows have one length."""
+    """Builds PostgreSQL's binary COPY format of samples with numpy: all rows have one length.
+
+    A row is time, bng_id, session_id, tick and the six counters (`session_samples`), or without the first
+    two (`staged_counters`).
+    """
 
     HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+    TRAILER = b"\xff\xff"
     EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
     def __init__(self, bng_id: str) -> None:
-        name = bng_id.encode()
+        self._name = bng_id.encode()
         number = [("length", ">i4"), ("value", ">i8")]
-        self._dtype = np.dtype(
-            [
-                ("fields", ">i2"),
-                ("time", number),
-                ("bng_length", ">i4"),
-                ("bng", f"S{len(name)}"),
-                ("id_length", ">i4"),
-                ("id", "S16"),
-                ("numbers", number, (1 + len(schema.COUNTERS),)),
-            ]
-        )
-        self._name = name
+        head = [("time", number), ("bng_length", ">i4"), ("bng", f"S{len(self._name)}")]
+        tail = [("id_length", ">i4"), ("id", "S16"), ("numbers", number, (1 + len(schema.COUNTERS),))]
+        self._short = np.dtype([("fields", ">i2"), *tail])
+        self._long = np.dtype([("fields", ">i2"), *head, *tail])
 
-    def encode(self, time: datetime, sessions: Sequence[str], values: np.ndarray) -> bytes:
-        """`values` has one row per session: tick, then the counters. Session ids have 16 characters."""
-        rows = np.zeros(len(sessions), self._dtype)
-        rows["fields"] = 4 + len(schema.COUNTERS)
-        rows["time"]["length"] = rows["numbers"]["length"] = 8
-        rows["time"]["value"] = round((time - self.EPOCH) / timedelta(microseconds=1))
-        rows["bng_length"], rows["bng"] = len(self._name), self._name
-        rows["id_length"], rows["id"] = 16, np.array(sessions, "S16")
-        rows["numbers"]["value"] = values
-        return self.HEADER + rows.tobytes() + b"\xff\xff"
+    def encode(self, samples: Samples) -> tuple[bytes, bytes]:
+        """What to COPY into `session_samples` and into `staged_counters`."""
+        long, short = (np.zeros(len(samples.sessions), dtype) for dtype in (self._long, self._short))
+        identity = np.array(samples.sessions, "S16")
+        for rows, fields in ((long, 4), (short, 2)):
+            rows["fields"] = fields + len(schema.COUNTERS)
+            rows["id_length"], rows["id"] = 16, identity
+            rows["numbers"]["length"], rows["numbers"]["value"] = 8, samples.values
+        time = datetime.fromtimestamp(samples.time_ns // 1000 / 1_000_000, UTC)
+        long["time"]["length"], long["time"]["value"] = 8, (time - self.EPOCH) // timedelta(microseconds=1)
+        long["bng_length"], long["bng"] = len(self._name), self._name
+        return tuple(self.HEADER + rows.tobytes() + self.TRAILER for rows in (long, short))  # type: ignore[return-value]
 
 
 SAMPLE = ("time", "bng_id", "session_id", "tick", *schema.COUNTERS)
@@ -216,10 +216,8 @@ async def write_samples(
     connection: asyncpg.Connection,
     encoder: SampleEncoder,
     owner: tuple[str, int],
-    time: datetime,
+    samples: Samples,
     interval: float,
-    sessions: Sequence[str],
-    values: np.ndarray,
 ) -> None:
     """Append one tick's samples and bring the live sessions' counters up to them.
 
@@ -227,7 +225,9 @@ async def write_samples(
     ones become a row of `gaps`. Raises FencedError.
     """
     bng_id, epoch = owner
-    tick = int(values[:, 0].max())
+    tick = int(samples.values[:, 0].max())
+    time = datetime.fromtimestamp(samples.time_ns / 1e9, UTC)
+    long, short = encoder.encode(samples)
     async with connection.transaction():
         last = await connection.fetchrow(
             "SELECT tick, sampled_at FROM cursors WHERE bng_id = $1 AND epoch = $2 FOR UPDATE", bng_id, epoch
@@ -240,19 +240,14 @@ async def write_samples(
         if last["sampled_at"] and time - last["sampled_at"] > timedelta(seconds=2.5 * interval):
             await connection.execute(
                 "INSERT INTO gaps (bng_id, kind, first, last, reason) VALUES ($1, 'samples', $2, $3, $4)",
-                *(bng_id, last["tick"] + 1, max(last["tick"], tick - 1)),
+                *(bng_id, last["tick"] + 1, max(last["tick"] + 1, tick - 1)),
                 f"no samples for {(time - last['sampled_at']).total_seconds():.1f} s",
             )
         await connection.copy_to_table(
-            "session_samples",
-            source=BytesIO(encoder.encode(time, sessions, values)),
-            columns=SAMPLE,
-            format="binary",
+            "session_samples", source=BytesIO(long), columns=SAMPLE, format="binary"
         )
-        await connection.copy_records_to_table(
-            "staged_counters",
-            columns=("session_id", "tick", *schema.COUNTERS),
-            records=[(session, *row) for session, row in zip(sessions, values.tolist(), strict=True)],
+        await connection.copy_to_table(
+            "staged_counters", source=BytesIO(short), columns=SAMPLE[2:], format="binary"
         )
         await connection.execute(COUNT, bng_id, time)
         await notify(connection, schema.CHANNEL_SAMPLES, bng_id=bng_id, tick=tick)
