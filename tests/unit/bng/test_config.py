@@ -1,0 +1,148 @@
+"""Units of configuration: merging, differences, and what the model cannot say."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+import pytest
+
+from bng.config import Units, difference, digest, empty_units, merge, parse, units_of
+from bng.session.settings import Profile
+from yang.provider import OperationError
+
+CONFIGURATION = {
+    "ietf-interfaces:interfaces": {
+        "interface": [
+            {
+                "name": "sub0",
+                "enabled": True,
+                "ietf-ip:ipv4": {
+                    "enabled": True,
+                    "mtu": 1400,
+                    "address": [
+                        {"ip": "10.0.0.1", "prefix-length": 16},
+                        {"ip": "10.9.0.1", "netmask": "255.0.0.0"},
+                    ],
+                },
+            },
+            {"name": "up0"},
+        ]
+    },
+    "aether-bng:bng": {
+        "identity": {"bng-id": "bng-01"},
+        "interfaces": {"subscriber": ["sub0"], "upstream": "up0", "dhcp-uplink": "up0"},
+        "routing": {"default-gateway": "192.0.2.1"},
+        "dhcp-relay": {"server": [{"address": "192.0.2.9", "port": 67}], "max-hops": 3},
+        "aaa": {
+            "user-password": "secret",
+            "server": [
+                {"name": "b", "address": "192.0.2.3", "secret": "x", "timeout": 1500, "priority": 20},
+                {"name": "a", "address": "192.0.2.2", "secret": "y", "priority": 10},
+            ],
+        },
+        "sessions-policy": {"idle-after": 7},
+        "nat": {"enabled": True, "source-prefix": ["10.0.0.0/8"]},
+        "timers": {"counters": 1},
+        "management": {"netconf": {"port": 830}},
+    },
+    "aether-shaping:shaping-profiles": {
+        "profile": [
+            {
+                "name": "gold",
+                "download": {"rate": "50000000", "burst": 100000},
+                "upload": {"rate": "10000000"},
+            }
+        ]
+    },
+    "aether-access-router:access-routers": {
+        "access-router": [
+            {
+                "name": "r1",
+                "remote-id": "node-1",
+                "access-model": "routed",
+                "interface": "sub0",
+                "address": "10.0.0.2",
+                "subnet": ["10.1.0.0/24"],
+                "admin-state": "down",
+            }
+        ]
+    },
+}
+
+
+def units() -> Units:
+    return units_of(CONFIGURATION)
+
+
+def test_parses_every_unit() -> None:
+    config = parse(units())
+    assert (config.bng_id, config.relay.relay_id, config.aaa.nas_identifier) == ("bng-01",) * 3
+    assert config.subscriber == ("sub0",)
+    assert config.default_gateway == IPv4Address("192.0.2.1")
+    assert config.relay.servers == (("192.0.2.9", 67),)
+    assert [server.name for server in config.aaa.servers] == ["a", "b"]
+    assert config.aaa.servers[1].timeout == 1.5
+    assert (config.policy.idle_after, config.policy.tombstone_ttl) == (7, 600)
+    assert (config.periods.counters, config.periods.reconcile) == (1, 15)
+    assert config.nat_prefixes == (IPv4Network("10.0.0.0/8"),)
+    assert config.profiles == {"gold": Profile(50_000_000, 10_000_000, 100_000, None, 4)}
+    sub0 = config.interfaces["sub0"]
+    assert sub0.addresses == (IPv4Interface("10.0.0.1/16"), IPv4Interface("10.9.0.1/8"))
+    assert sub0.mtu == 1400
+    assert config.interfaces["up0"].addresses is None
+    router = config.routers["r1"]
+    assert (router.routed, router.in_service, router.subnets) == (True, False, (IPv4Network("10.1.0.0/24"),))
+
+
+def test_nothing_configured_is_a_configuration() -> None:
+    assert parse(empty_units()).bng_id == ""
+
+
+def test_management_is_no_matter_of_control() -> None:
+    assert "management" not in units()["bng"]
+
+
+def test_difference_and_merge_are_inverse() -> None:
+    old = units()
+    new = units()
+    new["shaping-profiles"] = {"silver": {"name": "silver", "download": {"rate": 1}, "upload": {"rate": 1}}}
+    new["bng"] = {**old["bng"], "nat": {"enabled": False}}
+    changed = difference(old, new)
+    assert set(changed) == {"bng", "shaping-profiles"}
+    assert changed["shaping-profiles"]["gold"] is None
+    assert merge(old, changed) == new
+    assert digest(merge(old, changed)) == digest(new) != digest(old)
+    assert difference(new, new) == {}
+    assert old == units(), "merge leaves its arguments alone"
+
+
+@pytest.mark.parametrize("changed", [{"nothing": {}}, {"bng": 3}])
+def test_what_is_no_unit_is_refused(changed: dict) -> None:
+    with pytest.raises(OperationError, match="no unit"):
+        merge(empty_units(), changed)
+
+
+def test_one_interface_cannot_face_both_ways() -> None:
+    broken = units()
+    broken["bng"] = {**broken["bng"], "interfaces": {"subscriber": ["x"], "upstream": "x"}}
+    with pytest.raises(OperationError, match="x is a subscriber interface") as caught:
+        parse(broken)
+    assert caught.value.path == "/aether-bng:bng/interfaces/upstream"
+
+
+def test_subnets_need_a_next_hop_and_one_owner() -> None:
+    broken = units()
+    router = broken["access-routers"]["r1"]
+    broken["access-routers"]["r1"] = {k: v for k, v in router.items() if k != "address"}
+    with pytest.raises(OperationError, match="no address to route"):
+        parse(broken)
+    broken["access-routers"] = {"r1": router, "r2": {**router, "name": "r2", "remote-id": "node-2"}}
+    with pytest.raises(OperationError, match=r"10\.1\.0\.0/24 is behind r1 and r2"):
+        parse(broken)
+
+
+def test_what_does_not_fit_is_a_clear_error() -> None:
+    broken = units()
+    broken["shaping-profiles"] = {"gold": {"name": "gold"}}
+    with pytest.raises(OperationError, match="cannot be understood"):
+        parse(broken)
