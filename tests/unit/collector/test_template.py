@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from collector import decode
 from collector.template import COLUMNS, Reader, Samples
-from telemetry.encoder import Block, ColumnShape, _row
+from telemetry.encoder import ColumnEncoder, ColumnShape
 from telemetry.protocol import gnmi_pb2
-from telemetry.protocol.wire import delimited
 
 LEAVES = tuple(("counters", name.replace("_", "-")) for name in COLUMNS)
 
@@ -57,10 +56,8 @@ def test_every_message_of_an_ordinary_server_is_read_rightly(ticks: list[list[tu
 def test_the_fixed_layout_is_learnt_once(ticks: list[tuple[int, ...]]) -> None:
     prefix = gnmi_pb2.Path(elem=[gnmi_pb2.PathElem(name="aether-subscriber:sessions")])
     shape = ColumnShape(prefix, "session", ("id",), LEAVES)
-    tails = [b"".join(delimited(3, delimited(1, n.encode())) for n in leaf) for leaf in LEAVES]
     keys = [(f"{session:016x}",) for session in range(3)]
-    built = [_row(shape, tails, key) for key in keys]
-    block = Block(shape, keys, [octets for octets, _ in built], built[0][1])
+    ((block, _),) = ColumnEncoder(shape).layout(keys, membership=1).blocks
     reader = Reader()
     for number, values in enumerate(ticks):
         time_ns = 1_790_000_000_000_000_000 + number
