@@ -36,7 +36,6 @@ def server_capabilities(
     *,
     content_id: str,
     with_defaults: Sequence[str],
-    startup: bool,
     modules: Iterable[ModuleCapability],
 ) -> list[str]:
     """All URIs of the server's hello.
@@ -44,8 +43,8 @@ def server_capabilities(
     Args:
         content_id: of the YANG library (RFC 8525), which changes whenever the set of modules does.
         with_defaults: the modes of RFC 6243 that are supported, the basic mode first; empty for none.
-        startup: whether there is a startup datastore apart from running.
-        modules: what is listed one by one beside the YANG library.
+        modules: those that are implemented, listed one by one beside the YANG library; RFC 5717 adds its
+            capability by its module.
     """
     uris = [
         names.CAP_BASE_10,
@@ -58,8 +57,9 @@ def server_capabilities(
         names.CAP_NOTIFICATION,
         names.CAP_INTERLEAVE,
     ]
-    if startup:
-        uris.append(names.CAP_STARTUP)
+    modules = tuple(modules)
+    if any(module.namespace == names.PARTIAL_LOCK_NS for module in modules):
+        uris.append(names.CAP_PARTIAL_LOCK)
     if with_defaults:
         basic, *others = with_defaults
         also = f"&also-supported={','.join(others)}" if others else ""

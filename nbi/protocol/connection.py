@@ -13,6 +13,9 @@ from nbi.protocol.hello import ClientHello, HelloError, build_hello, read_hello
 from nbi.protocol.rpc import Rpc, error_reply, read_rpc, reply_start
 from nbi.protocol.xml import MalformedXml, parse
 
+MAX_HELLO = 65536
+"""Largest hello that is accepted from a client, in octets."""
+
 
 class ProtocolViolation(Exception):
     """The session has to end.
@@ -76,7 +79,8 @@ class ServerConnection:
         self.framer = Framer()
         self._session_id = session_id
         self._capabilities = tuple(capabilities)
-        self._deframer = Deframer(max_message)
+        self._max_message = max_message
+        self._deframer = Deframer(min(max_message, MAX_HELLO))
         self._namespaces = namespaces
         self._client: ClientHello | None = None
 
@@ -136,6 +140,7 @@ class ServerConnection:
             self._client = read_hello(parse(message))
         except (MalformedXml, HelloError) as error:
             raise ProtocolViolation(str(error), bad_hello=True) from None
+        self._deframer.max_message = self._max_message
         if self._client.base_11:
             self._deframer.use_chunks()
             self.framer.use_chunks()

@@ -35,7 +35,7 @@ class Deframer:
     """
 
     def __init__(self, max_message: int) -> None:
-        self._max_message = max_message
+        self.max_message = max_message
         self._buffer = bytearray()
         self._message = bytearray()
         self._chunked = False
@@ -71,10 +71,10 @@ class Deframer:
         end = self._buffer.find(END_OF_MESSAGE, start)
         if end < 0:
             self._scanned = len(self._buffer)
-            if self._scanned > self._max_message + len(END_OF_MESSAGE):
+            if self._scanned > self.max_message + len(END_OF_MESSAGE):
                 raise MessageTooBig(self._too_big())
             return None
-        if end > self._max_message:
+        if end > self.max_message:
             raise MessageTooBig(self._too_big())
         message = bytes(self._buffer[:end])
         del self._buffer[: end + len(END_OF_MESSAGE)]
@@ -115,13 +115,13 @@ class Deframer:
         size = int(header[1])
         if size > _MAX_CHUNK_SIZE:
             raise FramingError(f"chunk size {size} is larger than {_MAX_CHUNK_SIZE}")
-        if len(self._message) + size > self._max_message:
+        if len(self._message) + size > self.max_message:
             raise MessageTooBig(self._too_big())
         del self._buffer[: header.end()]
         return size
 
     def _too_big(self) -> str:
-        return f"the message is larger than the {self._max_message} octets that this server accepts"
+        return f"the message is larger than the {self.max_message} octets that this server accepts"
 
 
 class Framer:

@@ -1,0 +1,54 @@
+"""What is known and counted of sessions, and the bounds that they are kept in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from yang.datastore.model import Session as DatastoreSession
+
+
+@dataclass(slots=True)
+class Counters:
+    """Counters of ietf-netconf-monitoring."""
+
+    in_rpcs: int = 0
+    in_bad_rpcs: int = 0
+    out_rpc_errors: int = 0
+    out_notifications: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """What is known of a session before it begins.
+
+    Attributes:
+        transport: ``netconf-ssh`` …, an identity of ietf-netconf-monitoring without its prefix.
+        peer: address of the client, "" on a unix socket.
+        login_time: nanoseconds since the epoch.
+    """
+
+    datastore: DatastoreSession
+    transport: str
+    peer: str
+    login_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds that protect the server from its clients.
+
+    Attributes:
+        max_message: largest request in octets.
+        hello_timeout: seconds until the client's hello has to be there.
+        stall_timeout: seconds that a client may leave a reply unread.
+        max_sessions: sessions at the same time, connections that are still logging in included.
+        login_timeout: seconds for authentication.
+        max_login_failures: wrong secrets on one connection.
+    """
+
+    max_message: int = 16 * 1024 * 1024
+    hello_timeout: float = 30.0
+    stall_timeout: float = 60.0
+    max_sessions: int = 64
+    login_timeout: float = 30.0
+    max_login_failures: int = 6

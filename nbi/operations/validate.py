@@ -1,0 +1,15 @@
+"""validate: check a configuration (RFC 6241 section 8.6.4.1)."""
+
+from __future__ import annotations
+
+from lxml import etree
+
+from nbi.operations.arguments import Arguments
+from nbi.operations.context import Context, Reply
+
+
+async def handle(context: Context, operation: etree._Element) -> Reply:
+    """Check all constraints of a datastore or of a given configuration."""
+    source = Arguments(operation, "source").source("source")
+    await context.tree.datastores.validate(context.session, source.given)
+    return None

@@ -1,0 +1,213 @@
+"""The NETCONF server: listens, keeps the sessions, and reports on them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import asyncssh
+import structlog
+
+from nbi import monitoring, ssh, unix
+from nbi.info import Counters, Limits, SessionInfo
+from nbi.link import Link
+from nbi.operations.filters import WITH_DEFAULTS_MODES
+from nbi.protocol.capabilities import ModuleCapability, server_capabilities
+from nbi.protocol.errors import RpcError
+from nbi.session import NetconfSession
+from nbi.subscriptions import Replay
+from yang.access import User
+from yang.datastore.model import Session as DatastoreSession
+from yang.provider import Notification, StateProvider
+from yang.tree import Tree
+
+log = structlog.get_logger(__name__)
+
+MODULES_DIR = Path(__file__).parent / "modules"
+"""Modules of the protocol itself: to be given to `Tree.open` as one of its `module_dirs`."""
+
+_MAX_SESSION_ID = 4294967295
+_HASHING_THREADS = 2
+
+
+class NetconfServer:
+    """Serves a tree over NETCONF.
+
+    Args:
+        tree: what is served; opened with `MODULES_DIR` among its module folders.
+        listen: addresses to listen on for SSH, (host, port); port 0 takes a free one.
+        host_key_path: the server's private key, made when it does not exist.
+        unix_path: a unix socket that speaks NETCONF without SSH, or None. Only processes of the server's
+            own user and of root may connect; they are `unix_user`.
+        replay: the journal behind the notification stream, or None when there is no replay.
+        limits: bounds on what clients can take.
+    """
+
+    def __init__(
+        self,
+        tree: Tree,
+        listen: Sequence[tuple[str, int]],
+        host_key_path: Path,
+        *,
+        unix_path: Path | None = None,
+        unix_user: User | None = None,
+        replay: Replay | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        if unix_path is not None and unix_user is None:
+            raise ValueError("a unix socket needs the user that its clients are")
+        self.tree = tree
+        self.replay = replay
+        self.limits = limits or Limits()
+        self.totals = Counters()
+        self.namespaces = {module.name: module.namespace for module in tree.schema.modules}
+        self.capabilities = _capabilities(tree)
+        self.hashing = ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="netconf-login")
+        self.sessions: dict[int, NetconfSession] = {}
+        self._listen = tuple(listen)
+        self._host_key_path = host_key_path
+        self._unix_path = unix_path
+        self._unix_user = unix_user
+        self._acceptors: list[asyncssh.SSHAcceptor] = []
+        self._unix: asyncio.Server | None = None
+        self._connections: set[asyncssh.SSHServerConnection] = set()
+        self._ids = itertools.cycle(range(1, _MAX_SESSION_ID + 1))
+        self._started_ns = 0
+        self._session_count = 0
+        self._dropped = 0
+        self._bad_hellos = 0
+
+    # --- life ------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: an address cannot be listened on, or the host key not be kept.
+            asyncssh.KeyImportError: the host key's file holds no private key.
+        """
+        self._started_ns = time.time_ns()
+        self.tree.capabilities = self.capabilities
+        self._add_providers()
+        try:
+            if self._listen:
+                host_key = ssh.load_host_key(self._host_key_path)
+                for host, port in self._listen:
+                    self._acceptors.append(await ssh.listen(self, host, port, host_key))
+            if self._unix_path is not None:
+                assert self._unix_user is not None
+                self._unix = await unix.listen(self, self._unix_path, self._unix_user)
+        except BaseException:
+            await self.stop()
+            raise
+        log.info("netconf.listening", ports=self.ports, unix=str(self._unix_path or ""))
+
+    async def stop(self) -> None:
+        """End all sessions, release their locks, close all sockets."""
+        for acceptor in self._acceptors:
+            acceptor.close()
+        if self._unix is not None:
+            self._unix.close()
+        ending = tuple(self.sessions.values())
+        for session in ending:
+            session.end("other")
+        for session in ending:
+            await session.wait_ended()
+        for connection in tuple(self._connections):
+            connection.abort()
+        for acceptor in self._acceptors:
+            await acceptor.wait_closed()
+        self._acceptors.clear()
+        if self._unix_path is not None:
+            self._unix_path.unlink(missing_ok=True)
+        self.hashing.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def ports(self) -> list[int]:
+        """The TCP ports in use, in the order of the addresses given."""
+        return [acceptor.get_port() for acceptor in self._acceptors]
+
+    def _add_providers(self) -> None:
+        providers: list[StateProvider] = [
+            monitoring.SessionsProvider(self.sessions),
+            monitoring.StatisticsProvider(self._statistics),
+            monitoring.StreamsProvider(self.replay),
+        ]
+        for provider in providers:
+            if self.tree.schema.find(provider.path) is not None:
+                self.tree.add_provider(provider)
+
+    def _statistics(self) -> dict[str, object]:
+        return monitoring.statistics(
+            self._started_ns, self.totals, self._session_count, self._dropped, self._bad_hellos
+        )
+
+    # --- what sessions and connections ask for ---------------------------------------------------
+
+    def connection_made(self, connection: asyncssh.SSHServerConnection) -> bool:
+        """Whether one more SSH connection is let in."""
+        if len(self._connections) >= self.limits.max_sessions:
+            return False
+        self._connections.add(connection)
+        return True
+
+    def connection_lost(self, connection: asyncssh.SSHServerConnection) -> None:
+        """An SSH connection is gone."""
+        self._connections.discard(connection)
+
+    def open_session(self, link: Link, user: User, transport: str, peer: str) -> NetconfSession | None:
+        """Begin a session; None when there are too many."""
+        if len(self.sessions) >= self.limits.max_sessions:
+            log.warning("netconf.too-many-sessions", user=user.name, peer=peer)
+            return None
+        session_id = next(number for number in self._ids if number not in self.sessions)
+        info = SessionInfo(
+            DatastoreSession(session_id, user, f"netconf {peer}".strip()), transport, peer, time.time_ns()
+        )
+        session = NetconfSession(self, link, info)
+        self.sessions[session_id] = session
+        self._session_count += 1
+        session.start(self._session_ended)
+        self._publish(monitoring.SESSION_START, monitoring.session_start_record(session))
+        return session
+
+    async def _session_ended(self, session: NetconfSession) -> None:
+        del self.sessions[session.id]
+        if session.reason != "closed":
+            self._dropped += 1
+        self._publish(monitoring.SESSION_END, monitoring.session_end_record(session))
+
+    def _publish(self, path: str, record: object) -> None:
+        if self.tree.schema.find(path) is not None:
+            self.tree.bus.publish(Notification(path, record, time.time_ns()))
+        self.tree.bus.state_changed(monitoring.SessionsProvider.path)
+
+    async def kill(self, session_id: int, by: int) -> None:
+        """End a session for another one; returns when its locks are released."""
+        session = self.sessions.get(session_id)
+        if session is None:
+            raise RpcError(
+                "invalid-value", f"there is no session {session_id}", info={"bad-element": "session-id"}
+            )
+        session.end("killed", by)
+        await session.wait_ended()
+
+    def bad_hello(self) -> None:
+        """Count a session that ended by its hello."""
+        self._bad_hellos += 1
+
+
+def _capabilities(tree: Tree) -> list[str]:
+    """The server's hello: its own capabilities, and modules that are not of YANG 1.1 or asked for by name."""
+    modules = [
+        ModuleCapability(module.name, module.namespace, module.revision, module.features, module.deviations)
+        for module in tree.schema.modules
+        if module.implemented
+    ]
+    return server_capabilities(
+        content_id=tree.schema.content_id, with_defaults=WITH_DEFAULTS_MODES, modules=modules
+    )

@@ -1,0 +1,393 @@
+"""One NETCONF session: requests in, replies in the same order, notifications in between."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Protocol
+
+import structlog
+
+from nbi.info import Counters, Limits, SessionInfo
+from nbi.link import Link, PeerStalled
+from nbi.operations import HANDLERS, Context, Operation, Reply, model
+from nbi.protocol.connection import (
+    HelloReceived,
+    ProtocolViolation,
+    RpcReceived,
+    RpcRejected,
+    ServerConnection,
+)
+from nbi.protocol.errors import ERROR_TAGS, ERROR_TYPES, RpcError
+from nbi.protocol.framing import MAX_CHUNK
+from nbi.protocol.rpc import OK, REPLY_END, Rpc, error_reply
+from nbi.subscriptions import Replay, Subscription, SubscriptionEnded, SubscriptionRequest
+from yang.provider import OperationError, OperationErrors
+from yang.tree import Tree
+
+log = structlog.get_logger(__name__)
+
+READ_AHEAD = 65536
+"""Octets that may wait while a request is carried out; beyond, the transport stops reading."""
+
+PARSE_IN_THREAD = 65536
+"""Messages from this size on are parsed in a thread."""
+
+
+class SessionOwner(Protocol):
+    """What a session needs of its server."""
+
+    tree: Tree
+    replay: Replay | None
+    limits: Limits
+    totals: Counters
+    capabilities: list[str]
+    namespaces: dict[str, str]
+
+    async def kill(self, session_id: int, by: int) -> None: ...
+
+    def bad_hello(self) -> None: ...
+
+
+class _End(Exception):
+    """The session is over; `reason` is a termination-reason of ietf-netconf-notifications."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(detail or reason)
+        self.reason = reason
+
+
+class NetconfSession:
+    """Runs one session over a `Link`.
+
+    The transport calls `data_received`, `eof_received` and `connection_lost`; `run` is the session's task.
+    """
+
+    def __init__(self, owner: SessionOwner, link: Link, info: SessionInfo) -> None:
+        self.info = info
+        self.counters = Counters()
+        self.reason = ""
+        self.killed_by: int | None = None
+        self._owner = owner
+        self._link = link
+        self._connection = ServerConnection(
+            info.datastore.id, owner.capabilities, owner.limits.max_message, owner.namespaces
+        )
+        self._context = Context(owner.tree, info.datastore, self)
+        self._input = asyncio.Event()
+        self._eof = False
+        self._busy = False
+        self._closing = False
+        self._interruptible = False
+        self._output = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._subscription: asyncio.Task[None] | None = None
+        self._requested: Subscription | None = None
+        self._log = log.bind(session=info.datastore.id, user=info.datastore.user.name, peer=info.peer)
+
+    @property
+    def id(self) -> int:
+        """The session-id."""
+        return self.info.datastore.id
+
+    # --- called by the transport -----------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Octets from the client."""
+        self._connection.receive(data)
+        if self._busy and self._connection.buffered > READ_AHEAD:
+            self._link.read(False)
+        self._input.set()
+
+    def eof_received(self) -> None:
+        """The client sends nothing more; what it has sent is still answered."""
+        self._eof = True
+        self._input.set()
+
+    def connection_lost(self) -> None:
+        """The transport is gone."""
+        self._link.connection_lost()
+        self.end("dropped")
+
+    def end(self, reason: str, killed_by: int | None = None) -> None:
+        """End the session as soon as what it is changing at this moment is changed."""
+        if not self.reason:
+            self.reason = reason
+            self.killed_by = killed_by
+        if self._task is not None and self._interruptible:
+            self._task.cancel()
+
+    # --- the session's task ----------------------------------------------------------------------
+
+    def start(self, on_end: Callable[[NetconfSession], Awaitable[None]]) -> asyncio.Task[None]:
+        """Begin; `on_end` is awaited when everything of this session has been released."""
+        self._task = asyncio.create_task(self._run(on_end), name=f"netconf-{self.id}")
+        return self._task
+
+    async def wait_ended(self) -> None:
+        """Until the session's task is over."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
+    async def _run(self, on_end: Callable[[NetconfSession], Awaitable[None]]) -> None:
+        self._log.info("netconf.session-start", transport=self.info.transport)
+        detail = ""
+        try:
+            self._interruptible = True
+            if self.reason:
+                raise _End(self.reason, "ended before it began")
+            self._link.write(self._connection.greeting())
+            await self._say_hello()
+            await self._serve()
+        except _End as end:
+            self.reason, detail = self.reason or end.reason, str(end)
+        except PeerStalled as stalled:
+            self.reason, detail = self.reason or "timeout", str(stalled)
+        except ConnectionError:
+            self.reason = self.reason or "dropped"
+        except asyncio.CancelledError:
+            self.reason = self.reason or "other"
+        except Exception:
+            self.reason = self.reason or "other"
+            self._log.exception("netconf.session-failed")
+        finally:
+            self._interruptible = False
+            await self._release()
+            self._log.info("netconf.session-end", reason=self.reason, detail=detail)
+            await on_end(self)
+
+    async def _release(self) -> None:
+        """Let go of everything, in an order that lets the last octets out."""
+        if self._subscription is not None:
+            self._subscription.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._subscription
+        if self._requested is not None:
+            self._requested.close()
+        await self._owner.tree.datastores.close_session(self.id)
+        if self.reason in ("closed", "bad-hello", "other"):
+            self._link.close()
+            # A client that does not read what is left is not waited for.
+            asyncio.get_running_loop().call_later(self._owner.limits.stall_timeout, self._link.abort)
+        else:
+            self._link.abort()
+
+    async def _say_hello(self) -> None:
+        try:
+            async with asyncio.timeout(self._owner.limits.hello_timeout):
+                message = await self._next_message()
+        except TimeoutError:
+            raise _End("timeout", "no hello in time") from None
+        if message is None:
+            raise _End("dropped")
+        try:
+            assert isinstance(self._connection.interpret(message), HelloReceived)
+        except ProtocolViolation as violation:
+            self._owner.bad_hello()
+            raise _End("bad-hello", str(violation)) from None
+
+    async def _serve(self) -> None:
+        while not self._closing:
+            message = await self._next_message()
+            if message is None:
+                raise _End("closed", "the client closed the connection")
+            self._busy = True
+            try:
+                await self._answer(message)
+            finally:
+                self._busy = False
+        raise _End("closed")
+
+    async def _next_message(self) -> bytes | None:
+        """The next message; None when the client has closed its side."""
+        while True:
+            try:
+                message = self._connection.next_message()
+            except ProtocolViolation as violation:
+                await self._farewell(violation)
+                raise _End("other", str(violation)) from None
+            if message is not None:
+                return message
+            if self._eof:
+                return None
+            self._link.read(True)
+            self._input.clear()
+            await self._input.wait()
+
+    async def _farewell(self, violation: ProtocolViolation) -> None:
+        self._count("in_bad_rpcs")
+        async with self._output:
+            self._link.write(violation.farewell)
+
+    async def _answer(self, message: bytes) -> None:
+        try:
+            if len(message) >= PARSE_IN_THREAD:
+                event = await asyncio.to_thread(self._connection.interpret, message)
+            else:
+                event = self._connection.interpret(message)
+        except ProtocolViolation as violation:
+            await self._farewell(violation)
+            raise _End("other", str(violation)) from None
+        if isinstance(event, RpcRejected):
+            self._count("in_bad_rpcs")
+            self._count("out_rpc_errors")
+            await self.send([event.reply])
+        elif isinstance(event, RpcReceived):
+            self._count("in_rpcs")
+            await self._carry_out(event.rpc)
+
+    async def _carry_out(self, rpc: Rpc) -> None:
+        started = time.monotonic()
+        errors: list[RpcError] = []
+        try:
+            content = await self._invoke(rpc)
+            await self._reply(rpc, content)
+        except OperationErrors as failure:
+            errors = [_rpc_error(error) for error in failure.errors]
+        except OperationError as failure:
+            errors = [_rpc_error(failure)]
+        except RpcError as failure:
+            errors = [failure]
+        except (_End, PeerStalled, ConnectionError):
+            raise
+        except Exception:
+            self._log.exception("netconf.operation-failed", operation=rpc.name)
+            errors = [RpcError("operation-failed", "an internal error; the server's log has details")]
+        if errors:
+            self._count("out_rpc_errors")
+            await self.send([error_reply(rpc.reply_start, errors, self._owner.namespaces)])
+        self._log.debug(
+            "netconf.operation",
+            operation=rpc.name,
+            error=errors[0].tag if errors else None,
+            milliseconds=round((time.monotonic() - started) * 1000, 1),
+        )
+        self._begin_subscription()
+
+    async def _invoke(self, rpc: Rpc) -> Reply:
+        operation = HANDLERS.get(str(rpc.operation.tag))
+        if operation is None:
+            return await self._to_its_end(model.handle(self._context, rpc.operation))
+        self._check_access(operation)
+        if operation.reads:
+            return await operation.handler(self._context, rpc.operation)
+        return await self._to_its_end(operation.handler(self._context, rpc.operation))
+
+    def _check_access(self, operation: Operation) -> None:
+        # close-session is always permitted (RFC 8341 section 3.2.4).
+        if operation.schema_path != "/ietf-netconf:close-session":
+            self._owner.tree.check_exec(operation.schema_path, self.info.datastore.user)
+
+    async def _to_its_end(self, change: Awaitable[Reply]) -> Reply:
+        """Await a change that must not be left half done when the session is ended."""
+        task = asyncio.ensure_future(change)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait({task})
+            raise
+
+    # --- output ----------------------------------------------------------------------------------
+
+    async def _reply(self, rpc: Rpc, content: Reply) -> None:
+        def parts() -> Iterable[bytes]:
+            yield rpc.reply_start
+            if content is None:
+                yield OK
+            else:
+                yield from content
+            yield REPLY_END
+
+        await self.send(parts())
+
+    async def send(self, parts: Iterable[bytes]) -> None:
+        """Send one message, in chunks of up to 64 KiB, waiting for the client in between.
+
+        An exception of `parts` before the first chunk has left comes through; a later one ends the
+        session, for the message cannot be taken back.
+        """
+        framer, link = self._connection.framer, self._link
+        pending = bytearray()
+        begun = False
+        async with self._output:
+            try:
+                for part in parts:
+                    pending += part
+                    while len(pending) >= MAX_CHUNK:
+                        begun = True
+                        link.write(framer.part(pending[:MAX_CHUNK]))
+                        del pending[:MAX_CHUNK]
+                        await link.drain()
+            except (ConnectionError, PeerStalled):
+                raise
+            except Exception as error:
+                if not begun:
+                    raise
+                self._log.exception("netconf.reply-broken")
+                raise _End("dropped", "a reply could not be completed") from error
+            link.write(framer.part(pending) + framer.end())
+            await link.drain()
+
+    async def _send_notification(self, message: bytes) -> None:
+        async with self._output:
+            # Written at once: a cancellation must not leave half a message behind.
+            self._link.write(self._connection.framer.message(message))
+            self._count("out_notifications")
+            await self._link.drain()
+
+    def _count(self, name: str) -> None:
+        for counters in (self.counters, self._owner.totals):
+            setattr(counters, name, getattr(counters, name) + 1)
+
+    # --- SessionControl --------------------------------------------------------------------------
+
+    def close_after_reply(self) -> None:
+        """End the session once the reply has been sent."""
+        self._closing = True
+
+    async def kill(self, session_id: int) -> None:
+        """End another session; returns when its locks are released."""
+        if session_id == self.id:
+            raise RpcError(
+                "invalid-value", "a session cannot kill itself", info={"bad-element": "session-id"}
+            )
+        await self._owner.kill(session_id, self.id)
+
+    def subscribe(self, request: SubscriptionRequest) -> None:
+        """Start a subscription once the reply has been sent."""
+        if self._subscription is not None and not self._subscription.done():
+            raise RpcError("in-use", "this session has a subscription already")
+        self._requested = Subscription(
+            self._owner.tree, self.info.datastore.user, self._owner.replay, request, self._send_notification
+        )
+
+    def _begin_subscription(self) -> None:
+        if self._requested is not None:
+            self._subscription = asyncio.create_task(self._notify(self._requested))
+            self._requested = None
+
+    async def _notify(self, subscription: Subscription) -> None:
+        try:
+            await subscription.run()
+        except (SubscriptionEnded, PeerStalled) as ended:
+            self._log.warning("netconf.subscription-ended", detail=str(ended))
+            self.end("dropped")
+        except ConnectionError:
+            self.end("dropped")
+        except Exception:
+            self._log.exception("netconf.subscription-failed")
+            self.end("other")
+
+
+def _rpc_error(error: OperationError) -> RpcError:
+    """What a client is told of an error of the tree."""
+    return RpcError(
+        error.tag if error.tag in ERROR_TAGS else "operation-failed",
+        error.message,
+        error.error_type if error.error_type in ERROR_TYPES else "application",
+        error.path,
+        error.app_tag,
+        error.info,
+    )

@@ -1,0 +1,247 @@
+"""NETCONF over SSH (RFC 6242): authentication, and nothing but the subsystem ``netconf``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+import asyncssh
+import structlog
+
+from nbi.info import Limits
+from nbi.link import Link
+from nbi.session import NetconfSession
+from yang.access import User
+from yang.tree import Tree
+
+log = structlog.get_logger(__name__)
+
+SUBSYSTEM = "netconf"
+WRITE_BUFFER = 256 * 1024
+"""Octets that asyncssh may hold for a client before it tells us to wait."""
+
+KEEPALIVE_INTERVAL = 30
+KEEPALIVE_COUNT = 3
+
+
+class SshOwner(Protocol):
+    """What an SSH connection needs of the server."""
+
+    tree: Tree
+    limits: Limits
+    hashing: ThreadPoolExecutor
+
+    def open_session(self, link: Link, user: User, transport: str, peer: str) -> NetconfSession | None: ...
+
+    def connection_made(self, connection: asyncssh.SSHServerConnection) -> bool: ...
+
+    def connection_lost(self, connection: asyncssh.SSHServerConnection) -> None: ...
+
+
+def load_host_key(path: Path) -> asyncssh.SSHKey:
+    """The server's host key; an Ed25519 key is made at first start.
+
+    Raises:
+        OSError, asyncssh.KeyImportError: the file cannot be read or written, or is no private key.
+    """
+    if not path.exists():
+        key = asyncssh.generate_private_key("ssh-ed25519", comment="netconf")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(key.export_private_key())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    return asyncssh.read_private_key(path)
+
+
+async def listen(owner: SshOwner, host: str, port: int, host_key: asyncssh.SSHKey) -> asyncssh.SSHAcceptor:
+    """Accept SSH connections at an address; port 0 takes a free one.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    return await asyncssh.listen(
+        host,
+        port,
+        server_factory=lambda: SshConnection(owner),
+        server_host_keys=[host_key],
+        encoding=None,
+        line_editor=False,
+        allow_pty=True,
+        allow_scp=False,
+        agent_forwarding=False,
+        x11_forwarding=False,
+        kbdint_auth=False,
+        host_based_auth=False,
+        gss_host=None,
+        compression_algs=None,
+        login_timeout=owner.limits.login_timeout,
+        keepalive_interval=KEEPALIVE_INTERVAL,
+        keepalive_count_max=KEEPALIVE_COUNT,
+        config=[],
+    )
+
+
+class SshConnection(asyncssh.SSHServer):
+    """One SSH connection: who it is, and its channels."""
+
+    def __init__(self, owner: SshOwner) -> None:
+        self._owner = owner
+        self._connection: asyncssh.SSHServerConnection | None = None
+        self._admitted = False
+        self._peer = ""
+        self._failures = 0
+        self._known: dict[str, User] = {}
+        self._channels = 0
+        self._idle: asyncio.TimerHandle | None = None
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        """Too many connections are refused before any cryptography."""
+        self._connection = conn
+        self._peer = str((conn.get_extra_info("peername") or ("",))[0])
+        self._admitted = self._owner.connection_made(conn)
+        if not self._admitted:
+            log.warning("netconf.too-many-connections", peer=self._peer)
+            conn.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called once, however the connection ended."""
+        if self._idle is not None:
+            self._idle.cancel()
+        if self._connection is not None and self._admitted:
+            self._owner.connection_lost(self._connection)
+        if exc is not None:
+            log.info("netconf.connection-lost", peer=self._peer, detail=str(exc))
+
+    # --- authentication --------------------------------------------------------------------------
+
+    def password_auth_supported(self) -> bool:
+        """Passwords are checked by the tree."""
+        return True
+
+    def public_key_auth_supported(self) -> bool:
+        """So are keys."""
+        return True
+
+    async def validate_password(self, username: str, password: str) -> bool:
+        """Check a password, in a thread: its hash is slow on purpose."""
+        user = await asyncio.get_running_loop().run_in_executor(
+            self._owner.hashing, lambda: self._owner.tree.authenticate(username, password=password)
+        )
+        return self._checked(username, user, "password")
+
+    async def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        """Whether the key is one of the user's; asyncssh checks the signature."""
+        identity = (key.algorithm.decode("ascii", "replace"), key.public_data)
+        user = await asyncio.get_running_loop().run_in_executor(
+            self._owner.hashing, lambda: self._owner.tree.authenticate(username, public_key=identity)
+        )
+        return self._checked(username, user, "key")
+
+    def _checked(self, username: str, user: User | None, method: str) -> bool:
+        if user is not None:
+            self._known[username] = user
+            return True
+        self._failures += 1
+        log.warning("netconf.login-failed", user=username[:64], peer=self._peer, method=method)
+        if self._failures >= self._owner.limits.max_login_failures and self._connection is not None:
+            self._connection.disconnect(
+                asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, "too many authentication failures"
+            )
+        return False
+
+    def auth_completed(self) -> None:
+        """A connection that opens no channel is not kept."""
+        self._arm_idle()
+
+    def _arm_idle(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._idle = loop.call_later(self._owner.limits.hello_timeout, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        if not self._channels and self._connection is not None:
+            self._connection.close()
+
+    # --- channels --------------------------------------------------------------------------------
+
+    def session_requested(self) -> asyncssh.SSHServerSession[bytes] | bool:
+        """A channel; what runs in it is asked for later."""
+        if self._connection is None:
+            return False
+        user = self._known.get(str(self._connection.get_extra_info("username")))
+        if user is None:
+            return False
+        self._channels += 1
+        return SshChannel(self._owner, self, user, self._peer)
+
+    def channel_closed(self) -> None:
+        """The last channel takes the connection with it."""
+        self._channels -= 1
+        if not self._channels and self._connection is not None:
+            self._connection.close()
+
+
+class SshChannel(asyncssh.SSHServerSession[bytes]):
+    """One channel, which becomes a NETCONF session by asking for the subsystem.
+
+    Shells and commands are refused by the base class.
+    """
+
+    def __init__(self, owner: SshOwner, connection: SshConnection, user: User, peer: str) -> None:
+        self._owner = owner
+        self._connection = connection
+        self._user = user
+        self._peer = peer
+        self._channel: asyncssh.SSHServerChannel[bytes] | None = None
+        self._link: Link | None = None
+        self._session: NetconfSession | None = None
+
+    def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
+        """The channel is open."""
+        self._channel = chan
+
+    def pty_requested(self, term_type: str, term_size: object, term_modes: object) -> bool:  # noqa: ARG002
+        """Some clients ask for one; it changes nothing."""
+        return True
+
+    def subsystem_requested(self, subsystem: str) -> bool:
+        """Only ``netconf``."""
+        if subsystem != SUBSYSTEM or self._channel is None:
+            return False
+        self._channel.set_write_buffer_limits(high=WRITE_BUFFER)
+        self._link = Link(self._channel, self._owner.limits.stall_timeout)
+        self._session = self._owner.open_session(self._link, self._user, "netconf-ssh", self._peer)
+        return self._session is not None
+
+    def data_received(self, data: bytes, datatype: int | None) -> None:  # noqa: ARG002
+        """Octets from the client."""
+        if self._session is not None:
+            self._session.data_received(data)
+
+    def eof_received(self) -> bool:
+        """The client has said all; it still gets its answers."""
+        if self._session is None:
+            return False
+        self._session.eof_received()
+        return True
+
+    def pause_writing(self) -> None:
+        """asyncssh holds enough for this client."""
+        if self._link is not None:
+            self._link.pause_writing()
+
+    def resume_writing(self) -> None:
+        """asyncssh takes more."""
+        if self._link is not None:
+            self._link.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """The channel is closed."""
+        if self._session is not None:
+            self._session.connection_lost()
+        self._connection.channel_closed()

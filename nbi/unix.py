@@ -1,0 +1,101 @@
+"""NETCONF on a unix socket, without SSH: for local tools, and as what an OpenSSH subsystem connects to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from pathlib import Path
+from typing import Protocol
+
+from nbi.info import Limits
+from nbi.link import Link
+from nbi.session import NetconfSession
+from yang.access import User
+
+WRITE_BUFFER = 256 * 1024
+"""Octets that asyncio may hold for a client before it tells us to wait."""
+
+
+class UnixOwner(Protocol):
+    """What a connection needs of the server."""
+
+    limits: Limits
+
+    def open_session(self, link: Link, user: User, transport: str, peer: str) -> NetconfSession | None: ...
+
+
+async def listen(owner: UnixOwner, path: Path, user: User) -> asyncio.Server:
+    """Accept connections on a socket file of mode 0600; a file that is left over is replaced.
+
+    Raises:
+        OSError: the socket cannot be made.
+    """
+    _remove(path)
+    previous = os.umask(0o177)
+    try:
+        loop = asyncio.get_running_loop()
+        return await loop.create_unix_server(lambda: UnixConnection(owner, user), str(path))
+    finally:
+        os.umask(previous)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def _is_trusted(connection: socket.socket) -> bool:
+    """Whether the peer is a process of this server's user, or of root."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, uid, _ = struct.unpack("3i", credentials)
+    return uid in (0, os.geteuid())
+
+
+class UnixConnection(asyncio.Protocol):
+    """One connection, one session."""
+
+    def __init__(self, owner: UnixOwner, user: User) -> None:
+        self._owner = owner
+        self._user = user
+        self._link: Link | None = None
+        self._session: NetconfSession | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin a session, if the peer may have one."""
+        assert isinstance(transport, asyncio.Transport)
+        if not _is_trusted(transport.get_extra_info("socket")):
+            transport.abort()
+            return
+        transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        self._link = Link(transport, self._owner.limits.stall_timeout)
+        self._session = self._owner.open_session(self._link, self._user, "netconf-ssh", "")
+        if self._session is None:
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Octets from the client."""
+        if self._session is not None:
+            self._session.data_received(data)
+
+    def eof_received(self) -> bool:
+        """The client has said all; it still gets its answers."""
+        if self._session is None:
+            return False
+        self._session.eof_received()
+        return True
+
+    def pause_writing(self) -> None:
+        """asyncio holds enough for this client."""
+        if self._link is not None:
+            self._link.pause_writing()
+
+    def resume_writing(self) -> None:
+        """asyncio takes more."""
+        if self._link is not None:
+            self._link.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """The connection is closed."""
+        if self._session is not None:
+            self._session.connection_lost()
