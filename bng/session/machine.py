@@ -11,7 +11,6 @@ from typing import Any
 
 from bng.codec.address import NO_IP
 from bng.codec.dhcp import DhcpPacket, MessageType
-from bng.seam.clock import NS
 from bng.session import effects as fx
 from bng.session import events as ev
 from bng.session import policy as policies
