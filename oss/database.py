@@ -1,0 +1,94 @@
+"""The connection pool and the migrations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import orjson
+import structlog
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from sqlalchemy import Connection as SqlConnection
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+log = structlog.get_logger()
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+_MIGRATION_LOCK = 0x6F7373  # "oss": the key of the advisory lock
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    for kind in ("json", "jsonb"):
+        await connection.set_type_codec(
+            kind, schema="pg_catalog", encoder=lambda v: orjson.dumps(v).decode(), decoder=orjson.loads
+        )
+
+
+async def open_pool(dsn: str, *, size: int = 10) -> asyncpg.Pool:
+    """A pool whose connections give jsonb as Python values and cancel statements after 20 s."""
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=size,
+        init=_prepare,
+        command_timeout=20,
+        server_settings={"application_name": "aether-oss", "statement_timeout": "20000"},
+    )
+
+
+async def connect(dsn: str) -> asyncpg.Connection:
+    """A single connection, for LISTEN and advisory locks."""
+    connection = await asyncpg.connect(dsn, server_settings={"application_name": "aether-oss"}, timeout=10)
+    await _prepare(connection)
+    return connection
+
+
+async def migrate(dsn: str) -> None:
+    """Bring the OSS's own tables to the newest version; of two processes the second waits for the first."""
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(dsn, timeout=10), poolclass=NullPool
+    )
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+
+    def upgrade(connection: SqlConnection) -> None:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+            await connection.run_sync(upgrade)
+    finally:
+        await engine.dispose()
+    log.info("database.migrated", tables="oss")
+
+
+class Where:
+    """Conditions of a query with their parameters: SQL text never contains a value.
+
+    >>> where = Where(); where.add("status = {}", "active"); where.sql()
+    'WHERE status = $1'
+    """
+
+    def __init__(self, parameters: list[Any] | None = None) -> None:
+        self.parameters: list[Any] = parameters if parameters is not None else []
+        self._conditions: list[str] = []
+
+    def parameter(self, value: Any) -> str:
+        """Keep the value; answers the placeholder that stands for it."""
+        self.parameters.append(value)
+        return f"${len(self.parameters)}"
+
+    def add(self, condition: str, *values: Any) -> None:
+        """Add a condition; each ``{}`` in it stands for one value."""
+        self._conditions.append(condition.format(*(self.parameter(value) for value in values)))
+
+    def sql(self) -> str:
+        return "WHERE " + " AND ".join(self._conditions) if self._conditions else ""

@@ -1,0 +1,245 @@
+"""Subscriber sessions and events as the collector stored them, with the customer they belong to."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+import asyncpg
+from pydantic import BaseModel
+
+from oss.database import Where
+from oss.domain.errors import Invalid, NotFound
+from oss.domain.paging import Column, Keyset, Order, Page, contains
+
+Status = Literal["pending", "authorizing", "active", "idle", "rejected", "terminating"]
+
+COUNTERS = ("in_octets", "out_octets", "in_packets", "out_packets", "in_discards", "out_discards")
+
+
+class SessionBase(BaseModel):
+    """What `aether-subscriber:sessions/session` says, and whose it is.
+
+    'in' is from the subscriber (upload), 'out' is to the subscriber (download); rates are in bit/s.
+    """
+
+    bng_id: str
+    session_id: str
+    remote_id: str | None
+    circuit_id: str | None
+    username: str | None
+    mac_address: str | None
+    ip_address: str | None
+    interface: str | None
+    nas_port_id: str | None
+    status: str | None
+    profile: str | None
+    download_rate: int | None
+    upload_rate: int | None
+    started: datetime | None
+    last_change: datetime | None
+    lease_expiry: datetime | None
+    in_octets: int
+    out_octets: int
+    in_packets: int
+    out_packets: int
+    in_discards: int
+    out_discards: int
+    customer_id: int | None = None
+    customer_name: str | None = None
+    service_id: int | None = None
+    plan_name: str | None = None
+
+
+class Session(SessionBase):
+    """A live session. The rates are those between its last two samples, None until there are two."""
+
+    sampled_at: datetime | None = None
+    in_rate: float | None = None
+    out_rate: float | None = None
+
+
+class PastSession(SessionBase):
+    stopped: datetime
+    terminate_cause: str | None
+    reason: str | None
+
+
+class Event(BaseModel):
+    """An event of the BNG's journal (`aether-events:events/event`)."""
+
+    bng_id: str
+    seq: int
+    time: datetime
+    type: str
+    instance_id: str | None
+    session_id: str | None
+    remote_id: str | None
+    circuit_id: str | None
+    username: str | None
+    mac_address: str | None
+    ip_address: str | None
+    status: str | None
+    profile: str | None
+    download_rate: int | None
+    upload_rate: int | None
+    terminate_cause: str | None
+    reason: str | None
+    router: dict[str, Any] | None
+    customer_id: int | None = None
+    customer_name: str | None = None
+
+
+_SESSION_COLUMNS = (
+    ", ".join(
+        f"s.{name}"
+        for name in (
+            *(
+                "bng_id",
+                "session_id",
+                "remote_id",
+                "circuit_id",
+                "username",
+                "interface",
+                "nas_port_id",
+                "status",
+            ),
+            *("profile", "download_rate", "upload_rate", "started", "last_change", "lease_expiry"),
+            *COUNTERS,
+        )
+    )
+    + ", s.mac_address::text AS mac_address, host(s.ip_address) AS ip_address"
+)
+
+_OWNER = "c.id AS customer_id, c.name AS customer_name, v.id AS service_id, p.name AS plan_name"
+
+# the one live service of the access line; of a past session, the service that had the line then or last
+_OWNER_JOIN = """
+LEFT JOIN services v ON v.bng_id = s.bng_id AND v.remote_id = s.remote_id AND v.circuit_id = s.circuit_id
+    AND v.status <> 'TERMINATED'
+LEFT JOIN customers c ON c.id = v.customer_id
+LEFT JOIN plans p ON p.id = v.plan_id"""
+
+SELECT_ACTIVE = f"SELECT {_SESSION_COLUMNS}, s.sampled_at, {_OWNER} FROM sessions_active s {_OWNER_JOIN}"  # noqa: S608
+SELECT_HISTORY = (
+    f"SELECT {_SESSION_COLUMNS}, s.stopped, s.terminate_cause, s.reason, {_OWNER} "  # noqa: S608
+    f"FROM sessions_history s {_OWNER_JOIN}"
+)
+SELECT_EVENTS = f"""SELECT s.bng_id, s.seq, s.time, s.type, s.instance_id::text AS instance_id, s.session_id,
+    s.remote_id, s.circuit_id, s.username, s.mac_address::text AS mac_address,
+    host(s.ip_address) AS ip_address, s.status, s.profile, s.download_rate, s.upload_rate, s.terminate_cause, s.reason, s.router,
+    c.id AS customer_id, c.name AS customer_name
+    FROM events s {_OWNER_JOIN}"""  # noqa: S608
+
+_EPOCH = "'epoch'::timestamptz"
+_SESSION_SORTS = {
+    "username": Column("coalesce(s.username, '')"),
+    "ip_address": Column("coalesce(s.ip_address, '0.0.0.0'::inet)", "inet"),
+    "status": Column("coalesce(s.status, '')"),
+    "profile": Column("coalesce(s.profile, '')"),
+    "customer_name": Column("coalesce(c.name, '')"),
+    "started": Column(f"coalesce(s.started, {_EPOCH})", "timestamptz"),
+    "in_octets": Column("s.in_octets", "bigint"),
+    "out_octets": Column("s.out_octets", "bigint"),
+}
+ActiveSort = Literal[
+    "username", "ip_address", "status", "profile", "customer_name", "started", "in_octets", "out_octets"
+]
+HistorySort = Literal["stopped", "started", "username", "in_octets", "out_octets"]
+_KEY = (Column("s.bng_id"), Column("s.session_id"))
+
+
+class Filter(BaseModel):
+    """Which sessions or events are asked for; what is None does not restrict."""
+
+    bng_id: str | None = None
+    remote_id: str | None = None
+    circuit_id: str | None = None
+    session_id: str | None = None
+    customer_id: int | None = None
+    status: list[Status] | None = None
+    profile: str | None = None
+    type: list[str] | None = None
+    q: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def where(self, time_column: str | None = None) -> Where:
+        where = Where()
+        for name in ("bng_id", "remote_id", "circuit_id", "session_id", "profile"):
+            value = getattr(self, name)
+            if value is not None:
+                where.add(f"s.{name} = {{}}", value)
+        if self.customer_id is not None:
+            where.add("c.id = {}", self.customer_id)
+        if self.status:
+            where.add("s.status = ANY({}::text[])", self.status)
+        if self.type:
+            where.add("s.type = ANY({}::text[])", self.type)
+        if self.q and self.q.strip():
+            where.add(
+                "concat_ws(' ', s.username, s.mac_address::text, host(s.ip_address), s.session_id, c.name) "
+                "ILIKE {}",
+                contains(self.q.strip()),
+            )
+        if time_column and self.since:
+            where.add(f"{time_column} >= {{}}", self.since)
+        if time_column and self.until:
+            where.add(f"{time_column} <= {{}}", self.until)
+        return where
+
+
+async def _page(pool: asyncpg.Pool, select: str, where: Where, keyset: Keyset) -> tuple[Any, str | None]:
+    keyset.apply(where)
+    columns, source = select.split(" FROM ", 1)
+    sql = f"{columns}, {keyset.select} FROM {source} {where.sql()} {keyset.order_by} {keyset.limit_sql}"
+    try:
+        return keyset.page(await pool.fetch(sql, *where.parameters))
+    except asyncpg.DataError as error:
+        raise Invalid(f"cursor or filter: {error}") from error
+
+
+async def active(
+    pool: asyncpg.Pool, criteria: Filter, sort: ActiveSort, order: Order, limit: int, cursor: str | None
+) -> Page[Session]:
+    """One page of live sessions."""
+    keyset = Keyset(sort, order, (_SESSION_SORTS[sort], *_KEY), cursor, limit)
+    rows, following = await _page(pool, SELECT_ACTIVE, criteria.where("s.started"), keyset)
+    return Page(items=[Session(**row) for row in rows], next_cursor=following)
+
+
+async def history(
+    pool: asyncpg.Pool, criteria: Filter, sort: HistorySort, order: Order, limit: int, cursor: str | None
+) -> Page[PastSession]:
+    """One page of sessions that have ended."""
+    column = Column("s.stopped", "timestamptz") if sort == "stopped" else _SESSION_SORTS[sort]
+    keyset = Keyset(sort, order, (column, *_KEY), cursor, limit)
+    rows, following = await _page(pool, SELECT_HISTORY, criteria.where("s.stopped"), keyset)
+    return Page(items=[PastSession(**row) for row in rows], next_cursor=following)
+
+
+async def events(
+    pool: asyncpg.Pool, criteria: Filter, order: Order, limit: int, cursor: str | None
+) -> Page[Event]:
+    """One page of events, by time."""
+    columns = (Column("s.time", "timestamptz"), Column("s.bng_id"), Column("s.seq", "bigint"))
+    rows, following = await _page(
+        pool, SELECT_EVENTS, criteria.where("s.time"), Keyset("time", order, columns, cursor, limit)
+    )
+    return Page(items=[Event(**row) for row in rows], next_cursor=following)
+
+
+async def one(pool: asyncpg.Pool, bng_id: str, session_id: str) -> Session | PastSession:
+    """A session, live or past.
+
+    Raises:
+        NotFound: the collector has stored no such session.
+    """
+    condition = " WHERE s.bng_id = $1 AND s.session_id = $2"
+    row = await pool.fetchrow(SELECT_ACTIVE + condition, bng_id, session_id)
+    if row is not None:
+        return Session(**row)
+    row = await pool.fetchrow(SELECT_HISTORY + condition + " LIMIT 1", bng_id, session_id)
+    if row is not None:
+        return PastSession(**row)
+    raise NotFound(f"{bng_id} has no session {session_id}.")

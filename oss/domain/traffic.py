@@ -1,0 +1,130 @@
+"""Traffic over time, computed from counters.
+
+A sample holds totals. The octets between two successive samples of a session are spread evenly over the
+time between them and then added up per bucket: a missing sample makes the curve coarser, never wrong. A
+total that went down was counted anew, so the whole new total is what passed since.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import asyncpg
+from pydantic import BaseModel
+
+Range = Literal["15m", "1h", "6h", "24h"]
+
+RANGES: dict[str, timedelta] = {
+    "15m": timedelta(minutes=15),
+    "1h": timedelta(hours=1),
+    "6h": timedelta(hours=6),
+    "24h": timedelta(hours=24),
+}
+DEFAULT_BUCKET: dict[str, int] = {"15m": 10, "1h": 30, "6h": 120, "24h": 300}
+
+LOOKBACK = timedelta(minutes=5)
+"""How far before the range the sample may lie that the first difference starts from."""
+
+
+class TrafficPoint(BaseModel):
+    """Mean rates within one bucket, bit/s. `time` is the bucket's start."""
+
+    time: datetime
+    in_rate: float
+    out_rate: float
+
+
+class TrafficSeries(BaseModel):
+    range: Range
+    bucket: int
+    """Seconds."""
+    points: list[TrafficPoint]
+
+
+_SERIES = """
+WITH samples AS (
+    SELECT time, in_octets, out_octets,
+           lag(time) OVER w AS before,
+           lag(in_octets) OVER w AS in_before, lag(out_octets) OVER w AS out_before
+    FROM session_samples s
+    WHERE time >= $1::timestamptz - $5::interval AND time <= $2::timestamptz {conditions}
+    WINDOW w AS (PARTITION BY bng_id, session_id ORDER BY time)
+), deltas AS (
+    SELECT before, time,
+           CASE WHEN in_octets >= in_before THEN in_octets - in_before ELSE in_octets END AS in_delta,
+           CASE WHEN out_octets >= out_before THEN out_octets - out_before ELSE out_octets END AS out_delta
+    FROM samples WHERE before IS NOT NULL AND time > before AND time > $1
+), intervals AS (  -- samples of one sweep share their times: one row each, however many sessions there are
+    SELECT before, time, sum(in_delta) AS in_delta, sum(out_delta) AS out_delta
+    FROM deltas GROUP BY before, time
+), shares AS (
+    SELECT n, in_delta * part AS in_octets, out_delta * part AS out_octets
+    FROM intervals i
+    CROSS JOIN LATERAL generate_series(
+        greatest(0, floor(extract(epoch FROM i.before - $1) / $4::float8)::int),
+        ceil(extract(epoch FROM least(i.time, $2) - $1) / $4::float8)::int - 1
+    ) AS n
+    CROSS JOIN LATERAL (
+        SELECT extract(epoch FROM
+                   least(i.time, $1 + (n + 1) * $3::interval) - greatest(i.before, $1 + n * $3))
+               / extract(epoch FROM i.time - i.before) AS part
+    ) overlap
+), rates AS (
+    SELECT n, sum(in_octets)::float8 * 8 / $4::float8 AS in_rate,
+           sum(out_octets)::float8 * 8 / $4::float8 AS out_rate
+    FROM shares GROUP BY n
+)
+SELECT $1 + n * $3::interval AS time, coalesce(in_rate, 0) AS in_rate, coalesce(out_rate, 0) AS out_rate
+FROM generate_series(0, (extract(epoch FROM $2::timestamptz - $1::timestamptz) / $4::float8)::int - 1) AS n
+LEFT JOIN rates USING (n)
+ORDER BY n
+"""
+
+
+def window(now: datetime, range_: Range, bucket: int) -> tuple[datetime, datetime]:
+    """Start and end of the range, on whole buckets, so that a series does not jitter from call to call."""
+    end = datetime.fromtimestamp(now.timestamp() // bucket * bucket, UTC)
+    count = max(1, int(RANGES[range_].total_seconds()) // bucket)
+    return end - timedelta(seconds=bucket * count), end
+
+
+async def series(
+    pool: asyncpg.Pool,
+    range_: Range,
+    bucket: int | None,
+    *,
+    bng_id: str | None = None,
+    session_id: str | None = None,
+    remote_id: str | None = None,
+    customer_id: int | None = None,
+    now: datetime | None = None,
+) -> TrafficSeries:
+    """Traffic of all sessions, or of those that match, in buckets of so many seconds."""
+    bucket = bucket or DEFAULT_BUCKET[range_]
+    start, end = window(now or datetime.now(UTC), range_, bucket)
+    parameters: list[object] = [start, end, timedelta(seconds=bucket), float(bucket), LOOKBACK]
+    conditions = ""
+    for name, value in (("bng_id", bng_id), ("session_id", session_id)):
+        if value is not None:
+            parameters.append(value)
+            conditions += f" AND s.{name} = ${len(parameters)}"
+    if remote_id is not None or customer_id is not None:
+        parameters += [remote_id, customer_id]
+        conditions += _of_lines(len(parameters) - 1, len(parameters))
+    rows = await pool.fetch(_SERIES.format(conditions=conditions), *parameters)
+    return TrafficSeries(range=range_, bucket=bucket, points=[TrafficPoint(**row) for row in rows])
+
+
+def _of_lines(remote: int, customer: int) -> str:
+    """Samples carry no access line: those of the sessions, live and past, that have it."""
+    return f""" AND EXISTS (
+        SELECT 1 FROM (SELECT bng_id, session_id, remote_id, circuit_id FROM sessions_active
+                       UNION ALL
+                       SELECT bng_id, session_id, remote_id, circuit_id FROM sessions_history
+                       WHERE stopped >= $1) l
+        LEFT JOIN services v ON v.bng_id = l.bng_id AND v.remote_id = l.remote_id
+            AND v.circuit_id = l.circuit_id AND v.status <> 'TERMINATED'
+        WHERE l.bng_id = s.bng_id AND l.session_id = s.session_id
+          AND (${remote}::text IS NULL OR l.remote_id = ${remote})
+          AND (${customer}::bigint IS NULL OR v.customer_id = ${customer}))"""  # noqa: S608

@@ -1,0 +1,1 @@
+"""Alembic migrations of the OSS's own tables (version table `oss_version`)."""
