@@ -1,0 +1,276 @@
+"""Plans as XML (RFC 7950 section 7)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Final
+
+from yang.encode.source import Source
+from yang.provider import Keys
+from yang.query.plan import Body, LeafPlan, NodePlan
+from yang.schema import Schema, SchemaNode
+from yang.types import LeafType, prefixes_in
+
+SLICE: Final = 48 * 1024
+MAX_SLICE: Final = 64 * 1024
+ENTRIES_AT_ONCE: Final = 32
+_DEFAULTS_NS: Final = "urn:ietf:params:xml:ns:netconf:default:1.0"
+_TAGGED: Final = f' xmlns:wd="{_DEFAULTS_NS}" wd:default="true"'
+# What XML 1.0 has no way to write.
+_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_DIRECT: Final = frozenset({"boolean", "enumeration", "bits", "string"})
+
+Encoder = Callable[[Mapping[str, Any] | None, Any, Keys], str]
+
+
+def escape(text: str) -> str:
+    """Text as XML character data. Characters that XML cannot hold become U+FFFD: a provider's slip must not
+    break a whole reply."""
+    if text.isalnum():
+        return text
+    if not text.isprintable():
+        text = _FORBIDDEN.sub("\ufffd", text)
+    if "&" in text:
+        text = text.replace("&", "&amp;")
+    if "<" in text:
+        text = text.replace("<", "&lt;")
+    if ">" in text:
+        text = text.replace(">", "&gt;")
+    if "\r" in text:
+        text = text.replace("\r", "&#13;")
+    return text
+
+
+class XmlEncoder:
+    """Encodes plans of one schema."""
+
+    name = "xml"
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+
+    # --- whole replies ---------------------------------------------------------------------------
+
+    def encode(self, root: Body, config: Mapping[str, Any]) -> Iterator[bytes]:
+        """The children of ``<data>``, in slices of at most `MAX_SLICE` bytes.
+
+        Args:
+            root: the plan.
+            config: the configuration from its root.
+        """
+        buffer: list[str] = []
+        size = 0
+        for piece in self._pieces(root, config, None, ()):
+            buffer.append(piece)
+            size += len(piece)
+            if size >= SLICE:
+                yield from _slices("".join(buffer).encode())
+                buffer.clear()
+                size = 0
+        if buffer:
+            yield from _slices("".join(buffer).encode())
+
+    def _pieces(self, body: Body, config: Mapping[str, Any] | None, record: Any, keys: Keys) -> Iterator[str]:
+        for plan in body.inner:
+            if plan.node.kind == "list":
+                yield from self._list_pieces(plan, config, record, keys)
+            else:
+                for found in plan.instances(config, record, keys):
+                    yield from self._container_pieces(found.body, found.config, found.record, found.keys)
+
+    def _container_pieces(
+        self, body: Body, config: Mapping[str, Any] | None, record: Any, keys: Keys
+    ) -> Iterator[str]:
+        """A container; one with lists in it is not built as a whole."""
+        if not _has_lists(body):
+            text = self.encoder(body)(config, record, keys)
+            if text:
+                yield text
+            return
+        opened = False
+        head, tail = self._tags(body.node)
+        leaves = self._leaves_encoder(body)(config, record, keys)
+        if leaves or (body.always and config is not None):
+            opened = True
+            yield head + leaves
+        for piece in self._pieces(body, config, record, keys):
+            if not opened:
+                opened = True
+                yield head
+            yield piece
+        if opened:
+            yield tail
+
+    def _list_pieces(
+        self, plan: NodePlan, config: Mapping[str, Any] | None, record: Any, keys: Keys
+    ) -> Iterator[str]:
+        entries = self._entry_texts(plan, config, record, keys)
+        while batch := list(islice(entries, ENTRIES_AT_ONCE)):
+            text = "".join(batch)
+            if text:
+                yield text
+
+    def _entry_texts(
+        self, plan: NodePlan, config: Mapping[str, Any] | None, record: Any, keys: Keys
+    ) -> Iterator[str]:
+        body = plan.uniform
+        provider = plan.provider
+        if body is not None and not plan.node.config and provider is not None:
+            # the fast path: all records alike
+            encode = self.encoder(body)
+            if plan.planner.with_state:
+                if body.inner and any(inner.provider for inner in body.inner):
+                    attrs = [key.attr for key in plan.node.key_nodes]
+                    for found in provider.iter():
+                        own = tuple(getattr(found, attr, None) for attr in attrs)
+                        yield encode(None, found, (*keys, *own))
+                else:
+                    for found in provider.iter():
+                        yield encode(None, found, keys)
+            return
+        for instance in plan.instances(config, record, keys):
+            yield self.encoder(instance.body)(instance.config, instance.record, instance.keys)
+
+    # --- generated encoders ----------------------------------------------------------------------
+
+    def encoder(self, body: Body) -> Encoder:
+        """The function that encodes an instance of a body, with its element; "" when it is not shown."""
+        encoder = body.compiled.get("xml")
+        if encoder is None:
+            encoder = body.compiled["xml"] = Source(self, "''").compile(body)
+        return encoder
+
+    def _leaves_encoder(self, body: Body) -> Encoder:
+        encoder = body.compiled.get("xml-leaves")
+        if encoder is None:
+            only_leaves = _LeavesOnly(self._schema)
+            bare = Body(body.node, body.leaves, (), False)
+            encoder = body.compiled["xml-leaves"] = Source(only_leaves, "''").compile(bare)
+        return encoder
+
+    def entries(self, plan: NodePlan) -> Encoder:
+        """See `Dialect`."""
+
+        def encode(config: Mapping[str, Any] | None, record: Any, keys: Keys) -> str:
+            return "".join(self._entry_texts(plan, config, record, keys))
+
+        return encode
+
+    def leaf(self, source: Source, leaf: LeafPlan, slot: str) -> None:
+        """See `Dialect`."""
+        node = leaf.node
+        head, tail = self._tags(node)
+        if leaf.tag_default:
+            tagged = source.name(head[:-1] + _TAGGED + ">")
+            plain = source.name(head)
+            value = "tuple(v)" if node.kind == "leaf-list" else "v"
+            default = source.name(node.defaults if node.kind == "leaf-list" else node.defaults[0])
+            source.emit(f"h = {tagged} if {value} == {default} else {plain}")
+            element = f"f'{{h}}{{{{}}}}{tail}'"
+        else:
+            element = f"f'{_literal(head)}{{{{}}}}{tail}'"
+        assert node.type is not None
+        if _is_qualified(node.type):
+            write = source.name(self._qualified_writer(node), "w")
+            text = f"{write}(v)" if node.kind == "leaf" else f"''.join([{write}(e) for e in v])"
+            source.emit(f"{slot} = {text}")
+            return
+        if node.kind == "leaf":
+            source.emit(f"{slot} = " + element.replace("{{}}", self._value(source, node.type, "v")))
+        else:
+            inner = element.replace("{{}}", self._value(source, node.type, "e"))
+            source.emit(f"{slot} = ''.join([{inner} for e in v])")
+
+    def _value(self, source: Source, kind: LeafType, variable: str) -> str:
+        """A replacement field for the text of a value."""
+        if kind.base.startswith(("int", "uint")):
+            return f"{{{variable}}}"
+        if kind.base == "boolean":
+            return f'{{"true" if {variable} else "false"}}'
+        if kind.base == "empty":
+            return ""
+        if kind.base in ("enumeration", "bits") and kind.plain:
+            return f"{{{variable}}}"
+        source.objects["escape"] = escape
+        if kind.base in _DIRECT:
+            return f"{{escape({variable})}}"
+        return f"{{escape({source.name(kind.format, 'w')}({variable}))}}"
+
+    def combine(
+        self, source: Source, body: Body, slots: list[tuple[LeafPlan | NodePlan, str]], target: str, show: str
+    ) -> None:
+        """See `Dialect`."""
+        head, tail = self._tags(body.node)
+        own = "".join(f"{{{slot}}}" for _, slot in slots)
+        whole = f"f'{_literal(head)}{own}{tail}'"
+        if show == "True":
+            source.emit(f"{target} = {whole}")
+            return
+        # the keys alone do not make an entry worth showing
+        decisive = [slot for part, slot in slots if not (isinstance(part, LeafPlan) and part.node.is_key)]
+        condition = " or ".join([*decisive, show] if show != "False" else decisive) or "False"
+        source.emit(f"{target} = {whole} if {condition} else ''")
+
+    def _tags(self, node: SchemaNode) -> tuple[str, str]:
+        parent = node.parent
+        if parent is not None and parent.module == node.module and parent.kind != "root":
+            return f"<{node.name}>", f"</{node.name}>"
+        return f'<{node.name} xmlns="{node.namespace}">', f"</{node.name}>"
+
+    def _qualified_writer(self, node: SchemaNode) -> Callable[[Any], str]:
+        """Writes a leaf whose text carries prefixes: declares them on the element."""
+        head, tail = self._tags(node)
+        head = head[:-1]
+        kind = node.type
+        assert kind is not None
+
+        def write(value: Any) -> str:
+            text = kind.format(value)
+            declared = "".join(
+                f' xmlns:{prefix}="{namespace}"'
+                for prefix in prefixes_in(text)
+                if (namespace := self._schema.namespace_of(prefix))
+            )
+            return f"{head}{declared}>{escape(text)}{tail}"
+
+        return write
+
+
+class _LeavesOnly(XmlEncoder):
+    """Encodes the leaves of an instance without its element."""
+
+    def combine(
+        self, source: Source, body: Body, slots: list[tuple[LeafPlan | NodePlan, str]], target: str, show: str
+    ) -> None:
+        source.emit(f"{target} = f'{''.join(f'{{{slot}}}' for _, slot in slots)}'")
+
+
+def _is_qualified(kind: LeafType) -> bool:
+    return (
+        kind.prefixed or kind.base == "identityref" or any(_is_qualified(member) for member in kind.members)
+    )
+
+
+def _literal(text: str) -> str:
+    """Text inside a single-quoted f-string."""
+    return text.replace("\\", "\\\\").replace("'", "\\'").replace("{", "{{").replace("}", "}}")
+
+
+def _has_lists(body: Body) -> bool:
+    return any(
+        plan.node.kind == "list" or (below := plan.uniform) is None or _has_lists(below) for plan in body.inner
+    )
+
+
+def _slices(data: bytes) -> Iterator[bytes]:
+    """Cut into slices of at most `MAX_SLICE`, never inside a character."""
+    start = 0
+    while len(data) - start > MAX_SLICE:
+        end = start + MAX_SLICE
+        while data[end] & 0xC0 == 0x80:
+            end -= 1
+        yield data[start:end]
+        start = end
+    yield data[start:] if start else data

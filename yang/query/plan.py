@@ -1,0 +1,352 @@
+"""From a selection to a plan: what a user sees of it, and where each part comes from.
+
+A `Planner` holds what is the same for all requests of users with equal rights: content, defaults, depth. A
+`NodePlan` is a selected schema node with its conditions; a `Body` is what one of its instances shows. Bodies that
+do not depend on the request's values are compiled once and kept, and so are the encoders that hang on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from yang.access import Context, Rules
+from yang.provider import Keys, StateProvider
+from yang.query.selection import (
+    Branch,
+    Children,
+    Match,
+    SelectNode,
+    is_value_free,
+    merge_children,
+    shape_of,
+)
+from yang.schema import SchemaNode
+
+Content = Literal["config", "state", "all"]
+WithDefaults = Literal["explicit", "report-all", "report-all-tagged", "trim"]
+MAX_BODIES: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class LeafPlan:
+    """A leaf or leaf-list that a body shows.
+
+    Attributes:
+        only: shown (or, of a leaf-list, entries shown) only if among these values; None: no condition.
+        skip_default, tag_default: with-defaults modes trim and report-all-tagged.
+    """
+
+    node: SchemaNode
+    only: frozenset[Any] | None = None
+    skip_default: bool = False
+    tag_default: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Body:
+    """What one instance of a container or list shows.
+
+    Attributes:
+        node: the container, list, or the root.
+        leaves: in schema order; the keys of a list entry come first.
+        inner: containers and lists below, and anydata.
+        always: shown even if nothing is in it.
+        compiled: encoders, by name; owned by `yang.encode`.
+    """
+
+    node: SchemaNode
+    leaves: tuple[LeafPlan, ...]
+    inner: tuple[NodePlan, ...]
+    always: bool
+    compiled: dict[str, Callable[..., Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An instance that a plan shows.
+
+    Attributes:
+        keys: values of all lists' keys from the root down.
+        config: its configuration, or None.
+        record: its state, or None.
+        body: what it shows.
+    """
+
+    keys: Keys
+    config: Mapping[str, Any] | None
+    record: Any
+    body: Body
+
+
+@dataclass(slots=True, eq=False)
+class NodePlan:
+    """A selected container or list: finds the instances and says what each shows."""
+
+    planner: Planner
+    node: SchemaNode
+    branches: tuple[Branch, ...]
+    context: Context
+    depth: int | None
+    provider: StateProvider | None
+    wanted: tuple[Keys, ...] | None = None
+    _sets: tuple[frozenset[Keys] | None, ...] = ()
+    _bodies: dict[tuple[int, Context], Body | None] = field(default_factory=dict)
+    _fixed: Context | None = None
+
+    def __post_init__(self) -> None:
+        self._sets = tuple(
+            frozenset(branch.keys) if branch.keys is not None else None for branch in self.branches
+        )
+        if all(branch.keys is not None for branch in self.branches):
+            self.wanted = tuple(dict.fromkeys(key for b in self.branches for key in b.keys or ()))
+        rules = self.planner.rules
+        if not rules.conditional(self.context, self.node):
+            self._fixed = rules.enter(self.context, self.node)
+
+    @property
+    def uniform(self) -> Body | None:
+        """The body of every instance, when there is no condition at all; else None."""
+        if self._fixed is None or len(self.branches) != 1 or self.branches[0].conditional:
+            return None
+        return self._body(1, self._fixed)
+
+    def instances(self, config: Mapping[str, Any] | None, record: Any, keys: Keys) -> Iterator[Instance]:
+        """The instances below one parent.
+
+        Args:
+            config: configuration of the parent, or None.
+            record: state of the parent, or None.
+            keys: key values of the parent.
+        """
+        if self.node.kind == "list":
+            yield from self._entries(config, record, keys)
+            return
+        own = config.get(self.node.json_name) if config is not None else None
+        state = self._container_state(record, keys)
+        if own is None and state is None and self.node.presence and self.node.config:
+            return
+        body = self._choose(None, own, state)
+        if body is not None:
+            yield Instance(keys, own, state, body)
+
+    def _container_state(self, record: Any, keys: Keys) -> Any:
+        if not self.planner.with_state:
+            return None
+        if self.provider is not None:
+            return self.provider.get(keys)
+        return getattr(record, self.node.attr, None) if record is not None else None
+
+    def _entries(self, config: Mapping[str, Any] | None, record: Any, keys: Keys) -> Iterator[Instance]:
+        source = self._config_entries(config, keys) if self.node.config else self._state_entries(record, keys)
+        for own, entry, state in source:
+            body = self._choose(own, entry, state)
+            if body is not None:
+                yield Instance((*keys, *own), entry, state, body)
+
+    def _config_entries(
+        self, config: Mapping[str, Any] | None, keys: Keys
+    ) -> Iterator[tuple[Keys, Mapping[str, Any], Any]]:
+        entries: Mapping[Keys, Any] = (config.get(self.node.json_name) if config is not None else None) or {}
+        provider = self.provider if self.planner.with_state else None
+        if self.wanted is not None:
+            pairs = [(key, entries[key]) for key in self.wanted if key in entries]
+        else:
+            pairs = list(entries.items())
+        for key, entry in pairs:
+            yield key, entry, provider.get((*keys, *key)) if provider is not None else None
+
+    def _state_entries(self, record: Any, keys: Keys) -> Iterator[tuple[Keys, None, Any]]:
+        if not self.planner.with_state:
+            return
+        attrs = [key.attr for key in self.node.key_nodes]
+        if self.provider is not None:
+            if self.wanted is not None and attrs:
+                for key in self.wanted:
+                    found = self.provider.get((*keys, *key))
+                    if found is not None:
+                        yield key, None, found
+                return
+            records = self.provider.iter()
+        else:
+            records = (getattr(record, self.node.attr, None) or ()) if record is not None else ()
+        wanted = frozenset(self.wanted) if self.wanted is not None else None
+        for found in records:
+            own = tuple(getattr(found, attr, None) for attr in attrs)
+            if wanted is None or own in wanted:
+                yield own, None, found
+
+    def _choose(self, own: Keys | None, config: Mapping[str, Any] | None, record: Any) -> Body | None:
+        """What this instance shows; None if no branch takes it or the user may not see it."""
+        mask = 0
+        for index, branch in enumerate(self.branches):
+            keys = self._sets[index]
+            if keys is not None and own not in keys:
+                continue
+            if all(holds(match, config, record) for match in branch.matches):
+                mask |= 1 << index
+        if not mask:
+            return None
+        context = self._fixed
+        if context is None:
+            context = self.planner.rules.enter(self.context, self.node, own)
+        return self._body(mask, context)
+
+    def _body(self, mask: int, context: Context) -> Body | None:
+        known = (mask, context)
+        if known not in self._bodies:
+            children: Children | None = {}
+            for index, branch in enumerate(self.branches):
+                if mask >> index & 1:
+                    children = merge_children(children, branch.children)
+            self._bodies[known] = self.planner.body(self.node, children, context, self.depth)
+        return self._bodies[known]
+
+
+class Planner:
+    """Plans for one set of rules, content and mode of defaults; keeps bodies between requests.
+
+    Args:
+        rules: of the user.
+        providers: by schema path.
+        with_state: False when a datastore other than running is read.
+    """
+
+    def __init__(
+        self,
+        root: SchemaNode,
+        rules: Rules,
+        providers: Mapping[str, StateProvider],
+        *,
+        content: Content,
+        with_defaults: WithDefaults,
+        with_state: bool,
+    ) -> None:
+        self.root = root
+        self.rules = rules
+        self.providers = providers
+        self.content = content
+        self.with_defaults = with_defaults
+        self.with_state = with_state and content != "config"
+        self._state_below: dict[SchemaNode, bool] = {}
+        self._bodies: dict[tuple[Any, ...], Body | None] = {}
+
+    def plan(self, top: Children | None, depth: int | None = None) -> Body:
+        """The body of the root: what a selection's `top` comes to."""
+        body = self.body(self.root, top, self.rules.start, depth)
+        assert body is not None
+        return body
+
+    def body(
+        self, node: SchemaNode, children: Children | None, context: Context, depth: int | None
+    ) -> Body | None:
+        """What an instance of `node` shows; None if the user may not read it.
+
+        Args:
+            children: what is selected below; None for everything.
+            context: that of the instance.
+            depth: levels to show below it; None: all.
+        """
+        if not is_value_free(children):
+            return self._compile(node, children, context, depth)
+        known = (node, shape_of(children), context, depth)
+        if known not in self._bodies:
+            if len(self._bodies) >= MAX_BODIES:
+                self._bodies.clear()
+            self._bodies[known] = self._compile(node, children, context, depth)
+        return self._bodies[known]
+
+    def _compile(
+        self, node: SchemaNode, children: Children | None, context: Context, depth: int | None
+    ) -> Body | None:
+        if node.kind != "root" and not self.rules.permits(context, node, "read"):
+            return None
+        selected = self._selected(node, children)
+        leaves: list[LeafPlan] = []
+        inner: list[NodePlan] = []
+        explicit_key = False
+        for select in selected:
+            child = select.node
+            if child.is_key:
+                explicit_key = explicit_key or self.content != "state"
+                continue
+            if depth == 0:
+                continue
+            if child.is_leaf:
+                if self._shown(child) and self._readable(context, child):
+                    leaves.append(self._leaf(select))
+            elif child.kind in ("container", "list") and self._contains(child):
+                below = depth - 1 if depth is not None else None
+                provider = self.providers.get(child.path)
+                inner.append(NodePlan(self, child, select.branches, context, below, provider))
+        keys = [LeafPlan(key) for key in node.key_nodes] if node.kind == "list" else []
+        return Body(node, (*keys, *leaves), tuple(inner), self._always(node, children, explicit_key))
+
+    def _always(self, node: SchemaNode, children: Children | None, explicit_key: bool) -> bool:
+        if node.kind == "list":
+            whole = children is None and (not node.config or self.content != "state")
+            return whole or explicit_key
+        return node.presence and children is None and self.content != "state"
+
+    def _selected(self, node: SchemaNode, children: Children | None) -> list[SelectNode]:
+        if children is None:
+            return [SelectNode(child, (Branch(),)) for child in node.data_children]
+        return [children[child] for child in node.data_children if child in children]
+
+    def _shown(self, leaf: SchemaNode) -> bool:
+        if leaf.config:
+            return self.content != "state"
+        return self.with_state
+
+    def _readable(self, context: Context, leaf: SchemaNode) -> bool:
+        return self.rules.permits(self.rules.enter(context, leaf), leaf, "read")
+
+    def _contains(self, node: SchemaNode) -> bool:
+        """True when the content that is asked for can be at or below a node."""
+        if self.content == "config":
+            return node.config
+        if not node.config:
+            return self.with_state
+        if self.content == "all":
+            return True
+        below = self._state_below.get(node)
+        if below is None:
+            below = any(
+                not child.config or (not child.is_leaf and self._contains(child))
+                for child in node.data_children
+            )
+            self._state_below[node] = below
+        return below
+
+    def _leaf(self, select: SelectNode) -> LeafPlan:
+        only: frozenset[Any] | None = None
+        if all(branch.matches for branch in select.branches):
+            only = frozenset(match.value for branch in select.branches for match in branch.matches)
+        defaults = bool(select.node.defaults) and select.node.config
+        return LeafPlan(
+            select.node,
+            only,
+            skip_default=defaults and self.with_defaults == "trim",
+            tag_default=defaults and self.with_defaults == "report-all-tagged",
+        )
+
+
+def holds(match: Match, config: Mapping[str, Any] | None, record: Any) -> bool:
+    """Whether an instance satisfies a condition."""
+    for level in match.path[:-1]:
+        config = config.get(level.json_name) if config is not None else None
+        record = getattr(record, level.attr, None) if record is not None else None
+    leaf = match.path[-1]
+    if leaf.config and config is not None:
+        value = config.get(leaf.json_name)
+    else:
+        value = getattr(record, leaf.attr, None) if record is not None else None
+    if value is None:
+        return False
+    if match.value is None:
+        return True
+    if leaf.kind == "leaf-list":
+        entries: Sequence[Any] = value
+        return match.value in entries
+    return bool(value == match.value)
