@@ -1,0 +1,1 @@
+"""The runner that builds the lab in network namespaces of this machine: veth, bridges, no containers."""

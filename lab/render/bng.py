@@ -1,0 +1,169 @@
+"""A BNG's startup configuration: RFC 7951 data of the standard modules and the Aether modules."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Interface
+from typing import Any
+
+from lab.config.model import AccessModel, AccessNode, Bng, LabConfig, Timers
+from lab.pki import certificate_file, key_file
+from lab.secrets import BNG_USERS, Secrets
+
+NETCONF_PORT = 830
+GNMI_PORT = 57400
+
+_GROUPS = {
+    "admin": ["admin"],
+    "operator": ["operator", "oss"],
+    "viewer": ["viewer", "collector"],
+}
+
+_OPERATOR_MODULES = ("aether-shaping", "aether-access-router", "aether-subscriber")
+"""What operators, and the OSS, change and invoke."""
+
+
+def startup(config: LabConfig, bng: Bng, secrets: Secrets) -> dict[str, Any]:
+    """The content of ``startup.json``."""
+    return {
+        "ietf-interfaces:interfaces": {
+            "interface": [
+                _interface(bng.subscriber_interface, bng.subscriber, "Subscribers"),
+                _interface(bng.upstream_interface, bng.upstream, "WAN"),
+                _interface(bng.dhcp_uplink_interface, bng.dhcp_uplink, "Management, DHCP and RADIUS"),
+            ]
+        },
+        "ietf-system:system": {
+            "hostname": bng.bng_id,
+            "authentication": {
+                "user": [{"name": user, "password": secrets.bng_hash(bng.bng_id, user)} for user in BNG_USERS]
+            },
+        },
+        "ietf-netconf-acm:nacm": _access_control(),
+        "aether-bng:bng": _bng(config, bng, secrets),
+        "aether-shaping:shaping-profiles": {
+            "profile": [
+                {
+                    "name": plan.name,
+                    "download": {"rate": str(plan.download_kbps * 1000)},
+                    "upload": {"rate": str(plan.upload_kbps * 1000)},
+                }
+                for plan in config.plans
+            ]
+        },
+        "aether-access-router:access-routers": {
+            "access-router": [_access_router(bng, node) for node in bng.access_nodes]
+        },
+    }
+
+
+def _interface(name: str, address: IPv4Interface, description: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "description": description,
+        "type": "iana-if-type:ethernetCsmacd",
+        "enabled": True,
+        "ietf-ip:ipv4": {
+            "address": [{"ip": str(address.ip), "prefix-length": address.network.prefixlen}],
+        },
+    }
+
+
+def _access_control() -> dict[str, Any]:
+    return {
+        "enable-nacm": True,
+        "read-default": "permit",
+        "write-default": "deny",
+        "exec-default": "permit",
+        "enable-external-groups": False,
+        "groups": {"group": [{"name": name, "user-name": users} for name, users in _GROUPS.items()]},
+        "rule-list": [
+            {
+                "name": "admin",
+                "group": ["admin"],
+                "rule": [
+                    {"name": "everything", "module-name": "*", "access-operations": "*", "action": "permit"}
+                ],
+            },
+            {
+                "name": "operator",
+                "group": ["operator"],
+                "rule": [
+                    {"name": module, "module-name": module, "access-operations": "*", "action": "permit"}
+                    for module in _OPERATOR_MODULES
+                ],
+            },
+            {
+                "name": "viewer",
+                "group": ["viewer"],
+                "rule": [
+                    {
+                        "name": "no-actions",
+                        "module-name": "aether-subscriber",
+                        "access-operations": "exec",
+                        "action": "deny",
+                    }
+                ],
+            },
+        ],
+    }
+
+
+def _bng(config: LabConfig, bng: Bng, secrets: Secrets) -> dict[str, Any]:
+    management = [str(bng.dhcp_uplink.ip)]
+    services = config.services_at
+    result = {
+        "identity": {"bng-id": bng.bng_id},
+        "interfaces": {
+            "subscriber": [bng.subscriber_interface],
+            "upstream": bng.upstream_interface,
+            "dhcp-uplink": bng.dhcp_uplink_interface,
+        },
+        "routing": {"default-gateway": str(bng.default_gateway)},
+        "dhcp-relay": {"server": [{"address": str(services.kea)}]},
+        "aaa": {
+            "user-password": secrets.radius_user,
+            "server": [
+                {
+                    "name": "radius",
+                    "address": str(services.radius),
+                    "auth-port": services.radius_auth_port,
+                    "acct-port": services.radius_acct_port,
+                    "secret": secrets.radius(bng.bng_id),
+                }
+            ],
+            "interim-interval": config.timers.interim,
+        },
+        "sessions-policy": {"idle-after": config.timers.idle_after},
+        "timers": _timers(config.timers),
+        "management": {
+            "netconf": {"listen": management, "port": NETCONF_PORT},
+            "gnmi": {
+                "listen": management,
+                "port": GNMI_PORT,
+                "certificate-file": str(certificate_file(secrets.folder, bng.bng_id)),
+                "private-key-file": str(key_file(secrets.folder, bng.bng_id)),
+            },
+        },
+    }
+    if bng.nat_sources:
+        result["nat"] = {"enabled": True, "source-prefix": [str(prefix) for prefix in bng.nat_sources]}
+    return result
+
+
+def _timers(timers: Timers) -> dict[str, int]:
+    return {"counters": timers.counters, "health": timers.health}
+
+
+def _access_router(bng: Bng, node: AccessNode) -> dict[str, Any]:
+    router: dict[str, Any] = {
+        "name": node.remote_id,
+        "remote-id": node.remote_id,
+        "access-model": str(node.model),
+        "interface": bng.subscriber_interface,
+        "ports": node.ports,
+    }
+    if node.uplink is not None:
+        router["address"] = str(node.uplink.ip)
+    if node.model is AccessModel.ROUTED:
+        router["subnet"] = [str(node.subnet)]
+    return router
