@@ -1,0 +1,191 @@
+"""Health of this instance: CPU and memory, lateness of the loop, and what the parts count.
+
+CPU and memory are those of the cgroup when this instance has one to itself, else of its processes. CPU is
+a difference over real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bng.seam.clock import date_and_time
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_TICKS = os.sysconf("SC_CLK_TCK")
+_LAG_PERIOD = 0.1
+_UNLIMITED = 1 << 60
+"""cgroup v1 writes "no limit" as a number near 2⁶³."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """CPU seconds used so far, octets of memory in use, and how many may be (None: no limit)."""
+
+    cpu: float
+    memory: int
+    limit: int | None
+
+
+class CgroupV2:
+    """A cgroup of the unified hierarchy."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def usage(self) -> Usage:
+        """Raises OSError, ValueError."""
+        fields = dict(line.split() for line in (self.folder / "cpu.stat").read_text().splitlines())
+        limit = _number(self.folder / "memory.max")
+        memory = int((self.folder / "memory.current").read_text())
+        return Usage(int(fields["usage_usec"]) / 1e6, memory, limit)
+
+    def pids(self) -> set[int]:
+        return {int(line) for line in (self.folder / "cgroup.procs").read_text().split()}
+
+
+class CgroupV1:
+    """The cpuacct and memory hierarchies of version 1."""
+
+    def __init__(self, cpu: Path, memory: Path) -> None:
+        self.cpu, self.memory = cpu, memory
+
+    def usage(self) -> Usage:
+        """Raises OSError, ValueError."""
+        limit = _number(self.memory / "memory.limit_in_bytes")
+        return Usage(
+            int((self.cpu / "cpuacct.usage").read_text()) / 1e9,
+            int((self.memory / "memory.usage_in_bytes").read_text()),
+            None if limit is None or limit >= _UNLIMITED else limit,
+        )
+
+    def pids(self) -> set[int]:
+        return {int(line) for line in (self.memory / "cgroup.procs").read_text().split()}
+
+
+Cgroup = CgroupV2 | CgroupV1
+
+
+def _number(path: Path) -> int | None:
+    text = path.read_text().strip()
+    return None if text == "max" else int(text)
+
+
+def find_cgroup(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> Cgroup | None:
+    """The cgroup of this process, or None when its figures cannot be read."""
+    try:
+        lines = [line.split(":", 2) for line in proc.read_text().splitlines()]
+    except OSError:
+        return None
+    by_controller = {name: path for _, names, path in lines for name in names.split(",")}
+    if (folder := root / by_controller.get("", "/").lstrip("/")).joinpath("memory.current").exists():
+        return CgroupV2(folder)
+    if "cpuacct" not in by_controller or "memory" not in by_controller:
+        return None
+    for name in ("cpuacct", "cpu,cpuacct"):
+        cpu = root / name / by_controller["cpuacct"].lstrip("/")
+        memory = root / "memory" / by_controller["memory"].lstrip("/")
+        if (cpu / "cpuacct.usage").exists() and (memory / "memory.usage_in_bytes").exists():
+            return CgroupV1(cpu, memory)
+    return None
+
+
+def process_usage(pids: Iterable[int]) -> Usage:
+    """CPU and resident memory of processes; those that are gone count nothing."""
+    cpu = memory = 0
+    for pid in pids:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            memory += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+        except (OSError, IndexError):
+            continue
+        cpu += int(fields[11]) + int(fields[12])
+    return Usage(cpu / _TICKS, memory, None)
+
+
+class UsageMeter:
+    """CPU and memory of this instance.
+
+    Args:
+        pids: tells the processes of this instance.
+    """
+
+    def __init__(self, pids: Callable[[], set[int]], cgroup: Cgroup | None = None) -> None:
+        self._pids = pids
+        self._cgroup = cgroup
+        self._last: tuple[float, Usage, bool] | None = None
+
+    def measure(self) -> tuple[int, Usage]:
+        """(CPU since the last call in hundredths of a percent of one core, usage now)."""
+        now = time.monotonic()
+        usage, own = self._usage()
+        share = 0
+        if self._last is not None and self._last[2] == own:
+            before, last, _ = self._last
+            # a process that was restarted takes its CPU time with it: never less than nothing
+            share = max(0, round(10_000 * (usage.cpu - last.cpu) / max(now - before, 1e-6)))
+        self._last = now, usage, own
+        return share, usage
+
+    def _usage(self) -> tuple[Usage, bool]:
+        pids = self._pids()
+        if self._cgroup is not None:
+            try:
+                if self._cgroup.pids() <= pids:
+                    return self._cgroup.usage(), True
+            except (OSError, ValueError, KeyError):
+                pass
+        return process_usage(pids), False
+
+
+class LagMeter:
+    """How late the event loop is."""
+
+    def __init__(self) -> None:
+        self._worst = 0.0
+
+    async def run(self) -> None:
+        """Measure until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + _LAG_PERIOD
+            await asyncio.sleep(_LAG_PERIOD)
+            self._worst = max(self._worst, loop.time() - due)
+
+    def take(self) -> int:
+        """The worst since the last call, microseconds."""
+        worst, self._worst = self._worst, 0.0
+        return max(0, round(worst * 1e6))
+
+
+class Health:
+    """Makes the reports of aether-health.
+
+    Args:
+        parts: called for each report; gives the leaves that the parts of the control plane know (with
+            ``_`` for ``-``), ``radius_server`` and ``dhcp_server`` as lists of such records.
+    """
+
+    def __init__(self, usage: UsageMeter, lag: LagMeter, parts: Callable[[], dict[str, Any]]) -> None:
+        self._usage = usage
+        self._lag = lag
+        self._parts = parts
+        self._started = time.monotonic()
+
+    def report(self) -> dict[str, Any]:
+        """The report of this moment."""
+        share, usage = self._usage.measure()
+        return {
+            "time": date_and_time(time.time_ns()),
+            "uptime": int(time.monotonic() - self._started),
+            "cpu_usage": share,
+            "memory_usage": usage.memory,
+            "memory_limit": usage.limit,
+            "loop_lag": self._lag.take(),
+            **self._parts(),
+        }

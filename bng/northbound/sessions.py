@@ -1,0 +1,209 @@
+"""State of sessions: the read model with its counters, the summary, and who uses a profile."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bng.northbound.changes import ChangeLog
+from bng.northbound.container import ContainerProvider
+from bng.northbound.records import Counters, Event, SessionRecord
+from bng.seam.matrix import GENERATION, TOTALS, MatrixReader
+from yang.provider import Change, Columns, Keys
+
+_LEAVES = tuple(
+    ("counters", name)
+    for name in (
+        "in-octets",
+        "out-octets",
+        "in-packets",
+        "out-packets",
+        "in-discards",
+        "out-discards",
+        "tick",
+    )
+)
+
+
+class _MatrixCounters:
+    """Counters of one slot as of the last sweep."""
+
+    def __init__(self, matrix: MatrixReader) -> None:
+        self._matrix = matrix
+
+    def of(self, slot: int, generation: int) -> Counters:
+        tick, _, rows = self._matrix.snapshot()
+        if 0 <= slot < len(rows):
+            row = rows[slot, :7].tolist()
+            if row[GENERATION] == generation:
+                return Counters(row[1:], tick)
+        return Counters([0] * 6, tick)
+
+
+class SessionsProvider:
+    """``/aether-subscriber:sessions/session``: a StateProvider that is watchable and has columns."""
+
+    path = "/aether-subscriber:sessions/session"
+
+    def __init__(self, matrix: MatrixReader) -> None:
+        self._matrix = matrix
+        self._counters = _MatrixCounters(matrix)
+        self._records: dict[str, SessionRecord] = {}
+        self._log = ChangeLog()
+        self._gone: dict[str, int] = {}
+        self._membership = 0
+        self._columns_of: tuple[int, list[Keys], Any, Any] = (-1, [], None, None)
+        self.by_status: Counter[str] = Counter()
+        self.by_profile: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def reset(self, events: Iterable[Event]) -> None:
+        """Take the whole read model in: the last event of each session."""
+        self._records = {event["session-id"]: SessionRecord(event, self._counters) for event in events}
+        self.by_status = Counter(record.status for record in self._records.values())
+        self.by_profile = Counter(record.profile for record in self._records.values() if record.profile)
+        self._membership += 1
+        self._log.note_all()
+
+    def put(self, event: Event) -> None:
+        """A session is now as this event says."""
+        record = SessionRecord(event, self._counters)
+        self._forget(self._records.get(record.id))
+        if record.id not in self._records:
+            self._membership += 1
+        self._records[record.id] = record
+        self.by_status[record.status] += 1
+        if record.profile:
+            self.by_profile[record.profile] += 1
+        self._gone.pop(record.id, None)
+        self._log.note((record.id,))
+
+    def remove(self, session_id: str, time_ns: int) -> None:
+        """A session ended."""
+        record = self._records.pop(session_id, None)
+        if record is not None:
+            self._forget(record)
+            self._membership += 1
+            self._remember_end(session_id, time_ns)
+            self._log.note((session_id,))
+
+    def _forget(self, record: SessionRecord | None) -> None:
+        if record is not None:
+            self.by_status[record.status] -= 1
+            if record.profile:
+                self.by_profile[record.profile] -= 1
+                if not self.by_profile[record.profile]:
+                    del self.by_profile[record.profile]
+
+    def _remember_end(self, session_id: str, time_ns: int) -> None:
+        if len(self._gone) > 100_000:
+            self._gone.clear()
+        self._gone[session_id] = time_ns
+
+    # StateProvider
+
+    def get(self, keys: Keys) -> SessionRecord | None:
+        return self._records.get(keys[0])
+
+    def iter(self) -> Iterator[SessionRecord]:
+        """All sessions in the order of their ids' appearance. A copy: the caller may pause in between."""
+        return iter(list(self._records.values()))
+
+    # ColumnProvider
+
+    def columns(self) -> Columns:
+        """The counters of all sessions as of the last tick."""
+        tick, time_ns, rows = self._matrix.snapshot()
+        membership, keys, slots, generations = self._columns_of
+        if membership != self._membership:
+            records = list(self._records.values())
+            keys = [(record.id,) for record in records]
+            slots = np.array([record.slot for record in records], np.int64)
+            generations = np.array([record.generation for record in records], np.uint64)
+            membership = self._membership
+            self._columns_of = membership, keys, slots, generations
+        values = np.zeros((len(keys), len(_LEAVES)), np.uint64)
+        if len(keys) and len(rows):
+            there = (slots >= 0) & (slots < len(rows))
+            chosen = rows[np.where(there, slots, 0)]
+            there &= chosen[:, GENERATION] == generations
+            values[:, :6] = np.where(there[:, None], chosen[:, TOTALS], 0)
+        values[:, 6] = tick
+        return Columns(keys, _LEAVES, values, membership, tick, time_ns)
+
+    # WatchableProvider
+
+    @property
+    def version(self) -> int:
+        return self._log.version
+
+    def changes(self, since: int) -> Sequence[Change] | None:
+        changed = self._log.since(since)
+        return None if changed is None else [self._change(keys) for keys in changed]
+
+    def _change(self, keys: Keys) -> Change:
+        record = self._records.get(keys[0])
+        if record is None:
+            return Change(keys, None, self._gone.get(keys[0], 0))
+        return Change(keys, record, record.time_ns)
+
+
+class StatusCount(NamedTuple):
+    """aether-subscriber:summary/by-status."""
+
+    status: str
+    sessions: int
+
+
+class Summary(NamedTuple):
+    """aether-subscriber:summary."""
+
+    total: int
+    by_status: list[StatusCount]
+    started_total: int
+    rejected_total: int
+
+
+class SummaryProvider(ContainerProvider):
+    """``/aether-subscriber:summary``.
+
+    Attributes:
+        started, rejected: since the control plane started.
+    """
+
+    path = "/aether-subscriber:summary"
+
+    def __init__(self, sessions: SessionsProvider) -> None:
+        self.started = self.rejected = 0
+        self._sessions = sessions
+
+    def record(self) -> Summary:
+        counted = [StatusCount(*item) for item in sorted(self._sessions.by_status.items()) if item[1]]
+        return Summary(len(self._sessions), counted, self.started, self.rejected)
+
+
+class ProfileUse(NamedTuple):
+    """State of a shaping profile."""
+
+    name: str
+    sessions_using: int
+
+
+class ProfilesProvider:
+    """State of ``/aether-shaping:shaping-profiles/profile``: how many sessions it shapes."""
+
+    path = "/aether-shaping:shaping-profiles/profile"
+
+    def __init__(self, sessions: SessionsProvider) -> None:
+        self._sessions = sessions
+
+    def get(self, keys: Keys) -> ProfileUse:
+        return ProfileUse(keys[0], self._sessions.by_profile.get(keys[0], 0))
+
+    def iter(self) -> list[ProfileUse]:
+        return [ProfileUse(*item) for item in self._sessions.by_profile.items()]
