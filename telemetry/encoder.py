@@ -50,16 +50,10 @@ class ColumnShape:
     key_names: tuple[str, ...]
     leaves: tuple[tuple[str, ...], ...]
 
-    def entry(self, key: Key) -> pb.PathElem:
-        """The element of one list entry."""
-        element = pb.PathElem(name=self.list_name)
-        for name, value in zip(self.key_names, key, strict=True):
-            element.key[name] = key_text(value)
-        return element
-
-    def path(self, key: Key, leaf: Sequence[str] = ()) -> pb.Path:
-        """Path of an entry, or of a leaf in it, below the prefix."""
-        return pb.Path(elem=[self.entry(key), *(pb.PathElem(name=name) for name in leaf)])
+    def entry(self, key: Key) -> pb.Path:
+        """Path of an entry below the prefix."""
+        keys = {name: key_text(value) for name, value in zip(self.key_names, key, strict=True)}
+        return pb.Path(elem=[pb.PathElem(name=self.list_name, key=keys)])
 
 
 def key_text(value: object) -> str:
@@ -69,16 +63,46 @@ def key_text(value: object) -> str:
     return str(value)
 
 
-def _row(shape: ColumnShape, tails: Sequence[bytes], key: Key) -> tuple[bytes, tuple[int, ...]]:
-    """The updates of one entry with every value 0, and where the values are in it."""
-    octets = bytearray()
-    offsets = []
-    entry = delimited(3, shape.entry(key).SerializeToString(deterministic=True))
-    for tail in tails:
-        path = delimited(1, entry + tail)
-        octets += delimited(4, path + _VALUE + _DUPLICATES)  # Notification.update
-        offsets.append(len(octets) - len(_DUPLICATES) - PADDED_64)
-    return bytes(octets), tuple(offsets)
+class RowLayout:
+    """The updates of one entry as octets, for all entries whose keys take the same number of octets.
+
+    Attributes:
+        template: the row, with zeros for keys and values.
+        keys: for each key, where it stands: once per leaf.
+        values: where each leaf's value stands.
+        ends: where each leaf's update ends.
+    """
+
+    def __init__(self, shape: ColumnShape, sizes: tuple[int, ...]) -> None:
+        octets = bytearray()
+        self.keys: list[list[int]] = [[] for _ in sizes]
+        self.values: list[int] = []
+        self.ends: list[int] = []
+        entry, places = _entry_element(shape, sizes)
+        for leaf in shape.leaves:
+            below = b"".join(delimited(3, delimited(1, name.encode())) for name in leaf)
+            path = delimited(1, entry + below)
+            update = delimited(4, path + _VALUE + _DUPLICATES)  # Notification.update
+            start = len(octets) + len(update) - len(_DUPLICATES) - len(_VALUE) - len(entry) - len(below)
+            for found, place in zip(self.keys, places, strict=True):
+                found.append(start + place)
+            octets += update
+            self.values.append(len(octets) - len(_DUPLICATES) - PADDED_64)
+            self.ends.append(len(octets))
+        self.template = bytes(octets)
+        self.capacity = max(1, min(BLOCK_ENTRIES, (MAXIMUM_MESSAGE - 4096) // max(1, len(octets))))
+
+
+def _entry_element(shape: ColumnShape, sizes: tuple[int, ...]) -> tuple[bytes, list[int]]:
+    """Path.elem of an entry whose keys have these sizes, and where the keys stand in it."""
+    inner = delimited(1, shape.list_name.encode())
+    ends = []
+    for name, size in zip(shape.key_names, sizes, strict=True):
+        inner += delimited(2, delimited(1, name.encode()) + delimited(2, bytes(size)))
+        ends.append(len(inner))
+    element = delimited(3, inner)
+    head = len(element) - len(inner)
+    return element, [head + end - size for end, size in zip(ends, sizes, strict=True)]
 
 
 class Block:
@@ -89,37 +113,66 @@ class Block:
     """
 
     def __init__(
-        self, shape: ColumnShape, keys: Sequence[Key], rows: Sequence[bytes], offsets: tuple[int, ...]
+        self, prefix: bytes, layout: RowLayout, keys: Sequence[Key], texts: Sequence[tuple[bytes, ...]]
     ):
         self.keys = tuple(keys)
-        self.rows = tuple(rows)
-        self.offsets = offsets
-        stride = len(rows[0])
-        self._octets = np.frombuffer(b"".join(rows), np.uint8).copy()
-        self._low = [self._column(at, "<u8", stride) for at in offsets]
-        self._high = [self._column(at + 8, "<u2", stride) for at in offsets]
-        self._duplicates = [self._column(at + PADDED_64 + 1, "<u2", stride) for at in offsets]
+        self.capacity = layout.capacity
+        self._layout = layout
+        self._stride = len(layout.template)
+        rows = np.tile(np.frombuffer(layout.template, np.uint8), (len(keys), 1))
+        for column, places in zip(zip(*texts, strict=True), layout.keys, strict=True):
+            size = len(column[0])
+            text = np.frombuffer(b"".join(column), np.uint8).reshape(len(keys), size)
+            for place in places:
+                rows[:, place : place + size] = text
+        self._octets = rows.reshape(-1)
+        self._low = [self._column(at, "<u8") for at in layout.values]
+        self._high = [self._column(at + 8, "<u2") for at in layout.values]
+        self._duplicates = [self._column(at + PADDED_64 + 1, "<u2") for at in layout.values]
         self._duplicates_now = 0
-        self._prefix = delimited(2, shape.prefix.SerializeToString(deterministic=True))
-        length = 1 + _TIMESTAMP_WIDTH + len(self._prefix) + self._octets.nbytes
-        self._head = tag(1, 2) + varint(length) + tag(1, 0)  # SubscribeResponse.update.timestamp
+        self._prefix = prefix
 
-    def _column(self, offset: int, dtype: str, stride: int) -> np.ndarray:
-        return np.ndarray((len(self.rows),), dtype, self._octets.data, offset, (stride,))
+    def _column(self, offset: int, dtype: str) -> np.ndarray:
+        return np.ndarray((len(self.keys),), dtype, self._octets.data, offset, (self._stride,))
 
     def message(self, values: np.ndarray, time_ns: int, duplicates: int = 0) -> bytes:
         """A serialised SubscribeResponse with these values (uint64, one row per entry of the block)."""
+        self._fill(values, duplicates)
+        return self._head(time_ns, self._octets.nbytes) + self._octets.data
+
+    def changed(
+        self, values: np.ndarray, mask: np.ndarray, time_ns: int, duplicates: int = 0
+    ) -> bytes | None:
+        """The same with only the leaves whose `mask` is true; None when that is none of them."""
+        if mask.all():
+            return self.message(values, time_ns, duplicates)
+        self._fill(values, duplicates)
+        ends = [0, *self._layout.ends]
+        octets = self._octets.data
+        pieces = []
+        for row, column in np.argwhere(mask).tolist():
+            start = row * self._stride
+            pieces.append(octets[start + ends[column] : start + ends[column + 1]])
+        if not pieces:
+            return None
+        return b"".join((self._head(time_ns, sum(map(len, pieces))), *pieces))
+
+    def _head(self, time_ns: int, size: int) -> bytes:
+        """All that stands before the updates: SubscribeResponse.update, its timestamp and prefix."""
+        length = 1 + _TIMESTAMP_WIDTH + len(self._prefix) + size
+        timestamp = tag(1, 0) + padded_varint(time_ns, _TIMESTAMP_WIDTH)
+        return tag(1, 2) + varint(length) + timestamp + self._prefix
+
+    def _fill(self, values: np.ndarray, duplicates: int) -> None:
         low, high = spread(values)
         for column, at_low, at_high in zip(range(values.shape[1]), self._low, self._high, strict=True):
             at_low[:] = low[:, column]
             at_high[:] = high[:, column]
-        if duplicates != self._duplicates_now:
-            self._duplicates_now = duplicates
-            known = min(duplicates, MAXIMUM_DUPLICATES)
+        known = min(duplicates, MAXIMUM_DUPLICATES)
+        if known != self._duplicates_now:
+            self._duplicates_now = known
             for at in self._duplicates:
                 at[:] = int.from_bytes(padded_varint(known, _DUPLICATES_WIDTH), "little")
-        head = self._head + padded_varint(time_ns, _TIMESTAMP_WIDTH) + self._prefix
-        return b"".join((head, self._octets.data))
 
 
 def spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -136,13 +189,30 @@ def spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (low | _CONTINUED).astype("<u8", copy=False), high
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """The blocks of one membership and, for each, which rows of the provider's matrix are in it."""
+    """The blocks of one membership.
+
+    Attributes:
+        blocks: each with which rows of the provider's matrix are in it.
+    """
 
     blocks: tuple[tuple[Block, np.ndarray], ...]
-    gone: tuple[Key, ...] = ()
-    """Entries of the layout before that are not in this one."""
+
+    def rows(self) -> dict[Key, int]:
+        """Where each entry stands in the provider's matrix."""
+        return {
+            key: row
+            for block, rows in self.blocks
+            for key, row in zip(block.keys, rows.tolist(), strict=True)
+        }
+
+    def gone(self, later: Layout) -> list[Key]:
+        """Entries of this layout that a later one lacks."""
+        staying = {block for block, _ in later.blocks}
+        changed = [block for block, _ in self.blocks if block not in staying]
+        present = {key for block, _ in later.blocks for key in block.keys} if changed else set()
+        return [key for block in changed for key in block.keys if key not in present]
 
 
 class ColumnEncoder:
@@ -150,55 +220,45 @@ class ColumnEncoder:
 
     def __init__(self, shape: ColumnShape) -> None:
         self.shape = shape
-        leaf_paths = (pb.Path(elem=[pb.PathElem(name=name) for name in leaf]) for leaf in shape.leaves)
-        self._tails = [path.SerializeToString(deterministic=True) for path in leaf_paths]
-        self._blocks: list[Block] = []
-        self._layout = Layout(())
+        self._prefix = delimited(2, shape.prefix.SerializeToString(deterministic=True))
+        self._row_layouts: dict[tuple[int, ...], RowLayout] = {}
+        self._current = Layout(())
         self._membership: int | None = None
 
     def layout(self, keys: Sequence[Key], membership: int) -> Layout:
-        """The blocks for these entries; `gone` is empty when membership is what it was."""
+        """The blocks for these entries: the same object as before when membership is what it was."""
         if membership == self._membership:
-            if self._layout.gone:
-                self._layout = Layout(self._layout.blocks)
-            return self._layout
+            return self._current
         position = {key: row for row, key in enumerate(keys)}
-        gone = tuple(key for block in self._blocks for key in block.keys if key not in position)
-        self._blocks = self._regrouped(position, frozenset(gone))
-        placed = ((block, np.array([position[key] for key in block.keys], np.intp)) for block in self._blocks)
-        self._layout = Layout(tuple(placed), gone)
+        blocks = self._regrouped(position)
+        placed = ((block, np.array([position[key] for key in block.keys], np.intp)) for block in blocks)
+        self._current = Layout(tuple(placed))
         self._membership = membership
-        return self._layout
+        return self._current
 
-    def _regrouped(self, position: dict[Key, int], gone: frozenset[Key]) -> list[Block]:
-        """The blocks with what is gone taken out and what is new put in; a full untouched block stays."""
-        kept: list[Block] = []
-        loose: list[tuple[Key, bytes, tuple[int, ...]]] = []
-        known: set[Key] = set()
-        for block in self._blocks:
-            known.update(block.keys)
-            if len(block.keys) == self._capacity(len(block.rows[0])) and gone.isdisjoint(block.keys):
-                kept.append(block)
-                continue
-            remaining = zip(block.keys, block.rows, strict=True)
-            loose.extend((key, row, block.offsets) for key, row in remaining if key not in gone)
-        loose.extend((key, *_row(self.shape, self._tails, key)) for key in position if key not in known)
-        return kept + list(self._packed(loose))
-
-    def _packed(self, loose: list[tuple[Key, bytes, tuple[int, ...]]]) -> Iterator[Block]:
-        alike: dict[tuple[int, tuple[int, ...]], list[tuple[Key, bytes]]] = {}
-        for key, row, offsets in loose:
-            alike.setdefault((len(row), offsets), []).append((key, row))
-        for (stride, offsets), entries in alike.items():
-            size = self._capacity(stride)
-            for start in range(0, len(entries), size):
-                keys, rows = zip(*entries[start : start + size], strict=True)
-                yield Block(self.shape, keys, rows, offsets)
+    def _regrouped(self, position: dict[Key, int]) -> list[Block]:
+        """Full blocks that lost nobody stay; the entries of all others are put together anew."""
+        kept = [block for block, _ in self._current.blocks if self._stays(block, position)]
+        placed = {key for block in kept for key in block.keys}
+        alike: dict[tuple[int, ...], list[tuple[Key, tuple[bytes, ...]]]] = {}
+        for key in position:
+            if key not in placed:
+                texts = tuple(key_text(value).encode() for value in key)
+                alike.setdefault(tuple(map(len, texts)), []).append((key, texts))
+        self._row_layouts = {sizes: self._row_layout(sizes) for sizes in alike}
+        for sizes, entries in alike.items():
+            layout = self._row_layouts[sizes]
+            for start in range(0, len(entries), layout.capacity):
+                chunk_keys, chunk_texts = zip(*entries[start : start + layout.capacity], strict=True)
+                kept.append(Block(self._prefix, layout, chunk_keys, chunk_texts))
+        return kept
 
     @staticmethod
-    def _capacity(stride: int) -> int:
-        """How many rows of that many octets one message takes."""
-        return max(1, min(BLOCK_ENTRIES, (MAXIMUM_MESSAGE - 4096) // stride))
+    def _stays(block: Block, position: dict[Key, int]) -> bool:
+        return len(block.keys) == block.capacity and all(key in position for key in block.keys)
+
+    def _row_layout(self, sizes: tuple[int, ...]) -> RowLayout:
+        return self._row_layouts.get(sizes) or RowLayout(self.shape, sizes)
 
 
 @dataclass(frozen=True, slots=True)

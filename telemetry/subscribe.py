@@ -7,7 +7,7 @@ reader: a sample that waits is replaced by the newer one, changes coalesce per k
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeVar
 
@@ -181,44 +181,6 @@ class Mailbox(Generic[T]):
         taken, self._item = (self._item, self._duplicates), None
         self._duplicates = 0
         return taken
-
-
-@dataclass(slots=True)
-class Dirty(Generic[K]):
-    """Keys that changed since they were read, each once, in the order of their first change.
-
-    Attributes:
-        limit: more keys than this become `everything`.
-        everything: all keys are to be read again.
-    """
-
-    limit: int = 100_000
-    everything: bool = False
-    _keys: dict[K, None] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return self.everything or bool(self._keys)
-
-    def add(self, keys: Iterable[K]) -> None:
-        """These changed."""
-        if self.everything:
-            return
-        for key in keys:
-            self._keys[key] = None
-        if len(self._keys) > self.limit:
-            self.add_everything()
-
-    def add_everything(self) -> None:
-        """What changed is not known."""
-        self.everything = True
-        self._keys.clear()
-
-    def take(self) -> list[K] | None:
-        """The keys, or None for everything; nothing is dirty afterwards."""
-        keys = None if self.everything else list(self._keys)
-        self.everything = False
-        self._keys.clear()
-        return keys
 
 
 class Lost(LookupError):

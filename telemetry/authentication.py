@@ -1,0 +1,75 @@
+"""Who calls: username and password in the metadata of each RPC."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from telemetry.errors import Code, Refused
+from yang.access import User
+from yang.tree import Tree
+
+REMEMBERED_SECONDS = 60.0
+_MOST_REMEMBERED = 1000
+
+
+class Authenticator:
+    """Asks the tree, in a thread because hashing takes long, and remembers for a minute who was right.
+
+    What is remembered is a keyed digest, never the password; a commit that may have changed users forgets
+    everything.
+    """
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._key = secrets.token_bytes(32)
+        self._known: dict[bytes, tuple[User, float]] = {}
+        self._threads = ThreadPoolExecutor(2, "gnmi-authenticate")
+        self._watcher: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to watch for changes of the users."""
+        self._watcher = asyncio.create_task(self._watch(), name="gnmi-users")
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _watch(self) -> None:
+        watch = self._tree.bus.watch("/ietf-system:system")
+        try:
+            while await watch.wait():
+                self._known.clear()
+        finally:
+            watch.close()
+
+    async def user(self, metadata: Iterable[tuple[str, Any]] | None) -> User:
+        """The user that the metadata names. Raises Refused (UNAUTHENTICATED)."""
+        given = dict(metadata or ())
+        username, password = given.get("username"), given.get("password")
+        if not isinstance(username, str) or not isinstance(password, str) or not username:
+            raise Refused(Code.UNAUTHENTICATED, "give 'username' and 'password' in the metadata of the RPC")
+        secret = f"{len(username)}:{username}{password}".encode()
+        digest = hmac.new(self._key, secret, hashlib.sha256).digest()
+        known = self._known.get(digest)
+        if known is not None and known[1] > time.monotonic():
+            return known[0]
+        loop = asyncio.get_running_loop()
+        user = await loop.run_in_executor(self._threads, self._check, username, password)
+        if user is None:
+            raise Refused(Code.UNAUTHENTICATED, "the username or the password is wrong")
+        if len(self._known) >= _MOST_REMEMBERED:
+            self._known.clear()
+        self._known[digest] = (user, time.monotonic() + REMEMBERED_SECONDS)
+        return user
+
+    def _check(self, username: str, password: str) -> User | None:
+        return self._tree.authenticate(username, password=password)

@@ -1,0 +1,63 @@
+"""What a request is refused with, as a gRPC status."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import grpc
+
+from telemetry.plan import PlanError
+from telemetry.protocol.paths import PathError
+from telemetry.protocol.values import BadValue
+from telemetry.subscribe import Lost, TermsError
+from yang.provider import OperationError
+
+Code = grpc.StatusCode
+
+_BY_TAG: Final = {
+    "access-denied": Code.PERMISSION_DENIED,
+    "data-exists": Code.ALREADY_EXISTS,
+    "data-missing": Code.NOT_FOUND,
+    "in-use": Code.FAILED_PRECONDITION,
+    "lock-denied": Code.FAILED_PRECONDITION,
+    "operation-failed": Code.ABORTED,
+    "operation-not-supported": Code.UNIMPLEMENTED,
+    "partial-operation": Code.ABORTED,
+    "resource-denied": Code.RESOURCE_EXHAUSTED,
+    "rollback-failed": Code.INTERNAL,
+    "too-big": Code.RESOURCE_EXHAUSTED,
+}
+"""Status of an error-tag of RFC 6241; all others blame the request."""
+
+
+class Refused(Exception):
+    """Ends an RPC with this status."""
+
+    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def invalid(message: str) -> Refused:
+    """The request makes no sense."""
+    return Refused(Code.INVALID_ARGUMENT, message)
+
+
+def unimplemented(message: str) -> Refused:
+    """The request makes sense, but not to this target."""
+    return Refused(Code.UNIMPLEMENTED, message)
+
+
+EXPECTED: Final = (OperationError, PathError, BadValue, TermsError, PlanError, Lost)
+"""Errors that are the client's to know; `refusal` has a status for each."""
+
+
+def refusal(error: Exception) -> Refused:
+    """The status for an error of `EXPECTED`."""
+    if isinstance(error, OperationError):
+        where = f" ({error.path})" if error.path and error.path not in error.message else ""
+        return Refused(_BY_TAG.get(error.tag, Code.INVALID_ARGUMENT), f"{error.message}{where}")
+    if isinstance(error, Lost):
+        return Refused(Code.DATA_LOSS, str(error))
+    return invalid(str(error))

@@ -1,0 +1,32 @@
+"""Checks that Get, Set and Subscribe have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from telemetry.errors import unimplemented
+from telemetry.protocol import gnmi_pb2 as pb
+from telemetry.protocol.model import ENCODINGS
+from yang.schema import Schema
+
+
+def check_encoding(encoding: int) -> None:
+    """Raises Refused (UNIMPLEMENTED) for an encoding that Capabilities does not list."""
+    if encoding not in ENCODINGS:
+        known = ", ".join(pb.Encoding.Name(known) for known in ENCODINGS)
+        name = pb.Encoding.Name(encoding) if encoding in pb.Encoding.values() else str(encoding)
+        raise unimplemented(f"the encoding {name} is not supported; these are: {known}")
+
+
+def check_models(schema: Schema, models: Iterable[pb.ModelData]) -> None:
+    """Raises Refused (UNIMPLEMENTED) for a model, or a version of one, that this target does not have."""
+    for model in models:
+        module = schema.module(model.name)
+        if module is None or (model.version and model.version != module.revision):
+            raise unimplemented(f"the model {model.name} {model.version} is not supported".replace("  ", " "))
+
+
+def prefix_of(request: Any) -> pb.Path:
+    """Origin and target of a request's prefix, which each answer repeats."""
+    return pb.Path(origin=request.prefix.origin, target=request.prefix.target)

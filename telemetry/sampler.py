@@ -1,0 +1,232 @@
+"""The sampling wheel at work: one tick per group, encoded once, whoever reads it.
+
+A tick is not encoded when it is due but when its first reader takes it, message by message, so that the
+loop is never held for long and a tick that nobody takes costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import structlog
+
+from telemetry.encoder import ColumnEncoder, ColumnShape, Entry, Layout, messages
+from telemetry.plan import Part
+from telemetry.protocol import gnmi_pb2 as pb
+from telemetry.protocol.model import elements, gnmi_path
+from telemetry.reader import Look
+from telemetry.subscribe import Wheel
+from yang.path import DataPath
+
+log = structlog.get_logger()
+
+READ_MESSAGE = 64 * 1024
+"""Octets of a message of ordinary protobuf: making one takes the loop about two milliseconds."""
+
+
+class Tick(Protocol):
+    """One sample of one group, as messages that are made on demand."""
+
+    def message(self, number: int, duplicates: int) -> bytes | None:
+        """Message `number`, counted from 0 and asked for in order; None behind the last."""
+        ...
+
+    def retire(self) -> None:
+        """A newer tick exists: keep no messages for readers that may come."""
+        ...
+
+
+class Producer(Protocol):
+    """Makes the ticks of a group."""
+
+    def tick(self) -> Tick: ...
+
+
+class Member(Protocol):
+    """A subscriber of a group."""
+
+    def deliver(self, tick: Any) -> None: ...
+
+
+class ColumnTick:
+    """Counters of all entries at one time."""
+
+    def __init__(self, layout: Layout, values: np.ndarray, time_ns: int) -> None:
+        self.layout = layout
+        self.values = values
+        self.time_ns = time_ns
+        self._made: list[bytes] | None = []
+
+    def message(self, number: int, duplicates: int) -> bytes | None:
+        """See `Tick`. Messages without duplicates are kept for the other readers of this tick."""
+        if number >= len(self.layout.blocks):
+            return None
+        if duplicates == 0 and self._made is not None and number < len(self._made):
+            return self._made[number]
+        block, rows = self.layout.blocks[number]
+        made = block.message(self.values[rows], self.time_ns, duplicates)
+        if duplicates == 0 and self._made is not None and number == len(self._made):
+            self._made.append(made)
+        return made
+
+    def retire(self) -> None:
+        """See `Tick`."""
+        self._made = None
+
+    def changes(self, base: ColumnTick, duplicates: int) -> Iterator[bytes | None]:
+        """Messages with what is not as it was in an older tick; None where a block has nothing."""
+        known = dict(base.layout.blocks)
+        position: dict[Any, int] | None = None
+        for block, rows in self.layout.blocks:
+            values = self.values[rows]
+            before = known.get(block)
+            if before is not None:
+                mask = values != base.values[before]
+            else:
+                position = base.layout.rows() if position is None else position
+                old = np.array([position.get(key, -1) for key in block.keys], np.intp)
+                mask = (old < 0)[:, None] | (values != base.values[old] if len(base.values) else True)
+            yield block.changed(values, mask, self.time_ns, duplicates)
+
+
+class ColumnProducer:
+    """Ticks from the matrix of a ColumnProvider."""
+
+    def __init__(self, part: Part, look: Look) -> None:
+        self._provider = part.provider
+        parent = DataPath.of_node(part.node.parent) if part.node.parent is not None else DataPath()
+        depth = len(part.node.chain)
+        leaves = tuple(tuple(node.json_name for node in leaf.chain[depth:]) for leaf in part.leaves)
+        columns = [tuple(names) for names in self._provider.columns().leaves]
+        self._selected = [columns.index(names) for names in leaves]
+        self.shape = ColumnShape(
+            gnmi_path(parent, origin=look.origin, target=look.target),
+            part.node.json_name,
+            part.node.keys,
+            leaves,
+        )
+        self._encoder = ColumnEncoder(self.shape)
+
+    def tick(self) -> ColumnTick:
+        """What the matrix has now."""
+        columns = self._provider.columns()
+        layout = self._encoder.layout(columns.keys, columns.membership)
+        return ColumnTick(layout, columns.values[:, self._selected], columns.time_ns)
+
+
+class ReadTick:
+    """A part of the tree, read while its first reader takes it."""
+
+    def __init__(self, entries: Iterator[Entry], look: Look) -> None:
+        self._source = messages(look.prefix, entries, time.time_ns(), size=READ_MESSAGE)
+        self._made: list[bytes] = []
+
+    def message(self, number: int, duplicates: int) -> bytes | None:
+        """See `Tick`."""
+        while number >= len(self._made):
+            made = next(self._source, None)
+            if made is None:
+                return None
+            self._made.append(made)
+        return with_duplicates(self._made[number], duplicates) if duplicates else self._made[number]
+
+    def retire(self) -> None:
+        """See `Tick`. What was read cannot be read again: it stays for the readers that are under way."""
+
+
+def with_duplicates(response: bytes, duplicates: int) -> bytes:
+    """A SubscribeResponse whose updates stand for values that were not sent."""
+    parsed = pb.SubscribeResponse.FromString(response)
+    for update in parsed.update.update:
+        update.duplicates = duplicates
+    octets: bytes = parsed.SerializeToString()
+    return octets
+
+
+class ReadProducer:
+    """Ticks by reading the tree."""
+
+    def __init__(self, part: Part, look: Look) -> None:
+        self._part = part
+        self._look = look
+
+    def tick(self) -> ReadTick:
+        """Starts to read; access control is that of now."""
+        look = self._look
+        entries = (
+            look.entry(path, leaves) for path, leaves in look.read(self._part.paths, self._part.content)
+        )
+        return ReadTick(entries, look)
+
+
+def deletes(prefix: pb.Path, paths: Sequence[pb.Path], time_ns: int) -> Iterator[bytes]:
+    """Messages that say that these paths, below the prefix, are gone."""
+    return messages(prefix, (Entry(tuple(path.elem), deletes=[()]) for path in paths), time_ns)
+
+
+def delete_entry(path: DataPath) -> Entry:
+    """An entry that no longer exists."""
+    return Entry(elements(path), deletes=[()])
+
+
+class Sampler:
+    """Drives the wheel."""
+
+    def __init__(self) -> None:
+        self._wheel: Wheel[Hashable, Member] = Wheel()
+        self._producers: dict[Hashable, Producer] = {}
+        self._latest: dict[Hashable, Tick] = {}
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to tick; called in the event loop that shall tick."""
+        self._task = asyncio.create_task(self._run(), name="gnmi-sampler")
+
+    async def stop(self) -> None:
+        """Tick no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def join(self, key: Hashable, interval: int, producer: Producer, member: Member) -> Producer:
+        """Subscribe to a group; the producer is used if the group is new. Returns the group's."""
+        self._wheel.join(key, interval, member, time.monotonic_ns())
+        self._changed.set()
+        return self._producers.setdefault(key, producer)
+
+    def leave(self, key: Hashable, member: Member) -> None:
+        """End a subscription; safe to call twice."""
+        self._wheel.leave(key, member)
+        if key not in self._wheel.groups:
+            self._producers.pop(key, None)
+            self._latest.pop(key, None)
+
+    async def _run(self) -> None:
+        while True:
+            due = self._wheel.next_due()
+            self._changed.clear()
+            delay = None if due is None else max(0, due - time.monotonic_ns()) / 1e9
+            waiting = asyncio.ensure_future(self._changed.wait())
+            try:
+                await asyncio.wait([waiting], timeout=delay)
+            finally:
+                waiting.cancel()
+            for group in self._wheel.due(time.monotonic_ns()):
+                self._tick(group.key, list(group.members))
+
+    def _tick(self, key: Hashable, members: Sequence[Member]) -> None:
+        before = self._latest.get(key)
+        if before is not None:
+            before.retire()
+        try:
+            tick = self._latest[key] = self._producers[key].tick()
+        except Exception:  # a provider that fails must not end the samples of all others
+            log.exception("gnmi.sample.failed", group=str(key))
+            return
+        for member in members:
+            member.deliver(tick)

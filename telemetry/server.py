@@ -1,0 +1,197 @@
+"""The gNMI server: TLS, who may call, how many, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import grpc
+import structlog
+from grpc_reflection.v1alpha import reflection
+
+from telemetry.authentication import Authenticator
+from telemetry.errors import Code, Refused
+from telemetry.get import MAXIMUM_ANSWER, capabilities, get
+from telemetry.protocol import gnmi_pb2 as pb
+from telemetry.sampler import Sampler
+from telemetry.set import Setter
+from telemetry.stream import Service, Stream
+from telemetry.subscribe import Limits
+from yang.access import User
+from yang.tree import Tree
+
+log = structlog.get_logger()
+
+MAXIMUM_REQUEST: Final = 16 * 1024 * 1024
+STALL_SECONDS: Final = 60.0
+SERVICE: Final = "gnmi.gNMI"
+
+_OPTIONS: Final = [
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MAXIMUM_REQUEST),
+    ("grpc.max_send_message_length", MAXIMUM_ANSWER + 1024 * 1024),
+    ("grpc.max_metadata_size", 16 * 1024),
+    ("grpc.max_concurrent_streams", 100),
+    # A dead peer is noticed within a minute; clients may ping as often as they like.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
+    ("grpc.http2.max_ping_strikes", 0),
+]
+
+
+class GnmiServer:
+    """Serves a tree over gNMI.
+
+    Args:
+        tree: what is served; the server runs in the event loop that opened it.
+        listen: (host, port) pairs; port 0 takes a free one, see `ports`.
+        tls_key, tls_cert: PEM.
+        client_ca: PEM of the authorities whose certificates clients must show; None asks for none.
+        limits: intervals of samples that are kept.
+        maximum_subscriptions: Subscribe RPCs at a time; one more is RESOURCE_EXHAUSTED.
+        stall_seconds: a subscriber that takes nothing for so long is dismissed.
+    """
+
+    def __init__(
+        self,
+        tree: Tree,
+        listen: Sequence[tuple[str, int]],
+        tls_key: bytes,
+        tls_cert: bytes,
+        *,
+        client_ca: bytes | None = None,
+        limits: Limits | None = None,
+        maximum_subscriptions: int = 64,
+        stall_seconds: float = STALL_SECONDS,
+    ) -> None:
+        self.ports: list[int] = []
+        self._tree = tree
+        self._listen = listen
+        self._credentials = grpc.ssl_server_credentials(
+            [(tls_key, tls_cert)], root_certificates=client_ca, require_client_auth=client_ca is not None
+        )
+        self._maximum_subscriptions = maximum_subscriptions
+        self._stall_seconds = stall_seconds
+        self._authenticator = Authenticator(tree)
+        self._sampler = Sampler()
+        self._setter = Setter(tree)
+        self._service = Service(tree, self._sampler, limits or Limits())
+        self._streams: dict[Stream, asyncio.Future[Refused]] = {}
+        self._server: grpc.aio.Server | None = None
+        self._watchdog: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen. Raises OSError when an address cannot be had."""
+        server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=self._maximum_subscriptions + 64)
+        server.add_generic_rpc_handlers((self._handlers(),))
+        reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server)
+        for host, port in self._listen:
+            address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            try:
+                self.ports.append(server.add_secure_port(address, self._credentials))
+            except RuntimeError as error:
+                raise OSError(f"gNMI cannot listen on {address}: {error}") from None
+        self._authenticator.start()
+        self._sampler.start()
+        self._watchdog = asyncio.create_task(self._watch(), name="gnmi-watchdog")
+        await server.start()
+        self._server = server
+        log.info(
+            "gnmi.listening",
+            addresses=[f"{host} {port}" for (host, _), port in zip(self._listen, self.ports, strict=True)],
+        )
+
+    async def stop(self, grace: float = 1.0) -> None:
+        """End all streams (UNAVAILABLE) and stop listening; safe to call twice."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        for dismissed in self._streams.values():
+            if not dismissed.done():
+                dismissed.set_result(Refused(Code.UNAVAILABLE, "the server stops"))
+        await server.stop(grace)
+        await self._sampler.stop()
+        self._authenticator.close()
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+
+    def _handlers(self) -> grpc.GenericRpcHandler:
+        def unary(
+            behaviour: Callable[[Any, User, Any], Awaitable[Any]], request: Any, response: Any
+        ) -> grpc.RpcMethodHandler:
+            return grpc.unary_unary_rpc_method_handler(
+                self._guarded(behaviour), request.FromString, response.SerializeToString
+            )
+
+        methods = {
+            "Capabilities": unary(self._capabilities, pb.CapabilityRequest, pb.CapabilityResponse),
+            "Get": unary(self._get, pb.GetRequest, pb.GetResponse),
+            "Set": unary(self._set, pb.SetRequest, pb.SetResponse),
+            # without a serializer: messages are octets already
+            "Subscribe": grpc.stream_stream_rpc_method_handler(
+                self._guarded(self._subscribe), pb.SubscribeRequest.FromString, None
+            ),
+        }
+        return grpc.method_handlers_generic_handler(SERVICE, methods)
+
+    def _guarded(self, behaviour: Callable[[Any, User, Any], Awaitable[Any]]) -> Any:
+        """Authenticates, and turns what is refused into a status."""
+
+        async def handler(request: Any, context: Any) -> Any:
+            try:
+                user = await self._authenticator.user(context.invocation_metadata())
+                return await behaviour(request, user, context)
+            except Refused as refused:
+                await context.abort(refused.code, refused.message)
+            except (asyncio.CancelledError, grpc.aio.AbortError):
+                raise
+            except Exception:
+                log.exception("gnmi.failed", method=behaviour.__name__, peer=context.peer())
+                await context.abort(Code.INTERNAL, "the target failed to answer; its log says why")
+
+        return handler
+
+    async def _capabilities(self, _request: Any, _user: User, _context: Any) -> pb.CapabilityResponse:
+        return capabilities(self._tree)
+
+    async def _get(self, request: pb.GetRequest, user: User, _context: Any) -> pb.GetResponse:
+        return await get(self._tree, user, request)
+
+    async def _set(self, request: pb.SetRequest, user: User, context: Any) -> pb.SetResponse:
+        return await self._setter.set(user, context.peer(), request)
+
+    async def _subscribe(self, _requests: Any, user: User, context: Any) -> None:
+        if len(self._streams) >= self._maximum_subscriptions:
+            raise Refused(
+                Code.RESOURCE_EXHAUSTED, f"{self._maximum_subscriptions} subscriptions are open already"
+            )
+        stream = Stream(self._service, user, context)
+        dismissed: asyncio.Future[Refused] = asyncio.get_running_loop().create_future()
+        self._streams[stream] = dismissed
+        running = asyncio.create_task(stream.run(), name="gnmi-stream")
+        try:
+            await asyncio.wait((running, dismissed), return_when=asyncio.FIRST_COMPLETED)
+            if dismissed.done():
+                raise dismissed.result()
+            await running
+        finally:
+            del self._streams[stream]
+            if not running.done():
+                running.cancel()
+                await asyncio.wait((running,), timeout=1)
+
+    async def _watch(self) -> None:
+        """Dismisses who takes nothing: a write that does not end means that the client does not read."""
+        while True:
+            await asyncio.sleep(min(5.0, self._stall_seconds / 4))
+            limit = time.monotonic() - self._stall_seconds
+            for stream, dismissed in list(self._streams.items()):
+                since = stream.writing_since
+                if since is not None and since < limit and not dismissed.done():
+                    log.warning("gnmi.subscriber.stalled", seconds=self._stall_seconds)
+                    reason = f"nothing was read for {self._stall_seconds:g} seconds"
+                    dismissed.set_result(Refused(Code.DEADLINE_EXCEEDED, reason))

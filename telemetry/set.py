@@ -1,0 +1,150 @@
+"""Set: one transaction on the running configuration, and who of several controllers may make it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+from telemetry.errors import EXPECTED, Code, Refused, invalid, refusal, unimplemented
+from telemetry.protocol import gnmi_pb2 as pb
+from telemetry.protocol.model import data_path, decode
+from yang.access import User
+from yang.datastore.model import PathOperation, Session
+from yang.path import DataPath, PathError
+from yang.schema import SchemaNode
+from yang.tree import Tree
+
+MAXIMUM_OPERATIONS = 100_000
+MAXIMUM_ROLES = 100
+_SESSION_OF_CANCEL = 0xFFFFFFFF
+"""Session-id under which a confirmed commit is cancelled: no NETCONF session has it."""
+
+
+class Arbitration:
+    """Lets only the controller with the highest election id of its role write."""
+
+    def __init__(self) -> None:
+        self._highest: dict[str, tuple[int, int]] = {}
+
+    def check(self, role: str, election: tuple[int, int]) -> None:
+        """Raises Refused when somebody with a higher id has written."""
+        highest = self._highest.get(role)
+        if highest is not None and election < highest:
+            raise Refused(
+                Code.PERMISSION_DENIED, f"a controller with a higher election id has the role {role!r}"
+            )
+        if highest is None and len(self._highest) >= MAXIMUM_ROLES:
+            raise Refused(Code.RESOURCE_EXHAUSTED, f"this target keeps {MAXIMUM_ROLES} roles")
+        self._highest[role] = election
+
+
+class Setter:
+    """Carries out Set."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._arbitration = Arbitration()
+
+    async def set(self, user: User, peer: str, request: pb.SetRequest) -> pb.SetResponse:
+        """All of the request or nothing. Raises Refused.
+
+        Args:
+            peer: address of the client, for the history of commits.
+        """
+        try:
+            commit = self._extensions(request.extension)
+            if commit is not None and commit.WhichOneof("action") != "commit":
+                await self._finish(user, peer, commit, request)
+                return self._response(request)
+            operations = list(self._operations(request))
+            confirm_timeout, persist_id = _confirmation(commit)
+            if operations:
+                await self._tree.transaction(
+                    user, f"gnmi {peer}", operations, confirm_timeout=confirm_timeout, persist_id=persist_id
+                )
+        except EXPECTED as error:
+            raise refusal(error) from None
+        return self._response(request)
+
+    def _extensions(self, extensions: Iterable[Any]) -> Any | None:
+        """The commit extension, if any; checks arbitration."""
+        commit = None
+        for extension in extensions:
+            kind = extension.WhichOneof("ext")
+            if kind == "master_arbitration":
+                asked = extension.master_arbitration
+                self._arbitration.check(asked.role.id, (asked.election_id.high, asked.election_id.low))
+            elif kind == "commit":
+                commit = extension.commit
+            elif kind in ("history", "depth", "config_subscription"):
+                raise invalid(f"the extension {kind} does not belong to Set")
+        return commit
+
+    async def _finish(self, user: User, peer: str, commit: Any, request: pb.SetRequest) -> None:
+        """Confirm or cancel the confirmed commit that is under way."""
+        if request.delete or request.replace or request.update:
+            raise invalid("a Set that confirms or cancels a commit changes nothing else")
+        action = commit.WhichOneof("action")
+        if action == "confirm":
+            self._tree.check_exec("/ietf-netconf:commit", user)
+            await self._tree.datastores.confirm_commit(commit.id)
+        elif action == "cancel":
+            self._tree.check_exec("/ietf-netconf:cancel-commit", user)
+            session = Session(_SESSION_OF_CANCEL, user, f"gnmi {peer}")
+            await self._tree.datastores.cancel_commit(session, commit.id)
+        else:
+            raise unimplemented("of the commit extension, 'commit', 'confirm' and 'cancel' are supported")
+
+    def _operations(self, request: pb.SetRequest) -> Iterator[PathOperation]:
+        """In the order of the specification: deletes, replaces, updates."""
+        if request.union_replace:
+            raise unimplemented("union_replace is not supported; use replace and update")
+        count = len(request.delete) + len(request.replace) + len(request.update)
+        if count > MAXIMUM_OPERATIONS:
+            raise Refused(Code.RESOURCE_EXHAUSTED, f"a Set holds at most {MAXIMUM_OPERATIONS} operations")
+        prefix = request.prefix if request.HasField("prefix") else None
+        for path in request.delete:
+            yield PathOperation("delete", data_path(self._tree.schema, prefix, path))
+        for update in request.replace:
+            yield self._operation("replace", prefix, update)
+        for update in request.update:
+            yield self._operation("update", prefix, update)
+
+    def _operation(
+        self, op: Literal["replace", "update"], prefix: pb.Path | None, update: pb.Update
+    ) -> PathOperation:
+        if not update.HasField("val"):
+            raise invalid("an update without 'val'; the withdrawn field 'value' is not supported")
+        path = data_path(self._tree.schema, prefix, update.path)
+        return PathOperation(op, path, decode(update.val, self._node(path)))
+
+    def _node(self, path: DataPath) -> SchemaNode:
+        if not path.exact:
+            raise PathError(f"{path}: what is set must be one node; wildcards are for delete")
+        return path.schema_node(self._tree.schema) if path.steps else self._tree.schema.root
+
+    @staticmethod
+    def _response(request: pb.SetRequest) -> pb.SetResponse:
+        result = pb.UpdateResult
+        return pb.SetResponse(
+            prefix=request.prefix if request.HasField("prefix") else None,
+            response=[
+                *(result(path=path, op=result.DELETE) for path in request.delete),
+                *(result(path=update.path, op=result.REPLACE) for update in request.replace),
+                *(result(path=update.path, op=result.UPDATE) for update in request.update),
+            ],
+            timestamp=time.time_ns(),
+        )
+
+
+def _confirmation(commit: Any | None) -> tuple[float | None, str | None]:
+    """Seconds until it is undone and the id that confirms it; (None, None) for a commit for good."""
+    if commit is None:
+        return None, None
+    if not commit.id:
+        raise invalid("the commit extension needs an id")
+    seconds = commit.commit.rollback_duration.ToTimedelta().total_seconds()
+    if not 0 <= seconds <= 7 * 24 * 3600:
+        raise invalid("rollback_duration is from 0 (ten minutes) to seven days")
+    return seconds or 600.0, commit.id
