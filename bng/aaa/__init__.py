@@ -1,0 +1,5 @@
+"""RADIUS authentication and accounting.
+
+`client` is the protocol without I/O and without a clock, `servers` which server is asked, `accounting` the
+records that wait, `shell` the UDP sockets around it, `dictionary` names and types of attributes.
+"""

@@ -1,0 +1,178 @@
+"""From what the session machine says to RADIUS attributes, and back."""
+
+from __future__ import annotations
+
+from bng.aaa.dictionary import Dictionary, load
+from bng.aaa.settings import AaaSettings
+from bng.codec.radius import Attribute, Code, RadiusPacket
+from bng.codec.text import clean_message
+from bng.seam.clock import NS
+from bng.session.effects import Account, AccountKind, AskRadius
+from bng.session.events import Counters, RadiusAccept, RadiusReject
+
+FRAMED, RADIUS_AUTHENTIC, ETHERNET = 2, 1, 15
+_STATUS = {AccountKind.START: 1, AccountKind.STOP: 2, AccountKind.INTERIM: 3}
+ACCOUNTING_ON, ACCOUNTING_OFF = 7, 8
+TERMINATE_CAUSES = {
+    "User-Request": 1,
+    "Lost-Carrier": 2,
+    "Lost-Service": 3,
+    "Idle-Timeout": 4,
+    "Session-Timeout": 5,
+    "Admin-Reset": 6,
+    "Admin-Reboot": 7,
+    "Port-Error": 8,
+    "NAS-Error": 9,
+    "NAS-Request": 10,
+    "NAS-Reboot": 11,
+    "Port-Unneeded": 12,
+    "Port-Preempted": 13,
+    "Port-Suspended": 14,
+    "Service-Unavailable": 15,
+    "Callback": 16,
+    "User-Error": 17,
+    "Host-Request": 18,
+}
+"""aether-types:terminate-cause with the values of RFC 2866, 5.10."""
+
+
+class Writer:
+    """Makes the attributes of requests."""
+
+    def __init__(self, settings: AaaSettings) -> None:
+        self._dictionary = load()
+        self._settings = settings
+
+    def _make(self, pairs: list[tuple[str, str | int | bytes]]) -> tuple[Attribute, ...]:
+        return tuple(self._dictionary.attribute(name, value) for name, value in pairs)
+
+    def _nas(self) -> list[tuple[str, str | int | bytes]]:
+        return [
+            ("NAS-Identifier", self._settings.nas_identifier),
+            ("NAS-IP-Address", self._settings.nas_ip_address),
+        ]
+
+    def access(self, ask: AskRadius, now: int) -> tuple[Attribute, ...]:
+        """Attributes of an Access-Request, but User-Password."""
+        return self._make(
+            [
+                ("User-Name", ask.username),
+                *self._nas(),
+                *self._port(ask.mac_address, ask.nas_port_id, ask.ip_address),
+                ("Service-Type", FRAMED),
+                ("Acct-Session-Id", ask.session_id),
+                ("Event-Timestamp", now // NS),
+            ]
+        )
+
+    def accounting(self, account: Account, counters: Counters) -> tuple[Attribute, ...]:
+        """Attributes of a session's Accounting-Request, but Acct-Delay-Time."""
+        pairs: list[tuple[str, str | int | bytes]] = [
+            ("Acct-Status-Type", _STATUS[account.kind]),
+            ("Acct-Session-Id", account.session_id),
+            ("User-Name", account.username),
+            *self._nas(),
+            *self._port(account.mac_address, account.nas_port_id, account.ip_address),
+            ("Acct-Authentic", RADIUS_AUTHENTIC),
+            ("Event-Timestamp", account.time // NS),
+        ]
+        pairs += [("Class", value) for value in account.classes]
+        if account.kind is not AccountKind.START:
+            pairs += [
+                ("Acct-Session-Time", account.session_time),
+                ("Acct-Input-Octets", counters.in_octets),
+                ("Acct-Input-Gigawords", counters.in_octets >> 32),
+                ("Acct-Output-Octets", counters.out_octets),
+                ("Acct-Output-Gigawords", counters.out_octets >> 32),
+                ("Acct-Input-Packets", counters.in_packets),
+                ("Acct-Output-Packets", counters.out_packets),
+            ]
+        if account.terminate_cause is not None:
+            pairs.append(("Acct-Terminate-Cause", TERMINATE_CAUSES[account.terminate_cause]))
+        return self._make(pairs)
+
+    def system(self, status: int, session_id: str, now: int) -> tuple[Attribute, ...]:
+        """Attributes of Accounting-On or Accounting-Off."""
+        return self._make(
+            [
+                ("Acct-Status-Type", status),
+                ("Acct-Session-Id", session_id),
+                *self._nas(),
+                ("Event-Timestamp", now // NS),
+            ]
+        )
+
+    def delay(self, seconds: int) -> Attribute:
+        """Acct-Delay-Time."""
+        return self._dictionary.attribute("Acct-Delay-Time", seconds)
+
+    def password(self, hidden: bytes) -> Attribute:
+        """User-Password."""
+        return self._dictionary.attribute("User-Password", hidden)
+
+    def _port(self, mac: str, port: str, ip: str) -> list[tuple[str, str | int | bytes]]:
+        return [
+            ("Calling-Station-Id", mac),
+            ("Called-Station-Id", self._settings.nas_identifier),
+            ("NAS-Port-Type", ETHERNET),
+            ("NAS-Port-Id", port),
+            ("Framed-IP-Address", ip),
+        ]
+
+
+class Reader:
+    """Reads answers to Access-Requests.
+
+    Attributes:
+        unknown: attributes that no dictionary knows; they are passed over.
+        malformed: values of a wrong length; they count as absent.
+    """
+
+    def __init__(self) -> None:
+        self._dictionary: Dictionary = load()
+        self.unknown = 0
+        self.malformed = 0
+
+    def answer(self, packet: RadiusPacket, ask: AskRadius) -> RadiusAccept | RadiusReject:
+        """What an Accept, Reject or Challenge says."""
+        self.unknown += sum(not self._dictionary.knows(a) for a in packet.attributes)
+        if packet.code != Code.ACCESS_ACCEPT:
+            message = " ".join(clean_message(value) for value in self._all(packet, "Reply-Message"))
+            if packet.code == Code.ACCESS_CHALLENGE:
+                message = f"the RADIUS server sent an Access-Challenge {message}".rstrip()
+            return RadiusReject(ask.session_id, ask.attempt, message[:253])
+        down = self._integer(packet, "OSS-Download-Speed")
+        up = self._integer(packet, "OSS-Upload-Speed")
+        if down is None and up is None:
+            down = self._kilo(self._integer(packet, "WISPr-Bandwidth-Max-Down"))
+            up = self._kilo(self._integer(packet, "WISPr-Bandwidth-Max-Up"))
+        return RadiusAccept(
+            ask.session_id,
+            ask.attempt,
+            filter_ids=tuple(clean_message(value) for value in self._all(packet, "Filter-Id")),
+            download_kbps=down,
+            upload_kbps=up,
+            download_burst_kbit=self._integer(packet, "OSS-Download-Burst"),
+            upload_burst_kbit=self._integer(packet, "OSS-Upload-Burst"),
+            classes=tuple(self._all(packet, "Class")),
+            session_timeout=self._integer(packet, "Session-Timeout"),
+            idle_timeout=self._integer(packet, "Idle-Timeout"),
+            interim_interval=self._integer(packet, "Acct-Interim-Interval"),
+        )
+
+    def _all(self, packet: RadiusPacket, name: str) -> list[bytes]:
+        definition = self._dictionary.by_name[name]
+        return packet.values(definition.number, definition.vendor)
+
+    def _integer(self, packet: RadiusPacket, name: str) -> int | None:
+        values = self._all(packet, name)
+        if not values:
+            return None
+        if len(values[0]) != 4:
+            self.malformed += 1
+            return None
+        return int.from_bytes(values[0], "big")
+
+    @staticmethod
+    def _kilo(rate: int | None) -> int | None:
+        return None if rate is None else rate // 1000

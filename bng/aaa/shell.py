@@ -1,0 +1,119 @@
+"""The UDP sockets and the clock around `client`: thin on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from bng.aaa.client import AaaClient, Answer
+from bng.session.effects import Account, AskRadius
+from bng.session.events import Counters
+
+log = structlog.get_logger("bng.aaa")
+
+
+class _Port(asyncio.DatagramProtocol):
+    """One source port."""
+
+    def __init__(self, shell: AaaShell, index: int) -> None:
+        self._shell, self._index = shell, index
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self._shell.received(data, (addr[0], addr[1]), self._index)
+
+    def error_received(self, exc: Exception) -> None:
+        # an ICMP error proves nothing: anybody may send one; the retransmission timer decides
+        log.info("radius.icmp", error=str(exc))
+
+
+class AaaShell:
+    """Runs a client on the loop.
+
+    Args:
+        client: the protocol.
+        deliver: called with the answers, in the loop, as they come.
+    """
+
+    def __init__(self, client: AaaClient, deliver: Callable[[list[Answer]], None]) -> None:
+        self.client = client
+        self._deliver = deliver
+        self._ports: list[asyncio.DatagramTransport] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: int | None = None
+
+    async def start(self, local_address: str = "0.0.0.0") -> None:  # noqa: S104 - the NAS's own address
+        """Open the source ports.
+
+        Raises:
+            OSError: the address is not ours.
+        """
+        loop = asyncio.get_running_loop()
+        for index in range(self.client.settings.source_ports):
+            transport, _ = await loop.create_datagram_endpoint(
+                lambda index=index: _Port(self, index),  # type: ignore[misc]
+                local_addr=(local_address, 0),
+            )
+            self._ports.append(transport)
+
+    def close(self) -> None:
+        """Close the ports; requests in flight stay unanswered."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for port in self._ports:
+            port.close()
+        self._ports.clear()
+
+    def authenticate(self, ask: AskRadius) -> None:
+        """See `AaaClient.authenticate`; the answer comes through `deliver`."""
+        self._done(self.client.authenticate(ask, time.time_ns()))
+
+    def account(self, account: Account, counters: Counters) -> None:
+        """See `AaaClient.account`."""
+        self.client.account(account, counters, time.time_ns())
+        self._done([])
+
+    def accounting_on(self, session_id: str) -> None:
+        """See `AaaClient.accounting_on`."""
+        self.client.accounting_on(session_id, time.time_ns())
+        self._done([])
+
+    def accounting_off(self, session_id: str) -> None:
+        """See `AaaClient.accounting_off`."""
+        self.client.accounting_off(session_id, time.time_ns())
+        self._done([])
+
+    async def drain(self, timeout: float) -> bool:
+        """Wait until all accounting is delivered; False when it was not in time (seconds)."""
+        deadline = asyncio.get_running_loop().time() + timeout
+        while len(self.client.backlog):
+            if asyncio.get_running_loop().time() >= deadline:
+                return False
+            await asyncio.sleep(0.02)
+        return True
+
+    def received(self, data: bytes, address: tuple[str, int], source: int) -> None:
+        """A datagram came to a source port."""
+        self._done(self.client.receive(data, address, source, time.time_ns()))
+
+    def _due(self) -> None:
+        self._timer = self._timer_at = None
+        self._done(self.client.handle_timer(time.time_ns()))
+
+    def _done(self, answers: list[Answer]) -> None:
+        """Send what is to be sent, set the timer anew, hand over the answers."""
+        for datagram in self.client.to_send():
+            if self._ports:
+                self._ports[datagram.source].sendto(datagram.data, datagram.destination)
+        deadline = self.client.next_timer()
+        if deadline != self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_at, self._timer = deadline, None
+            if deadline is not None:
+                wait = max(0.0, (deadline - time.time_ns()) / 1e9)
+                self._timer = asyncio.get_running_loop().call_later(wait, self._due)
+        if answers:
+            self._deliver(answers)
