@@ -41,7 +41,9 @@ class Limits:
         max_message: largest request in octets.
         hello_timeout: seconds until the client's hello has to be there.
         stall_timeout: seconds that a client may leave a reply unread.
-        max_sessions: sessions at the same time, connections that are still logging in included.
+        max_sessions: sessions at the same time.
+        max_logins: connections that have not logged in yet.
+        max_logins_per_peer: the same from one address, so that one peer cannot keep all others out.
         login_timeout: seconds for authentication.
         max_login_failures: wrong secrets on one connection.
     """
@@ -50,5 +52,7 @@ class Limits:
     hello_timeout: float = 30.0
     stall_timeout: float = 60.0
     max_sessions: int = 64
+    max_logins: int = 48
+    max_logins_per_peer: int = 16
     login_timeout: float = 30.0
     max_login_failures: int = 6

@@ -6,6 +6,10 @@ import asyncio
 from typing import Protocol
 
 
+WRITE_BUFFER = 256 * 1024
+"""Octets that a transport may hold for a client before it tells us to wait."""
+
+
 class Transport(Protocol):
     """What asyncio's transports and asyncssh's channels have in common."""
 

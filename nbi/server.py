@@ -32,6 +32,8 @@ MODULES_DIR = Path(__file__).parent / "modules"
 
 _MAX_SESSION_ID = 4294967295
 _HASHING_THREADS = 2
+_STOP_TIMEOUT = 10.0
+"""Seconds that sessions may take for the change that they are making when the server stops."""
 
 
 class NetconfServer:
@@ -75,6 +77,7 @@ class NetconfServer:
         self._acceptors: list[asyncssh.SSHAcceptor] = []
         self._unix: asyncio.Server | None = None
         self._connections: set[asyncssh.SSHServerConnection] = set()
+        self._logins: dict[asyncssh.SSHServerConnection, str] = {}
         self._ids = itertools.cycle(range(1, _MAX_SESSION_ID + 1))
         self._started_ns = 0
         self._session_count = 0
@@ -115,8 +118,8 @@ class NetconfServer:
         ending = tuple(self.sessions.values())
         for session in ending:
             session.end("other")
-        for session in ending:
-            await session.wait_ended()
+        if ending:
+            await asyncio.wait([session.task for session in ending], timeout=_STOP_TIMEOUT)
         for connection in tuple(self._connections):
             connection.abort()
         for acceptor in self._acceptors:
@@ -148,16 +151,27 @@ class NetconfServer:
 
     # --- what sessions and connections ask for ---------------------------------------------------
 
-    def connection_made(self, connection: asyncssh.SSHServerConnection) -> bool:
+    def connection_made(self, connection: asyncssh.SSHServerConnection, peer: str) -> bool:
         """Whether one more SSH connection is let in."""
-        if len(self._connections) >= self.limits.max_sessions:
+        logins = self._logins.values()
+        if (
+            len(logins) >= self.limits.max_logins
+            or sum(other == peer for other in logins) >= self.limits.max_logins_per_peer
+            or len(self._connections) - len(logins) >= self.limits.max_sessions
+        ):
             return False
         self._connections.add(connection)
+        self._logins[connection] = peer
         return True
+
+    def logged_in(self, connection: asyncssh.SSHServerConnection) -> None:
+        """An SSH connection has authenticated."""
+        self._logins.pop(connection, None)
 
     def connection_lost(self, connection: asyncssh.SSHServerConnection) -> None:
         """An SSH connection is gone."""
         self._connections.discard(connection)
+        self._logins.pop(connection, None)
 
     def open_session(self, link: Link, user: User, transport: str, peer: str) -> NetconfSession | None:
         """Begin a session; None when there are too many."""
@@ -175,7 +189,7 @@ class NetconfServer:
         self._publish(monitoring.SESSION_START, monitoring.session_start_record(session))
         return session
 
-    async def _session_ended(self, session: NetconfSession) -> None:
+    def _session_ended(self, session: NetconfSession) -> None:
         del self.sessions[session.id]
         if session.reason != "closed":
             self._dropped += 1
@@ -194,7 +208,7 @@ class NetconfServer:
                 "invalid-value", f"there is no session {session_id}", info={"bad-element": "session-id"}
             )
         session.end("killed", by)
-        await session.wait_ended()
+        await asyncio.wait({session.task})
 
     def bad_hello(self) -> None:
         """Count a session that ended by its hello."""
@@ -202,7 +216,7 @@ class NetconfServer:
 
 
 def _capabilities(tree: Tree) -> list[str]:
-    """The server's hello: its own capabilities, and modules that are not of YANG 1.1 or asked for by name."""
+    """URIs of the server's hello: what it can do, and all modules that it implements."""
     modules = [
         ModuleCapability(module.name, module.namespace, module.revision, module.features, module.deviations)
         for module in tree.schema.modules

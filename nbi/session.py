@@ -82,7 +82,7 @@ class NetconfSession:
         self._closing = False
         self._interruptible = False
         self._output = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None]
         self._subscription: asyncio.Task[None] | None = None
         self._requested: Subscription | None = None
         self._log = log.bind(session=info.datastore.id, user=info.datastore.user.name, peer=info.peer)
@@ -116,22 +116,16 @@ class NetconfSession:
         if not self.reason:
             self.reason = reason
             self.killed_by = killed_by
-        if self._task is not None and self._interruptible:
-            self._task.cancel()
+        if self._interruptible:
+            self.task.cancel()
 
     # --- the session's task ----------------------------------------------------------------------
 
-    def start(self, on_end: Callable[[NetconfSession], Awaitable[None]]) -> asyncio.Task[None]:
-        """Begin; `on_end` is awaited when everything of this session has been released."""
-        self._task = asyncio.create_task(self._run(on_end), name=f"netconf-{self.id}")
-        return self._task
+    def start(self, on_end: Callable[[NetconfSession], None]) -> None:
+        """Begin `task`; `on_end` is called when everything of this session has been released."""
+        self.task = asyncio.create_task(self._run(on_end), name=f"netconf-{self.id}")
 
-    async def wait_ended(self) -> None:
-        """Until the session's task is over."""
-        if self._task is not None:
-            await asyncio.wait({self._task})
-
-    async def _run(self, on_end: Callable[[NetconfSession], Awaitable[None]]) -> None:
+    async def _run(self, on_end: Callable[[NetconfSession], None]) -> None:
         self._log.info("netconf.session-start", transport=self.info.transport)
         detail = ""
         try:
@@ -156,7 +150,7 @@ class NetconfSession:
             self._interruptible = False
             await self._release()
             self._log.info("netconf.session-end", reason=self.reason, detail=detail)
-            await on_end(self)
+            on_end(self)
 
     async def _release(self) -> None:
         """Let go of everything, in an order that lets the last octets out."""
@@ -271,7 +265,7 @@ class NetconfSession:
         if operation is None:
             return await self._to_its_end(model.handle(self._context, rpc.operation))
         self._check_access(operation)
-        if operation.reads:
+        if operation.interruptible:
             return await operation.handler(self._context, rpc.operation)
         return await self._to_its_end(operation.handler(self._context, rpc.operation))
 

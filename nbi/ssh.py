@@ -12,7 +12,7 @@ import asyncssh
 import structlog
 
 from nbi.info import Limits
-from nbi.link import Link
+from nbi.link import WRITE_BUFFER, Link
 from nbi.session import NetconfSession
 from yang.access import User
 from yang.tree import Tree
@@ -20,8 +20,8 @@ from yang.tree import Tree
 log = structlog.get_logger(__name__)
 
 SUBSYSTEM = "netconf"
-WRITE_BUFFER = 256 * 1024
-"""Octets that asyncssh may hold for a client before it tells us to wait."""
+MAX_CHANNELS = 8
+"""Channels of one connection, each of which can become a session."""
 
 KEEPALIVE_INTERVAL = 30
 KEEPALIVE_COUNT = 3
@@ -36,7 +36,9 @@ class SshOwner(Protocol):
 
     def open_session(self, link: Link, user: User, transport: str, peer: str) -> NetconfSession | None: ...
 
-    def connection_made(self, connection: asyncssh.SSHServerConnection) -> bool: ...
+    def connection_made(self, connection: asyncssh.SSHServerConnection, peer: str) -> bool: ...
+
+    def logged_in(self, connection: asyncssh.SSHServerConnection) -> None: ...
 
     def connection_lost(self, connection: asyncssh.SSHServerConnection) -> None: ...
 
@@ -104,7 +106,7 @@ class SshConnection(asyncssh.SSHServer):
         """Too many connections are refused before any cryptography."""
         self._connection = conn
         self._peer = str((conn.get_extra_info("peername") or ("",))[0])
-        self._admitted = self._owner.connection_made(conn)
+        self._admitted = self._owner.connection_made(conn, self._peer)
         if not self._admitted:
             log.warning("netconf.too-many-connections", peer=self._peer)
             conn.abort()
@@ -157,9 +159,8 @@ class SshConnection(asyncssh.SSHServer):
 
     def auth_completed(self) -> None:
         """A connection that opens no channel is not kept."""
-        self._arm_idle()
-
-    def _arm_idle(self) -> None:
+        if self._connection is not None:
+            self._owner.logged_in(self._connection)
         loop = asyncio.get_running_loop()
         self._idle = loop.call_later(self._owner.limits.hello_timeout, self._close_if_idle)
 
@@ -171,7 +172,7 @@ class SshConnection(asyncssh.SSHServer):
 
     def session_requested(self) -> asyncssh.SSHServerSession[bytes] | bool:
         """A channel; what runs in it is asked for later."""
-        if self._connection is None:
+        if self._connection is None or self._channels >= MAX_CHANNELS:
             return False
         user = self._known.get(str(self._connection.get_extra_info("username")))
         if user is None:

@@ -10,12 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 from nbi.info import Limits
-from nbi.link import Link
+from nbi.link import WRITE_BUFFER, Link
 from nbi.session import NetconfSession
 from yang.access import User
-
-WRITE_BUFFER = 256 * 1024
-"""Octets that asyncio may hold for a client before it tells us to wait."""
 
 
 class UnixOwner(Protocol):

@@ -34,14 +34,14 @@ from nbi.protocol.names import BASE_NS, MONITORING_NS, NMDA_NS, NOTIFICATION_NS,
 __all__ = ["HANDLERS", "Context", "Handler", "Operation", "Reply"]
 
 
-def _base(name: str, handler: Handler, *, reads: bool = False) -> tuple[str, Operation]:
-    return qualified(BASE_NS, name), Operation(f"/ietf-netconf:{name}", handler, reads)
+def _base(name: str, handler: Handler, *, interruptible: bool = False) -> tuple[str, Operation]:
+    return qualified(BASE_NS, name), Operation(f"/ietf-netconf:{name}", handler, interruptible)
 
 
 HANDLERS: dict[str, Operation] = dict(
     [
-        _base("get", get.handle, reads=True),
-        _base("get-config", get_config.handle, reads=True),
+        _base("get", get.handle, interruptible=True),
+        _base("get-config", get_config.handle, interruptible=True),
         _base("edit-config", edit_config.handle),
         _base("copy-config", copy_config.handle),
         _base("delete-config", delete_config.handle),
@@ -52,7 +52,7 @@ HANDLERS: dict[str, Operation] = dict(
         _base("cancel-commit", cancel_commit.handle),
         _base("discard-changes", discard_changes.handle),
         _base("close-session", close_session.handle),
-        _base("kill-session", kill_session.handle),
+        _base("kill-session", kill_session.handle, interruptible=True),
         (
             qualified(MONITORING_NS, "get-schema"),
             Operation("/ietf-netconf-monitoring:get-schema", get_schema.handle, True),

@@ -65,9 +65,10 @@ class Operation:
     Attributes:
         schema_path: for NACM (RFC 8341 section 3.2.4).
         handler: carries it out.
-        reads: whether it changes nothing, so that it can be dropped half-way when the session ends.
+        interruptible: whether it can be dropped half-way when the session ends: it changes nothing, or
+            waits for another session, which may be waiting for this one.
     """
 
     schema_path: str
     handler: Handler
-    reads: bool = False
+    interruptible: bool = False

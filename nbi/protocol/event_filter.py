@@ -50,12 +50,14 @@ def xpath_filter(expression: str, namespaces: Mapping[str | None, str]) -> Event
     An event passes if the result is true, a non-empty node set, a non-empty text or a number but 0.
 
     Raises:
-        ValueError: not an XPath 1.0 expression.
+        ValueError: not an XPath 1.0 expression, or one with an unknown prefix.
     """
     prefixes = {prefix: uri for prefix, uri in namespaces.items() if prefix is not None}
     try:
         compiled = etree.XPath(expression, namespaces=prefixes, regexp=False, smart_strings=False)
-    except etree.XPathSyntaxError as error:
+        # Prefixes and functions are looked up only when the expression is evaluated.
+        compiled(etree.Element("nothing"))
+    except etree.XPathError as error:
         raise ValueError(f"{expression!r} is not an XPath expression: {error}") from None
 
     def passes(content: etree._Element) -> bool:

@@ -1,0 +1,189 @@
+"""A server on a unix socket with the real tree, and a client that shows every octet."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import itertools
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from lxml import etree
+
+from nbi.info import Limits
+from nbi.protocol.framing import Deframer, Framer
+from nbi.protocol.names import BASE_NS, CAP_BASE_10, CAP_BASE_11
+from nbi.server import NetconfServer
+from yang.access import User
+
+TIMEOUT = 20.0
+NC = {"nc": BASE_NS}
+
+
+def _load_element() -> ModuleType:
+    path = Path(__file__).parents[2] / "contract" / "netconf" / "element.py"
+    spec = importlib.util.spec_from_file_location("netconf_element", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+element_module = _load_element()
+
+
+class RawClient:
+    """A NETCONF client on a unix socket, without any patience for the server's mistakes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.hello: etree._Element | None = None
+        self.notifications: list[etree._Element] = []
+        self._deframer = Deframer(1 << 30)
+        self._framer = Framer()
+        self._ids = itertools.count(1)
+
+    @property
+    def session_id(self) -> int:
+        return int(self.hello.findtext("nc:session-id", None, NC))
+
+    async def say_hello(self, *capabilities: str) -> None:
+        listed = "".join(f"<capability>{uri}</capability>" for uri in capabilities)
+        self.write(f"<hello xmlns='{BASE_NS}'><capabilities>{listed}</capabilities></hello>")
+        self.hello = etree.fromstring(await self.message())
+        if CAP_BASE_11 in capabilities:
+            self._deframer.use_chunks()
+            self._framer.use_chunks()
+
+    def write(self, message: str | bytes) -> None:
+        data = message.encode() if isinstance(message, str) else message
+        self.writer.write(self._framer.message(data))
+
+    def request(self, operation: str, attributes: str = "") -> str:
+        """Send a request and return its message-id."""
+        message_id = str(next(self._ids))
+        self.write(f"<rpc xmlns='{BASE_NS}' message-id='{message_id}' {attributes}>{operation}</rpc>")
+        return message_id
+
+    async def message(self) -> bytes | None:
+        """The next message, None at the end of the stream."""
+        while (message := self._deframer.next_message()) is None:
+            data = await asyncio.wait_for(self.reader.read(1 << 20), TIMEOUT)
+            if not data:
+                return None
+            self._deframer.feed(data)
+        return message
+
+    async def reply(self) -> etree._Element:
+        """The next reply; notifications that come before it are kept."""
+        while True:
+            message = await self.message()
+            assert message is not None, "the server closed the session"
+            root = etree.fromstring(message, etree.XMLParser(huge_tree=True))
+            if root.tag == f"{{{BASE_NS}}}rpc-reply":
+                return root
+            self.notifications.append(root)
+
+    async def notification(self) -> etree._Element:
+        """The next notification."""
+        if not self.notifications:
+            message = await self.message()
+            assert message is not None, "the server closed the session"
+            self.notifications.append(etree.fromstring(message))
+        return self.notifications.pop(0)
+
+    async def rpc(self, operation: str) -> etree._Element:
+        message_id = self.request(operation)
+        reply = await self.reply()
+        assert reply.get("message-id") == message_id
+        return reply
+
+    async def ok(self, operation: str) -> None:
+        reply = await self.rpc(operation)
+        assert reply.find("nc:ok", NC) is not None, etree.tostring(reply).decode()
+
+    async def error(self, operation: str) -> etree._Element:
+        """The one rpc-error that an operation is answered with."""
+        errors = (await self.rpc(operation)).findall("nc:rpc-error", NC)
+        assert len(errors) == 1
+        return errors[0]
+
+    async def error_tag(self, operation: str) -> str:
+        return (await self.error(operation)).findtext("nc:error-tag", None, NC)
+
+    async def ended(self) -> bool:
+        """Whether the server closes without another word."""
+        return await self.message() is None
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class Served:
+    """An element, its server, and clients of it."""
+
+    def __init__(self, element, server: NetconfServer, path: Path) -> None:
+        self.element = element
+        self.server = server
+        self.path = path
+        self._clients: list[RawClient] = []
+
+    async def connect(self) -> RawClient:
+        """A connection, before any hello."""
+        client = RawClient(*await asyncio.open_unix_connection(str(self.path)))
+        self._clients.append(client)
+        return client
+
+    async def client(self, *capabilities: str) -> RawClient:
+        client = await self.connect()
+        await client.say_hello(*(capabilities or (CAP_BASE_10, CAP_BASE_11)))
+        return client
+
+    async def ended(self, session_id: int) -> None:
+        """Wait until the server has forgotten a session."""
+        async with asyncio.timeout(TIMEOUT):
+            while session_id in self.server.sessions:
+                await asyncio.sleep(0.005)
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.close()
+
+
+Serve = Callable[..., Awaitable[Served]]
+
+
+@pytest.fixture
+async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
+    """Start an element with this many sessions, for this user, within these limits."""
+    started: list[Served] = []
+
+    async def start(sessions: int = 20, user: str = "admin", **limits: float) -> Served:
+        folder = tmp_path / str(len(started))
+        folder.mkdir()
+        element = await element_module.open_element(folder, sessions)
+        server = NetconfServer(
+            element.tree,
+            [],
+            folder / "key",
+            unix_path=folder / "netconf.sock",
+            unix_user=User(user),
+            replay=element.journal,
+            limits=Limits(**limits),
+        )
+        await server.start()
+        served = Served(element, server, folder / "netconf.sock")
+        started.append(served)
+        return served
+
+    yield start
+    for served in started:
+        served.close()
+        await served.server.stop()
+        await served.element.tree.close()

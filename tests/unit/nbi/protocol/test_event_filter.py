@@ -1,0 +1,60 @@
+"""Which notifications a subscriber wants."""
+
+import pytest
+from lxml import etree
+
+from nbi.protocol.event_filter import subtree_filter, xpath_filter
+
+EVENT = etree.fromstring(
+    "<stop xmlns='urn:e'><seq>7</seq><line><remote>an-1</remote><circuit>1/0/3</circuit></line></stop>"
+)
+
+
+@pytest.mark.parametrize(
+    ("branches", "passes"),
+    [
+        ("", False),
+        ("<stop xmlns='urn:e'/>", True),
+        ("<stop xmlns=''/>", True),
+        ("<stop xmlns='urn:other'/>", False),
+        ("<start xmlns='urn:e'/>", False),
+        ("<start xmlns='urn:e'/><stop xmlns='urn:e'/>", True),
+        ("<stop xmlns='urn:e'><seq>7</seq></stop>", True),
+        ("<stop xmlns='urn:e'><seq> 7\n</seq></stop>", True),
+        ("<stop xmlns='urn:e'><seq>8</seq></stop>", False),
+        ("<stop xmlns='urn:e'><line/></stop>", True),
+        ("<stop xmlns='urn:e'><nothing/></stop>", False),
+        ("<stop xmlns='urn:e'><nothing/><seq/></stop>", True),
+        ("<stop xmlns='urn:e'><seq>7</seq><nothing/></stop>", False),
+        ("<stop xmlns='urn:e'><line><remote>an-1</remote></line></stop>", True),
+        ("<stop xmlns='urn:e'><line><remote>an-1</remote><circuit>x</circuit></line></stop>", False),
+        ("<stop xmlns='urn:e'><line><remote>an-2</remote></line></stop>", False),
+        ("<stop xmlns='urn:e' kind='x'/>", False),
+    ],
+)
+def test_subtree(branches, passes):
+    element = etree.fromstring(f"<filter>{branches}</filter>")
+    assert subtree_filter(element)(EVENT) is passes
+
+
+@pytest.mark.parametrize(
+    ("expression", "passes"),
+    [
+        ("/e:stop", True),
+        ("/e:start", False),
+        ("/e:stop[e:line/e:remote='an-1']", True),
+        ("/e:stop[e:seq > 7]", False),
+        ("/e:stop/e:seq = 7", True),
+        ("/e:start | /e:stop", True),
+        ("count(/e:stop/e:nothing)", False),
+        ("/stop", False),
+    ],
+)
+def test_xpath(expression, passes):
+    assert xpath_filter(expression, {"e": "urn:e", None: "urn:x"})(EVENT) is passes
+
+
+@pytest.mark.parametrize("expression", ["", "/e:stop[", "///", "1 +", "/zz:stop", "no-such-function()"])
+def test_not_an_xpath(expression):
+    with pytest.raises(ValueError, match="not an XPath"):
+        xpath_filter(expression, {"e": "urn:e"})
