@@ -100,7 +100,7 @@ def parse(data: bytes) -> RadiusPacket:
 
 def _split_vendor(value: bytes) -> list[Attribute]:
     whole = [Attribute(0, VENDOR_SPECIFIC, value)]
-    if len(value) < 7 or value[0]:
+    if len(value) < 6 or value[0]:
         return whole
     vendor = int.from_bytes(value[:4], "big")
     found: list[Attribute] = []
