@@ -37,7 +37,9 @@ class NotificationSubscription:
     async def __anext__(self) -> Notification:
         while not self._queue:
             if self._overrun:
-                raise Overrun(f"more than {self._limit} notifications waited for this subscriber; it was dropped")
+                raise Overrun(
+                    f"more than {self._limit} notifications waited for this subscriber; it was dropped"
+                )
             if self._closed:
                 raise StopAsyncIteration
             self._ready.clear()

@@ -229,7 +229,9 @@ def _split(text: str, predicate: re.Pattern[str]) -> Iterable[tuple[str, str, li
         step = _STEP.match(text, position)
         count += 1
         if step is None or count > MAX_STEPS:
-            raise PathError(f'"{text[:200]}" is not a path that can be used here (at character {position + 1})')
+            raise PathError(
+                f'"{text[:200]}" is not a path that can be used here (at character {position + 1})'
+            )
         position = step.end()
         predicates: list[tuple[str, str, str]] = []
         while position < len(text) and text[position] == "[":

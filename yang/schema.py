@@ -13,7 +13,17 @@ from typing import Final, Literal
 from yang.types import LeafType
 
 Kind = Literal[
-    "root", "container", "list", "leaf", "leaf-list", "anydata", "rpc", "action", "input", "output", "notification"
+    "root",
+    "container",
+    "list",
+    "leaf",
+    "leaf-list",
+    "anydata",
+    "rpc",
+    "action",
+    "input",
+    "output",
+    "notification",
 ]
 
 DATA_KINDS: Final = frozenset({"container", "list", "leaf", "leaf-list", "anydata"})

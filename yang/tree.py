@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final
 
 from lxml import etree
 
-from yang.access import AccessControl, User
+from yang.access import ALLOW_ALL, AccessControl, Context, Rules, User
+from yang.builtin import Node, builtin_providers
 from yang.bus import Bus
 from yang.datastore import Datastores
+from yang.datastore.boot import boot
+from yang.datastore.data import to_json
+from yang.datastore.edit import ValueReader
 from yang.datastore.model import CommitResult, PathOperation
+from yang.datastore.running import Author, Running, Snapshot
+from yang.datastore.validator import Validator
+from yang.encode.json import JsonEncoder
+from yang.encode.leaves import Leaf, read_leaves
+from yang.encode.xml import XmlEncoder
+from yang.operations import InputReader, Record, find_operation, typed_keys
 from yang.path import DataPath
-from yang.provider import Keys, Notification, Registration, StateProvider
+from yang.provider import Keys, Notification, OperationError, Registration, StateProvider
 from yang.query import Selection
+from yang.query.paths import select_paths
+from yang.query.plan import Body, Content, Planner, WithDefaults
+from yang.query.selection import Children, Part
+from yang.query.subtree import select_subtree
+from yang.query.xpath import select_xpath
 from yang.schema import Schema, SchemaNode
+from yang.users import Users
 
-Content = Literal["config", "state", "all"]
-WithDefaults = Literal["explicit", "report-all", "report-all-tagged", "trim"]
+_MAX_PLANNERS: Final = 128
+_MAX_REPORTED: Final = 100
 
 
 class Tree:
@@ -34,11 +53,30 @@ class Tree:
         capabilities: what ``netconf-state/capabilities`` lists; the NETCONF server sets it.
     """
 
-    schema: Schema
-    datastores: Datastores
-    bus: Bus
-    access: AccessControl
-    capabilities: list[str]
+    def __init__(
+        self,
+        schema: Schema,
+        validator: Validator,
+        running: Running,
+        datastores: Datastores,
+        access: AccessControl,
+    ) -> None:
+        """Use `open`."""
+        self.schema = schema
+        self.datastores = datastores
+        self.access = access
+        self.bus = Bus()
+        self.capabilities: list[str] = []
+        self._running = running
+        self._users = Users()
+        self._providers: dict[str, StateProvider] = {}
+        self._registration = Registration()
+        self._planners: dict[tuple[Rules, Content, WithDefaults, bool], Planner] = {}
+        self._xml = XmlEncoder(schema)
+        self._json = JsonEncoder()
+        self._input = InputReader(schema, ValueReader(validator.check_value))
+        self._worker: ThreadPoolExecutor | None = None
+        self._nacm: Any = None
 
     @classmethod
     async def open(
@@ -64,9 +102,61 @@ class Tree:
         Raises:
             OperationError: the stored configuration does not fit the model; the message says where.
         """
+        worker = ThreadPoolExecutor(1, thread_name_prefix="libyang")
+        try:
+            schema, validator, store, snapshot = await asyncio.get_running_loop().run_in_executor(
+                worker, boot, state_dir, startup, tuple(module_dirs), history_limit
+            )
+        except BaseException:
+            worker.shutdown(wait=False)
+            raise
+        running = Running(schema, validator, worker, store, registration.config, snapshot)
+        access = AccessControl(schema)
+        datastores = Datastores(schema, validator, running, store, access)
+        tree = cls(schema, validator, running, datastores, access)
+        tree._worker = worker
+        tree._register(registration)
+        tree._configure(snapshot)
+        running.on_change(tree._changed)
+        return tree
 
     async def close(self) -> None:
         """End timers and the validation thread. A confirmed commit that is under way is reverted."""
+        await self.datastores.close()
+        if self._worker is not None:
+            self._worker.shutdown(wait=False)
+
+    def _register(self, registration: Registration) -> None:
+        self._registration = registration
+        for path in registration.operations:
+            node = self.schema.find(path)
+            if node is None or node.kind not in ("rpc", "action"):
+                raise ValueError(f"an operation is registered at {path}, where the schema has none")
+        for provider in builtin_providers(
+            self.schema, self.datastores, self.access, lambda: list(self.capabilities)
+        ):
+            self.add_provider(provider)
+        for provider in registration.state:
+            self.add_provider(provider)
+
+    def _configure(self, snapshot: Snapshot) -> None:
+        nacm = snapshot.full.get("ietf-netconf-acm:nacm")
+        explicit = snapshot.tree.get("ietf-netconf-acm:nacm")
+        if explicit is not self._nacm or explicit is None:
+            self.access.configure({"ietf-netconf-acm:nacm": nacm})
+            self._planners.clear()
+        self._nacm = explicit
+        self._users.configure(snapshot.tree)
+
+    def _changed(self, snapshot: Snapshot, changed: Sequence[str], author: Author) -> None:
+        """After each commit: take over what concerns ourselves, and tell the others."""
+        self._configure(snapshot)
+        paths = {DataPath.parse(path).schema_path for path in changed[:_MAX_REPORTED]}
+        if len(changed) > _MAX_REPORTED:
+            paths |= {f"/{top}" for top in {path[1:].partition("/")[0] for path in changed}}
+        for path in paths:
+            self.bus.state_changed(path)
+        self.bus.publish(_config_change(changed, author))
 
     # --- who -------------------------------------------------------------------------------------
 
@@ -81,15 +171,18 @@ class Tree:
             public_key: (algorithm, key data as in RFC 4253): True if it is one of the user's authorized
                 keys. Whoever calls has checked, or will check, the signature.
         """
+        return self._users.authenticate(username, password, public_key)
 
     # --- what ------------------------------------------------------------------------------------
 
     def select_all(self) -> Selection:
         """Everything."""
+        return Selection(None)
 
     def select_subtree(self, filter_element: etree._Element | None) -> Selection:
         """Subtree filter (RFC 6241 section 6): the element whose children are the filter; None selects
         everything, an empty element nothing. Nodes that the schema lacks select nothing."""
+        return select_subtree(self.schema, filter_element)
 
     def select_xpath(self, expression: str, namespaces: Mapping[str | None, str]) -> Selection:
         """XPath filter: unions of location paths with predicates on keys and leaves.
@@ -98,6 +191,7 @@ class Tree:
             OperationError: not XPath (``invalid-value``), or more of it than is supported
                 (``operation-not-supported``).
         """
+        return select_xpath(self.schema, expression, namespaces)
 
     def select_paths(self, paths: Iterable[DataPath]) -> Selection:
         """Paths, wildcards included (gNMI).
@@ -105,6 +199,7 @@ class Tree:
         Raises:
             OperationError: ``unknown-element`` when the schema has no such node.
         """
+        return select_paths(self.schema, paths)
 
     def read_xml(
         self,
@@ -121,6 +216,8 @@ class Tree:
         State comes with source ``running`` only. Between slices the caller may sleep or stop; an abandoned
         iterator costs nothing. What the user may not read is left out.
         """
+        root = self._plan(selection.top, user, content, source, with_defaults, depth)
+        return self._xml.encode(root, self._config(source, with_defaults))
 
     def read_json(
         self,
@@ -135,6 +232,26 @@ class Tree:
         """RFC 7951 values for gNMI JSON_IETF: for every instance that the selection's paths lead to, its
         path and value (a dict for a container or list entry; a scalar or list for a leaf or leaf-list).
         Member names are qualified as RFC 7951 says for a value that stands alone."""
+        config = self._config(source, with_defaults)
+        parts = selection.parts or (_whole(self.schema, selection.top),)
+        return self._read_parts(parts, config, user, content, source, with_defaults, depth)
+
+    def _read_parts(
+        self,
+        parts: Iterable[Part],
+        config: Mapping[str, Any],
+        user: User,
+        content: Content,
+        source: str,
+        with_defaults: WithDefaults,
+        depth: int | None,
+    ) -> Iterator[tuple[DataPath, Any]]:
+        for part in parts:
+            levels = None
+            if depth is not None:
+                levels = depth + max((len(target.chain) for target in part.targets), default=0)
+            root = self._plan(part.top, user, content, source, with_defaults, levels)
+            yield from self._json.encode_part(root, part, config)
 
     def read_leaves(
         self,
@@ -145,16 +262,54 @@ class Tree:
         source: str = "running",
         with_defaults: WithDefaults = "explicit",
         depth: int | None = None,
-    ) -> Iterator[tuple[DataPath, list[tuple[tuple[str, ...], Any, SchemaNode]]]]:
+    ) -> Iterator[tuple[DataPath, list[Leaf]]]:
         """Scalars for gNMI PROTO: per container or list entry that is not inside another list entry's
         container, its path and its leaves: (names relative to it, Python value, schema node). Names are
         RFC 7951 member names. A leaf-list is a list of values."""
+        root = self._plan(selection.top, user, content, source, with_defaults, depth)
+        return read_leaves(root, self._config(source, with_defaults))
+
+    def _plan(
+        self,
+        top: Children | None,
+        user: User,
+        content: Content,
+        source: str,
+        with_defaults: WithDefaults,
+        depth: int | None,
+    ) -> Body:
+        rules = self.access.rules_for(user)
+        return self._planner(rules, content, with_defaults, source == "running").plan(top, depth)
+
+    def _planner(
+        self, rules: Rules, content: Content, with_defaults: WithDefaults, with_state: bool
+    ) -> Planner:
+        known = (rules, content, with_defaults, with_state)
+        planner = self._planners.get(known)
+        if planner is None:
+            if len(self._planners) >= _MAX_PLANNERS:
+                self._planners.clear()
+            planner = self._planners[known] = Planner(
+                self.schema.root,
+                rules,
+                self._providers,
+                content=content,
+                with_defaults=with_defaults,
+                with_state=with_state,
+            )
+        return planner
+
+    def _config(self, source: str, with_defaults: WithDefaults) -> Mapping[str, Any]:
+        return self.datastores.tree(source, defaults=with_defaults in ("report-all", "report-all-tagged"))
 
     def running_json(self, *, defaults: bool = True) -> dict[str, Any]:
         """The running configuration as RFC 7951 objects, without access control: for the element."""
+        snapshot = self.datastores.running
+        return dict(snapshot.members) if defaults else to_json(self.schema.root, snapshot.tree)
 
     def provider(self, schema_path: str) -> StateProvider | None:
         """The provider registered at exactly this schema path, or None: for columns, logs and changes."""
+        return self._providers.get(schema_path)
 
     def add_provider(self, provider: StateProvider) -> None:
         """Register one more provider (a server's own sessions and statistics).
@@ -162,6 +317,15 @@ class Tree:
         Raises:
             ValueError: the schema has no container or list at its path, or the path is taken.
         """
+        node = self.schema.find(provider.path)
+        if node is None or node.kind not in ("container", "list"):
+            raise ValueError(f"a provider is registered at {provider.path}, which is no container or list")
+        if provider.path in self._providers:
+            raise ValueError(f"two providers are registered at {provider.path}")
+        if node.kind == "list" and not node.config and any(level.kind == "list" for level in node.chain[:-1]):
+            raise ValueError(f"{provider.path}: a list of state inside a list comes with its entry's record")
+        self._providers[provider.path] = provider
+        self._planners.clear()
 
     # --- change ----------------------------------------------------------------------------------
 
@@ -188,6 +352,14 @@ class Tree:
             OperationError: ``in-use`` or ``lock-denied`` while a NETCONF session holds a lock or a
                 confirmed commit is under way; ``access-denied``; whatever validation or a handler says.
         """
+        return await self.datastores.transaction(
+            user,
+            origin,
+            operations,
+            comment=comment,
+            confirm_timeout=confirm_timeout,
+            persist_id=persist_id,
+        )
 
     async def invoke(
         self, schema_path: str, keys: Keys, input: etree._Element | Mapping[str, Any] | None, user: User
@@ -207,6 +379,47 @@ class Tree:
             OperationError: ``access-denied``, ``operation-not-supported`` (nothing is registered),
                 ``data-missing`` (no such instance), ``invalid-value`` …
         """
+        node = self.schema.find(schema_path)
+        if node is None or node.kind not in ("rpc", "action"):
+            raise OperationError("unknown-element", f"there is no operation {schema_path}")
+        values = typed_keys(node, keys)
+        rules = self.access.rules_for(user)
+        self._check_ancestors(node, values, rules, user)
+        self.access.check_exec(node, user, self._context(node, values, rules))
+        operation = self._registration.operations.get(schema_path)
+        if operation is None:
+            raise OperationError("operation-not-supported", f"{schema_path} is not available on this element")
+        members = await self._running.in_worker(
+            self._input.read, self.schema.node(f"{schema_path}/input"), input
+        )
+        return await operation(values, members, user.name)
+
+    def _context(self, node: SchemaNode, values: Keys, rules: Rules) -> Context:
+        context, rest = rules.start, values
+        for level in node.chain:
+            own, rest = rest[: len(level.keys)], rest[len(level.keys) :]
+            context = rules.enter(context, level, own)
+        return context
+
+    def _check_ancestors(self, action: SchemaNode, values: Keys, rules: Rules, user: User) -> None:
+        """The instance that an action is for must exist, and be readable (RFC 8341 section 3.1.3)."""
+        chain = action.chain[:-1]
+        if not chain:
+            return
+        context, rest = rules.start, values
+        for level in chain:
+            own, rest = rest[: len(level.keys)], rest[len(level.keys) :]
+            context = rules.enter(context, level, own)
+            if not rules.permits(context, level, "read"):
+                raise OperationError(
+                    "access-denied", f"user {user.name} may not see {level.path}", error_type="protocol"
+                )
+        path = DataPath.of_node(chain[-1], values)
+        selection = select_paths(self.schema, [path])
+        root = self._planner(ALLOW_ALL, "all", "explicit", True).plan(selection.top)
+        config = self.datastores.running.tree
+        if next(self._json.encode_part(root, selection.parts[0], config), None) is None:
+            raise OperationError("data-missing", f"{path} does not exist", path=str(path))
 
     def find_operation(self, element: etree._Element) -> tuple[str, tuple[str, ...], etree._Element] | None:
         """What an ``<rpc>``'s child asks for, if the model defines it: (schema path, key texts, the element
@@ -216,9 +429,21 @@ class Tree:
         Raises:
             OperationError: a malformed action.
         """
+        return find_operation(self.schema, element)
 
     def encode_output(self, schema_path: str, output: Mapping[str, Any] | None) -> bytes:
         """Children of ``<rpc-reply>`` for the output of an RPC or action; b"" for none (reply ``<ok/>``)."""
+        node = self.schema.find(f"{schema_path}/output")
+        if node is None or not output:
+            return b""
+        return self._xml.content(self._free_body(node), Record(node, output))
+
+    def _free_body(self, node: SchemaNode) -> Body:
+        """Everything of an output or a notification."""
+        planner = self._planner(ALLOW_ALL, "all", "explicit", True)
+        body = planner.body(node, None, (), None)
+        assert body is not None
+        return body
 
     def check_exec(self, schema_path: str, user: User) -> None:
         """NACM for a protocol operation that the server carries out itself: ``/ietf-netconf:get-config``.
@@ -226,17 +451,24 @@ class Tree:
         Raises:
             OperationError: ``access-denied``.
         """
+        self.access.check_exec(self.schema.node(schema_path), user)
 
     # --- notifications ---------------------------------------------------------------------------
 
     def may_receive(self, notification_path: str, user: User) -> bool:
         """NACM for a notification, by schema path."""
+        return self.access.may_receive(self.schema.node(notification_path), user)
 
     def encode_notification(self, notification: Notification) -> bytes:
         """The content of a notification as one XML element."""
+        node = self.schema.node(notification.path)
+        return self._xml.element(self._free_body(node), notification.record)
 
     def notification_json(self, notification: Notification) -> dict[str, Any]:
         """The content of a notification as RFC 7951 members, under its qualified name."""
+        node = self.schema.node(notification.path)
+        content = self._json.encoder(self._free_body(node))(None, notification.record, ())
+        return {node.json_name: content or {}}
 
     # --- modules ---------------------------------------------------------------------------------
 
@@ -244,5 +476,29 @@ class Tree:
         """YANG text of a module (RFC 6022 section 3.1).
 
         Raises:
-            OperationError: ``invalid-value`` (unknown), ``data-not-unique`` (app-tag) or an unknown format.
+            OperationError: ``invalid-value``: an unknown module, version or format.
         """
+        if format not in (None, "yang"):
+            raise OperationError("invalid-value", f'schemas are served in the format "yang", not "{format}"')
+        for module in self.schema.modules:
+            if module.name == identifier and version in (None, "", module.revision):
+                return module.text
+        what = identifier if not version else f"{identifier}@{version}"
+        raise OperationError("invalid-value", f"there is no module {what}")
+
+
+def _whole(schema: Schema, top: Children | None) -> Part:
+    """Top-level nodes as targets, for a selection that does not come from paths."""
+    targets = [node for node in schema.root.data_children if top is None or node in top]
+    return Part(top, tuple(targets))
+
+
+def _config_change(changed: Sequence[str], author: Author) -> Notification:
+    """netconf-config-change (RFC 6470)."""
+    if author.session:
+        who = Node(username=author.user, session_id=author.session)
+    else:
+        who = Node(server=True)
+    edits = [Node(target=path, operation="merge") for path in changed[:_MAX_REPORTED]]
+    record = Node(changed_by=who, datastore="running", edit=edits)
+    return Notification("/ietf-netconf-notifications:netconf-config-change", record, time.time_ns())

@@ -136,11 +136,15 @@ class SchemaBuilder:
 
     def _node(self, kind: Kind, cnode: Any, cases: tuple[tuple[str, str], ...]) -> SchemaNode:
         flags = cnode.flags
-        extensions = {
-            (extension.module().name(), extension.name())
-            for extension in libyang.schema.SNode.new(self._context, cnode).extensions()
-            if extension.module() is not None
-        } if cnode.exts != ffi.NULL else set()
+        extensions = (
+            {
+                (extension.module().name(), extension.name())
+                for extension in libyang.schema.SNode.new(self._context, cnode).extensions()
+                if extension.module() is not None
+            }
+            if cnode.exts != ffi.NULL
+            else set()
+        )
         node = SchemaNode(
             kind,
             _text(cnode.name),
@@ -168,9 +172,7 @@ class SchemaBuilder:
         wrapped = libyang.schema.SRpc(self._context, cnode)
         inout = wrapped.input() if end == "input" else wrapped.output()
         kind: Kind = "input" if end == "input" else "output"
-        node = SchemaNode(
-            kind, end, operation.module, operation.namespace, operation.prefix, config=False
-        )
+        node = SchemaNode(kind, end, operation.module, operation.namespace, operation.prefix, config=False)
         operation.add(node)
         if inout is not None:
             self._add_siblings(node, lib.lysc_node_child(inout.cdata), ())
@@ -271,4 +273,3 @@ def _array(array: Any) -> Iterator[Any]:
     if array != ffi.NULL:
         for index in range(ffi.cast("uint64_t *", array)[-1]):
             yield array[index]
-

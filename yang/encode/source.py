@@ -23,7 +23,9 @@ class Dialect(Protocol):
     def entries(self, plan: NodePlan) -> Callable[..., Any]:
         """A function (c, r, k) for a list, or for anything else that cannot be written in line."""
 
-    def combine(self, source: Source, body: Body, slots: list[tuple[Any, str]], target: str, show: str) -> None:
+    def combine(
+        self, source: Source, body: Body, slots: list[tuple[Any, str]], target: str, show: str
+    ) -> None:
         """Emit what stores the instance made of `slots` in `target`; `show` is an expression, true when it
         is shown even if empty."""
 
@@ -135,7 +137,9 @@ class Source:
         elif plan.provider is not None:
             self.emit(f"{state} = {self.name(plan.provider.get, 'p')}(k)")
         else:
-            self.emit(f"{state} = getattr({record}, {plan.node.attr!r}, None) if {record} is not None else None")
+            self.emit(
+                f"{state} = getattr({record}, {plan.node.attr!r}, None) if {record} is not None else None"
+            )
         self.emit(f"{slot} = {self._empty}")
         with self.block(f"if {own} is not None or {state} is not None:"):
             self.instance(body, own, state, slot, f"{own} is not None" if body.always else "False")

@@ -20,6 +20,8 @@ _DEFAULTS_NS: Final = "urn:ietf:params:xml:ns:netconf:default:1.0"
 _TAGGED: Final = f' xmlns:wd="{_DEFAULTS_NS}" wd:default="true"'
 # What XML 1.0 has no way to write.
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+# What stands for these in a message is in another namespace.
+_OUTERMOST: Final = frozenset({"root", "input", "output"})
 _DIRECT: Final = frozenset({"boolean", "enumeration", "bits", "string"})
 
 Encoder = Callable[[Mapping[str, Any] | None, Any, Keys], str]
@@ -71,6 +73,16 @@ class XmlEncoder:
                 size = 0
         if buffer:
             yield from _slices("".join(buffer).encode())
+
+    def element(self, body: Body, record: Any) -> bytes:
+        """One element with what a record holds: a notification."""
+        head, tail = self._tags(body.node)
+        return (self.encoder(body)(None, record, ()) or head + tail).encode()
+
+    def content(self, body: Body, record: Any) -> bytes:
+        """What is inside an instance, without its own element: the output of an operation."""
+        pieces = (self._leaves_encoder(body)(None, record, ()), *self._pieces(body, None, record, ()))
+        return "".join(pieces).encode()
 
     def _pieces(self, body: Body, config: Mapping[str, Any] | None, record: Any, keys: Keys) -> Iterator[str]:
         for plan in body.inner:
@@ -215,7 +227,7 @@ class XmlEncoder:
 
     def _tags(self, node: SchemaNode) -> tuple[str, str]:
         parent = node.parent
-        if parent is not None and parent.module == node.module and parent.kind != "root":
+        if parent is not None and parent.module == node.module and parent.kind not in _OUTERMOST:
             return f"<{node.name}>", f"</{node.name}>"
         return f'<{node.name} xmlns="{node.namespace}">', f"</{node.name}>"
 
@@ -260,7 +272,8 @@ def _literal(text: str) -> str:
 
 def _has_lists(body: Body) -> bool:
     return any(
-        plan.node.kind == "list" or (below := plan.uniform) is None or _has_lists(below) for plan in body.inner
+        plan.node.kind == "list" or (below := plan.uniform) is None or _has_lists(below)
+        for plan in body.inner
     )
 
 

@@ -1,0 +1,58 @@
+"""What happens once, in the worker thread, when an element starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from yang.datastore.context import SchemaBuilder, load_context
+from yang.datastore.data import EMPTY, Tree, to_json
+from yang.datastore.history import Entry, Store
+from yang.datastore.running import Snapshot, hash_passwords
+from yang.datastore.validator import Validator
+from yang.provider import OperationError
+from yang.schema import Schema
+
+log = structlog.get_logger()
+
+
+def boot(
+    state_dir: Path, startup: Path | None, module_dirs: Sequence[Path], history_limit: int
+) -> tuple[Schema, Validator, Store, Snapshot]:
+    """Load modules and configuration. See `yang.tree.Tree.open`."""
+    context = load_context(module_dirs)
+    schema = SchemaBuilder(context).build()
+    validator = Validator(context, schema)
+    store = Store(state_dir / "config", history_limit)
+    stored = store.load()
+    document, origin = stored, str(state_dir / "config")
+    if stored is None and startup is not None:
+        try:
+            document, origin = startup.read_bytes(), str(startup)
+        except OSError as error:
+            raise OperationError("operation-failed", f"{startup} cannot be read: {error.strerror}") from error
+    tree = _load(validator, document, origin)
+    snapshot = Snapshot(schema, tree, validator.complete(tree))
+    if stored is None or store.unconfirmed:
+        reason = (
+            "startup" if stored is None else "the element stopped before a confirmed commit was confirmed"
+        )
+        now = datetime.now(UTC).isoformat()
+        entry = Entry(store.next_number, now, "", "startup", reason, ())
+        store.save(to_json(schema.root, tree), entry)
+        store.drop_backup()
+    log.info("config.loaded", origin=origin, modules=len(schema.modules))
+    return schema, validator, store, snapshot
+
+
+def _load(validator: Validator, document: bytes | None, origin: str) -> Tree:
+    if document is None:
+        return EMPTY
+    try:
+        return hash_passwords(validator.load(document))
+    except OperationError as error:
+        where = f" at {error.path}" if error.path else ""
+        raise OperationError(error.tag, f"{origin}: {error.message}{where}", path=error.path) from error

@@ -1,0 +1,218 @@
+"""Configuration as plain Python: the form in which datastores hold it and readers get it.
+
+A container or list entry is a dict of RFC 7951 member names (``module:name`` where the module changes), a list is
+a dict from the tuple of its keys to the entry (which holds the keys too), a leaf-list is a tuple, values are as
+`yang.types` parses them. Containers without presence exist only with something in them. Trees are never changed:
+an edit copies what lies on its way, so that unchanged subtrees stay the same object and a comparison can skip them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from yang.access import Context, Rules
+from yang.path import DataPath, Step
+from yang.provider import OperationError
+from yang.schema import SchemaNode
+
+Tree = Mapping[str, Any]
+EMPTY: Tree = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A node that differs between two trees; of a created or deleted subtree its root.
+
+    Attributes:
+        context: NACM context of the node.
+        subtree: what was created or deleted.
+    """
+
+    op: Literal["create", "update", "delete"]
+    node: SchemaNode
+    steps: tuple[Step, ...]
+    context: Context
+    subtree: Any
+
+    @property
+    def path(self) -> str:
+        """Instance-identifier."""
+        return str(DataPath(self.steps))
+
+
+def from_json(node: SchemaNode, members: Mapping[str, Any]) -> dict[str, Any]:
+    """The tree of RFC 7951 members that libyang has accepted."""
+    tree: dict[str, Any] = {}
+    for name, value in members.items():
+        child = node.child_json(name)
+        if child is None or not child.config:
+            continue
+        if child.kind == "container":
+            inner = from_json(child, value)
+            if inner or child.presence:
+                tree[child.json_name] = inner
+        elif child.kind == "list":
+            entries = {}
+            for entry in value:
+                inner = from_json(child, entry)
+                entries[tuple(inner[key.json_name] for key in child.key_nodes)] = inner
+            if entries:
+                tree[child.json_name] = entries
+        elif child.kind == "leaf-list" and child.type is not None:
+            tree[child.json_name] = tuple(child.type.from_json(entry) for entry in value)
+        elif child.type is not None:
+            tree[child.json_name] = child.type.from_json(value)
+        else:
+            tree[child.json_name] = value
+    return tree
+
+
+def to_json(node: SchemaNode, tree: Tree) -> dict[str, Any]:
+    """RFC 7951 members of a tree."""
+    members: dict[str, Any] = {}
+    for name, value in tree.items():
+        child = node.child_json(name)
+        if child is None:
+            continue
+        if child.kind == "container":
+            members[name] = to_json(child, value)
+        elif child.kind == "list":
+            members[name] = [to_json(child, entry) for entry in value.values()]
+        elif child.kind == "leaf-list" and child.type is not None:
+            members[name] = [child.type.to_json(entry) for entry in value]
+        elif child.type is not None:
+            members[name] = child.type.to_json(value)
+        else:
+            members[name] = value
+    return members
+
+
+def entry_step(node: SchemaNode, keys: tuple[Any, ...]) -> Step:
+    """Path step of a list entry."""
+    pairs = tuple(
+        (key.name, key.type.format(value))
+        for key, value in zip(node.key_nodes, keys, strict=True)
+        if key.type is not None
+    )
+    return Step(node.module, node.name, pairs)
+
+
+def value_step(node: SchemaNode, value: Any) -> Step:
+    """Path step of a leaf-list entry."""
+    assert node.type is not None
+    return Step(node.module, node.name, ((".", node.type.format(value)),))
+
+
+def differences(
+    node: SchemaNode, old: Tree, new: Tree, rules: Rules, steps: tuple[Step, ...] = (), context: Context = ()
+) -> Iterator[Difference]:
+    """What differs below an instance of `node`.
+
+    Args:
+        rules: whose contexts the differences carry.
+        steps, context: of the instance.
+    """
+    if old is new:
+        return
+    for name in dict.fromkeys((*old, *new)):
+        before, after = old.get(name), new.get(name)
+        if before is after:
+            continue
+        child = node.child_json(name)
+        assert child is not None, name
+        if child.kind == "list":
+            yield from _entries(child, before or {}, after or {}, rules, steps, context)
+        elif child.kind == "leaf-list":
+            yield from _values(child, before or (), after or (), rules, steps, context)
+        else:
+            here = (*steps, Step(child.module, child.name))
+            yield from _single(child, before, after, rules, here, rules.enter(context, child))
+
+
+def _single(
+    node: SchemaNode, before: Any, after: Any, rules: Rules, steps: tuple[Step, ...], context: Context
+) -> Iterator[Difference]:
+    if before is None:
+        yield Difference("create", node, steps, context, after)
+    elif after is None:
+        yield Difference("delete", node, steps, context, before)
+    elif node.kind in ("container", "list"):
+        yield from differences(node, before, after, rules, steps, context)
+    elif before != after:
+        yield Difference("update", node, steps, context, after)
+
+
+def _entries(
+    node: SchemaNode,
+    before: Mapping[Any, Any],
+    after: Mapping[Any, Any],
+    rules: Rules,
+    steps: tuple[Step, ...],
+    context: Context,
+) -> Iterator[Difference]:
+    for keys in dict.fromkeys((*before, *after)):
+        old, new = before.get(keys), after.get(keys)
+        if old is not new:
+            here = (*steps, entry_step(node, keys))
+            yield from _single(node, old, new, rules, here, rules.enter(context, node, keys))
+    if node.user_ordered:
+        kept_before = [keys for keys in before if keys in after]
+        kept_after = [keys for keys in after if keys in before]
+        for keys in (k for k, was in zip(kept_after, kept_before, strict=True) if k != was):
+            here = (*steps, entry_step(node, keys))
+            yield Difference("update", node, here, rules.enter(context, node, keys), None)
+
+
+def _values(
+    node: SchemaNode,
+    before: tuple[Any, ...],
+    after: tuple[Any, ...],
+    rules: Rules,
+    steps: tuple[Step, ...],
+    context: Context,
+) -> Iterator[Difference]:
+    for value in dict.fromkeys((*before, *after)):
+        here = (*steps, value_step(node, value))
+        inner = rules.enter(context, node, (value,))
+        if value not in after:
+            yield Difference("delete", node, here, inner, value)
+        elif value not in before:
+            yield Difference("create", node, here, inner, value)
+    if node.user_ordered and set(before) == set(after) and before != after:
+        here = (*steps, Step(node.module, node.name))
+        yield Difference("update", node, here, rules.enter(context, node), after)
+
+
+def check_access(found: Difference, rules: Rules) -> None:
+    """Raise ``access-denied`` unless a difference, with all below it, is permitted."""
+    if not rules.enabled:
+        return
+    _check(found.op, found.node, found.subtree, found.steps, found.context, rules)
+
+
+def _check(
+    op: str, node: SchemaNode, subtree: Any, steps: tuple[Step, ...], context: Context, rules: Rules
+) -> None:
+    if not rules.permits(context, node, op):
+        path = str(DataPath(steps))
+        raise OperationError("access-denied", f"you may not {op} {path}", path=path)
+    if node.kind not in ("container", "list") or subtree is None:
+        return
+    for name, value in subtree.items():
+        child = node.child_json(name)
+        assert child is not None, name
+        if child.is_key:
+            continue
+        if child.kind == "list":
+            for keys, entry in value.items():
+                here = (*steps, entry_step(child, keys))
+                _check(op, child, entry, here, rules.enter(context, child, keys), rules)
+        elif child.kind == "leaf-list":
+            for entry in value:
+                here = (*steps, value_step(child, entry))
+                _check(op, child, None, here, rules.enter(context, child, (entry,)), rules)
+        else:
+            here = (*steps, Step(child.module, child.name))
+            _check(op, child, value, here, rules.enter(context, child), rules)

@@ -1,0 +1,194 @@
+"""edit-config's XML as edits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from lxml import etree
+
+from yang.datastore.edit import INSERTS, OPERATIONS, Edit, Insert, ValueReader
+from yang.path import DataPath, PathError
+from yang.provider import Keys, OperationError
+from yang.query.subtree import NETCONF_BASE, module_resolver
+from yang.schema import Schema, SchemaNode
+
+_OPERATION: Final = f"{{{NETCONF_BASE}}}operation"
+_YANG_NS: Final = "urn:ietf:params:xml:ns:yang:1"
+_INSERT: Final = f"{{{_YANG_NS}}}insert"
+_KEY: Final = f"{{{_YANG_NS}}}key"
+_VALUE: Final = f"{{{_YANG_NS}}}value"
+_WITH_DEFAULTS: Final = "{urn:ietf:params:xml:ns:netconf:default:1.0}default"
+MAX_DEPTH: Final = 64
+
+Resolver = Callable[[str], str | None]
+
+
+class XmlEdits:
+    """Reads ``<config>`` elements.
+
+    Args:
+        keep_going: continue-on-error: what cannot be read is left out and collected in `errors`.
+    """
+
+    def __init__(self, schema: Schema, values: ValueReader, *, keep_going: bool = False) -> None:
+        self._schema = schema
+        self._values = values
+        self._keep_going = keep_going
+        self.errors: list[OperationError] = []
+
+    def read(self, config: etree._Element) -> list[Edit]:
+        """The edits that are the children of an element.
+
+        Raises:
+            OperationError: ``unknown-element``, ``unknown-namespace``, ``invalid-value``, ``missing-element``,
+                ``bad-attribute``, ``bad-element``.
+        """
+        return self._children(self._schema.root, config, "", 0)
+
+    def _children(
+        self, parent: SchemaNode, element: etree._Element, operation: str, depth: int
+    ) -> list[Edit]:
+        if depth > MAX_DEPTH:
+            raise OperationError("too-big", f"the configuration is deeper than {MAX_DEPTH} levels")
+        edits: list[Edit] = []
+        leaves: set[SchemaNode] = set()
+        for child in element.iterchildren(etree.Element):
+            try:
+                node = self._node(parent, child)
+                if node.kind in ("leaf", "container"):
+                    if node in leaves:
+                        raise self._values.error(node, "bad-element", f"{node.path} is given twice")
+                    leaves.add(node)
+                edits.append(self._edit(node, child, operation, depth))
+            except OperationError as error:
+                if not self._keep_going:
+                    raise
+                self.errors.append(error)
+        return edits
+
+    def _node(self, parent: SchemaNode, element: etree._Element) -> SchemaNode:
+        name = etree.QName(element)
+        module = self._schema.module_of_namespace(name.namespace or "")
+        if module is None:
+            raise OperationError(
+                "unknown-namespace",
+                f'no module has the namespace "{name.namespace or ""}" of <{name.localname}>',
+                info={"bad-element": name.localname, "bad-namespace": name.namespace or ""},
+            )
+        node = parent.children.get((module, name.localname))
+        if node is None or node.kind not in ("container", "list", "leaf", "leaf-list", "anydata"):
+            where = parent.path or "the configuration"
+            raise OperationError(
+                "unknown-element",
+                f'{where} has no node "{name.localname}" in module {module}',
+                path=parent.path or None,
+                info={"bad-element": name.localname},
+            )
+        self._values.check_config(node)
+        return node
+
+    def _edit(self, node: SchemaNode, element: etree._Element, inherited: str, depth: int) -> Edit:
+        own = self._operation(node, element)
+        operation = own or inherited
+        edit = Edit(node, own, insert=self._insert(node, element))
+        if node.kind in ("container", "list"):
+            if (element.text or "").strip():
+                raise self._values.error(node, "bad-element", f"{node.path} holds text, but has no value")
+            edit.children = self._children(node, element, operation, depth + 1)
+            if node.kind == "list":
+                edit.keys = self._keys(node, edit.children)
+        elif node.kind == "anydata":
+            edit.value = etree.tostring(element, encoding="unicode")
+        elif len(element):
+            raise self._values.error(node, "bad-element", f"{node.path} is a leaf, it has no elements inside")
+        elif node.kind == "leaf" and operation in ("delete", "remove") and not node.is_key:
+            pass  # what the value was does not matter
+        else:
+            resolve = module_resolver(self._schema, element)
+            edit.value = self._values.from_text(node, element.text or "", resolve)
+        return edit
+
+    def _operation(self, node: SchemaNode, element: etree._Element) -> str | None:
+        """The operation attribute; other attributes that are not ours are refused."""
+        for name in element.attrib:
+            if name not in (_OPERATION, _INSERT, _KEY, _VALUE, _WITH_DEFAULTS):
+                raise _unknown_attribute(node, str(name))
+        operation = element.get(_OPERATION)
+        if operation is None:
+            return None
+        if operation not in OPERATIONS - {"none"}:
+            raise _bad_attribute(node, "operation", f'there is no operation "{operation}"')
+        if node.is_key and operation in ("delete", "remove"):
+            raise _bad_attribute(node, "operation", "a key cannot be deleted without its entry")
+        return operation
+
+    def _insert(self, node: SchemaNode, element: etree._Element) -> Insert | None:
+        where = element.get(_INSERT)
+        if where is None:
+            return None
+        if not node.user_ordered:
+            raise _bad_attribute(node, "insert", f"{node.path} is not ordered by the user")
+        if where not in INSERTS:
+            raise _bad_attribute(node, "insert", f'there is no place "{where}"')
+        if where in ("first", "last"):
+            return Insert(where)
+        name, attribute = ("key", _KEY) if node.kind == "list" else ("value", _VALUE)
+        text = element.get(attribute)
+        if text is None:
+            raise OperationError(
+                "missing-attribute",
+                f'insert="{where}" needs the attribute {name}',
+                path=node.path,
+                error_type="protocol",
+                info={"bad-attribute": name, "bad-element": node.name},
+            )
+        return Insert(where, self._anchor(node, element, text))
+
+    def _anchor(self, node: SchemaNode, element: etree._Element, text: str) -> Keys:
+        resolve = module_resolver(self._schema, element)
+        if node.kind == "leaf-list":
+            return (self._values.from_text(node, text, resolve),)
+        # the value is a list of predicates, as in [sys:name='x']
+        namespaces = {prefix: uri for prefix, uri in element.nsmap.items() if prefix}
+        try:
+            path = DataPath.parse_xpath(f"/{node.module}:{node.name}{text}", namespaces, self._schema)
+        except PathError as error:
+            raise _bad_attribute(node, "key", str(error)) from error
+        given = dict(path.steps[0].keys)
+        if set(given) != set(node.keys):
+            raise _bad_attribute(node, "key", f"the keys are {', '.join(node.keys)}")
+        return tuple(self._values.from_text(key, given[key.name], None) for key in node.key_nodes)
+
+    def _keys(self, node: SchemaNode, children: list[Edit]) -> Keys:
+        given: dict[str, Any] = {edit.node.name: edit.value for edit in children if edit.node.is_key}
+        for name in node.keys:
+            if given.get(name) is None:
+                raise OperationError(
+                    "missing-element",
+                    f'an entry of {node.path} has no key "{name}"',
+                    path=node.path,
+                    info={"bad-element": name},
+                )
+        return tuple(given[name] for name in node.keys)
+
+
+def _bad_attribute(node: SchemaNode, attribute: str, why: str) -> OperationError:
+    return OperationError(
+        "bad-attribute",
+        f"{node.path}: {why}",
+        path=node.path,
+        error_type="protocol",
+        info={"bad-attribute": attribute, "bad-element": node.name},
+    )
+
+
+def _unknown_attribute(node: SchemaNode, name: str) -> OperationError:
+    local = name.rpartition("}")[2]
+    return OperationError(
+        "unknown-attribute",
+        f'{node.path}: there is no attribute "{local}" here',
+        path=node.path,
+        error_type="protocol",
+        info={"bad-attribute": local, "bad-element": node.name},
+    )

@@ -1,0 +1,127 @@
+"""Locks of datastores and of parts of running (RFC 6241 section 7.5, RFC 5717)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from yang.provider import OperationError
+
+MAX_PARTIAL_LOCKS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class PartialLock:
+    """A lock of some nodes of running, with all below them."""
+
+    id: int
+    session: int
+    paths: tuple[str, ...]
+    since: str
+
+
+class Locks:
+    """Who holds what. Session 0 stands for the element itself (a confirmed commit that is under way)."""
+
+    def __init__(self) -> None:
+        self._global: dict[str, int] = {}
+        self._since: dict[str, str] = {}
+        self._partial: dict[int, PartialLock] = {}
+        self._next = 1
+
+    def holder(self, target: str) -> int | None:
+        """Session-id of who holds the global lock, or None."""
+        return self._global.get(target)
+
+    def since(self, target: str) -> str | None:
+        """When the global lock was taken (RFC 3339), or None."""
+        return self._since.get(target) if target in self._global else None
+
+    def lock(self, session: int, target: str) -> None:
+        """Take a global lock. Raises ``lock-denied``."""
+        if target in self._global:
+            raise denied(self._global[target], f"session {self._global[target]} holds the lock of {target}")
+        if target == "running":
+            for partial in self._partial.values():
+                if partial.session != session:
+                    raise denied(
+                        partial.session, f"session {partial.session} holds a lock of a part of running"
+                    )
+        self._global[target] = session
+        self._since[target] = _now()
+
+    def unlock(self, session: int, target: str) -> None:
+        """Give a global lock back. Raises ``operation-failed``."""
+        if self._global.get(target) != session:
+            raise OperationError("operation-failed", f"this session does not hold the lock of {target}")
+        del self._global[target]
+
+    def lock_paths(self, session: int, paths: Sequence[str]) -> int:
+        """Lock nodes of running → lock id. Raises ``lock-denied``."""
+        holder = self._global.get("running")
+        if holder not in (None, session):
+            raise denied(holder or 0, f"session {holder} holds the lock of running")
+        if len(self._partial) >= MAX_PARTIAL_LOCKS:
+            raise OperationError("resource-denied", f"there are {MAX_PARTIAL_LOCKS} partial locks already")
+        for other in self._partial.values():
+            if other.session != session and any(_overlap(a, b) for a in paths for b in other.paths):
+                raise denied(other.session, f"session {other.session} holds a lock of a part of these nodes")
+        number = self._next
+        self._next += 1
+        self._partial[number] = PartialLock(number, session, tuple(paths), _now())
+        return number
+
+    def unlock_paths(self, session: int, number: int) -> None:
+        """Give a partial lock back. Raises ``invalid-value``."""
+        partial = self._partial.get(number)
+        if partial is None or partial.session != session:
+            raise OperationError("invalid-value", f"this session holds no partial lock {number}")
+        del self._partial[number]
+
+    def release(self, session: int) -> list[str]:
+        """A session ended: its locks go. The datastores that it had locked."""
+        held = [target for target, holder in self._global.items() if holder == session]
+        for target in held:
+            del self._global[target]
+        self._partial = {n: lock for n, lock in self._partial.items() if lock.session != session}
+        return held
+
+    def check(self, session: int, *targets: str) -> None:
+        """Raise ``in-use`` when another session holds the global lock of a datastore."""
+        for target in targets:
+            holder = self._global.get(target)
+            if holder not in (None, session):
+                raise OperationError(
+                    "in-use", f"session {holder} holds the lock of {target}", info={"session-id": str(holder)}
+                )
+
+    def check_paths(self, session: int, changed: Iterable[str]) -> None:
+        """Raise ``in-use`` when a change touches what another session has locked."""
+        others = [lock for lock in self._partial.values() if lock.session != session]
+        if not others:
+            return
+        for path in changed:
+            for lock in others:
+                if any(_overlap(path, locked) for locked in lock.paths):
+                    raise OperationError("in-use", f"session {lock.session} has locked {path}", path=path)
+
+    def partial_locks(self) -> Sequence[PartialLock]:
+        """All partial locks, for monitoring."""
+        return tuple(self._partial.values())
+
+
+def denied(session: int, message: str) -> OperationError:
+    """A ``lock-denied`` error; session 0 is an owner that is no NETCONF session."""
+    return OperationError("lock-denied", message, error_type="protocol", info={"session-id": str(session)})
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+def _overlap(a: str, b: str) -> bool:
+    """True when one of two instance-identifiers is the other or lies above it."""
+    short, long = (a, b) if len(a) <= len(b) else (b, a)
+    return long.startswith(short) and (len(long) == len(short) or long[len(short)] in "/[")

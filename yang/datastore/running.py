@@ -1,0 +1,196 @@
+"""running, and the one way to change it: validate, ask the handlers, write, swap."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import structlog
+
+from yang.access import ALLOW_ALL
+from yang.datastore.data import EMPTY, Tree, differences, from_json, to_json
+from yang.datastore.history import Entry, Store
+from yang.datastore.model import CommitResult
+from yang.datastore.validator import Validator
+from yang.provider import ConfigDiff, ConfigHandler, OperationError
+from yang.schema import Schema
+from yang.users import hash_cleartext
+
+log = structlog.get_logger()
+
+
+@dataclass(eq=False)
+class Snapshot:
+    """A valid configuration.
+
+    Attributes:
+        tree: what was set explicitly.
+        members: RFC 7951, with defaults.
+    """
+
+    schema: Schema
+    tree: Tree
+    members: Mapping[str, Any]
+
+    @cached_property
+    def full(self) -> Tree:
+        """The tree with defaults."""
+        return from_json(self.schema.root, self.members)
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who makes a commit; session 0 is no NETCONF session."""
+
+    user: str
+    origin: str
+    comment: str = ""
+    session: int = 0
+
+
+class Running:
+    """The running configuration. Commits are one after the other; each is all or nothing."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        validator: Validator,
+        worker: ThreadPoolExecutor,
+        store: Store,
+        handlers: Sequence[ConfigHandler],
+        snapshot: Snapshot,
+    ) -> None:
+        self._schema = schema
+        self._validator = validator
+        self._worker = worker
+        self._store = store
+        self._handlers = handlers
+        self._listeners: list[Callable[[Snapshot, Sequence[str], Author], None]] = []
+        self.snapshot = snapshot
+
+    async def in_worker(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function in the worker thread, where libyang lives."""
+        return await asyncio.get_running_loop().run_in_executor(self._worker, function, *args)
+
+    def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        """The same for a caller that cannot wait in the loop."""
+        return self._worker.submit(function, *args)
+
+    def on_change(self, listener: Callable[[Snapshot, Sequence[str], Author], None]) -> None:
+        """Call `listener(snapshot, changed, author)` after each commit, in the loop."""
+        self._listeners.append(listener)
+
+    async def replace(
+        self, tree: Tree, author: Author, check: Callable[[Sequence[str]], None] | None = None
+    ) -> CommitResult:
+        """Make a tree running.
+
+        The work goes on to its end, one way or the other, even if the caller is cancelled.
+
+        Args:
+            check: called with what would change, before anything is asked; may raise.
+
+        Raises:
+            OperationError: it is not valid, a handler refuses, or it cannot be written.
+        """
+        return await finish(self._replace(tree, author, check))
+
+    async def _replace(
+        self, tree: Tree, author: Author, check: Callable[[Sequence[str]], None] | None
+    ) -> CommitResult:
+        old = self.snapshot
+        snapshot, changed = await self.in_worker(self._prepare, old.tree, tree)
+        if not changed:
+            return CommitResult(0)
+        if check is not None:
+            check(changed)
+        diff = ConfigDiff(changed, snapshot.members, old.members)
+        prepared = await self._ask(diff)
+        number = self._store.next_number
+        entry = Entry(
+            number, datetime.now(UTC).isoformat(), author.user, author.origin, author.comment, changed
+        )
+        members = to_json(self._schema.root, snapshot.tree)
+        try:
+            await self.in_worker(self._store.save, members, entry)
+        except OSError as error:
+            await self._abort(prepared)
+            log.error("config.write-failed", error=str(error))
+            raise OperationError(
+                "operation-failed", f"the configuration cannot be written: {error.strerror}"
+            ) from error
+        await self._carry_out(prepared)
+        self.snapshot = snapshot
+        log.info(
+            "config.committed", number=number, user=author.user, origin=author.origin, changes=len(changed)
+        )
+        for listener in self._listeners:
+            listener(snapshot, changed, author)
+        return CommitResult(number, changed)
+
+    def _prepare(self, old: Tree, tree: Tree) -> tuple[Snapshot, list[str]]:
+        """In the worker: the valid snapshot of a tree, and what differs from the old one."""
+        tree = hash_passwords(tree)
+        changed = [found.path for found in differences(self._schema.root, old, tree, ALLOW_ALL)]
+        if not changed:
+            return Snapshot(self._schema, tree, EMPTY), changed
+        snapshot = Snapshot(self._schema, tree, self._validator.complete(tree))
+        _ = snapshot.full  # here rather than in the loop
+        return snapshot, changed
+
+    async def _ask(self, diff: ConfigDiff) -> list[tuple[ConfigHandler, Any]]:
+        prepared: list[tuple[ConfigHandler, Any]] = []
+        for handler in self._handlers:
+            try:
+                prepared.append((handler, await handler.prepare(diff)))
+            except OperationError:
+                await self._abort(prepared)
+                raise
+            except Exception as error:
+                await self._abort(prepared)
+                log.error("config.prepare-failed", error=repr(error))
+                raise OperationError(
+                    "operation-failed", "the element failed to prepare this configuration"
+                ) from error
+        return prepared
+
+    async def _abort(self, prepared: list[tuple[ConfigHandler, Any]]) -> None:
+        for handler, token in reversed(prepared):
+            await _quietly("config.abort-failed", handler.abort(token))
+
+    async def _carry_out(self, prepared: list[tuple[ConfigHandler, Any]]) -> None:
+        """All have agreed and it is written: from here on there is no way back, a failure is only reported."""
+        for handler, token in prepared:
+            await _quietly("config.commit-failed", handler.commit(token))
+
+
+async def finish(work: Awaitable[Any]) -> Any:
+    """Await, but let the work go on when the waiting is cancelled."""
+    return await asyncio.shield(asyncio.ensure_future(work))
+
+
+async def _quietly(event: str, work: Awaitable[None]) -> None:
+    try:
+        await work
+    except Exception as error:
+        log.error(event, error=repr(error))
+
+
+def hash_passwords(tree: Tree) -> Tree:
+    """The tree with cleartext passwords (``$0$…``) replaced by hashes (iana-crypt-hash)."""
+    system = tree.get("ietf-system:system")
+    users = (system or {}).get("authentication", {}).get("user", {})
+    changed = {
+        key: {**entry, "password": hash_cleartext(entry["password"])}
+        for key, entry in users.items()
+        if entry.get("password", "").startswith("$0$")
+    }
+    if not changed or system is None:
+        return tree
+    authentication = {**system["authentication"], "user": {**users, **changed}}
+    return {**tree, "ietf-system:system": {**system, "authentication": authentication}}

@@ -1,0 +1,191 @@
+"""RPCs and actions: what a request names, its input, its output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from lxml import etree
+
+from yang.datastore.edit import ValueReader
+from yang.provider import Keys, OperationError
+from yang.query.subtree import module_resolver
+from yang.schema import Schema, SchemaNode
+
+_YANG_NS: Final = "urn:ietf:params:xml:ns:yang:1"
+
+
+class Record:
+    """A mapping of YANG names as a provider's record."""
+
+    def __init__(self, node: SchemaNode, members: Mapping[str, Any]) -> None:
+        for name, value in members.items():
+            child = node.child_json(name) or node.child(name.replace("_", "-"))
+            if child is None:
+                raise ValueError(f'{node.path} has no node "{name}"')
+            if value is not None:
+                setattr(self, child.attr, _record_value(child, value))
+
+
+def _record_value(node: SchemaNode, value: Any) -> Any:
+    if node.kind == "container" and isinstance(value, Mapping):
+        return Record(node, value)
+    if node.kind == "list":
+        return [Record(node, entry) if isinstance(entry, Mapping) else entry for entry in value]
+    return value
+
+
+def find_operation(
+    schema: Schema, element: etree._Element
+) -> tuple[str, tuple[str, ...], etree._Element] | None:
+    """See `yang.tree.Tree.find_operation`."""
+    name = etree.QName(element)
+    if name.namespace == _YANG_NS and name.localname == "action":
+        return _find_action(schema, element)
+    node = schema.root.children.get((schema.module_of_namespace(name.namespace or "") or "", name.localname))
+    if node is None or node.kind != "rpc":
+        return None
+    return node.path, (), element
+
+
+def _find_action(schema: Schema, wrapper: etree._Element) -> tuple[str, tuple[str, ...], etree._Element]:
+    node, element, keys = schema.root, wrapper, []
+    while node.kind != "action":
+        given: dict[str, str] = {}
+        inner: list[tuple[SchemaNode, etree._Element]] = []
+        for child in element.iterchildren(etree.Element):
+            name = etree.QName(child)
+            module = schema.module_of_namespace(name.namespace or "") or ""
+            found = node.children.get((module, name.localname))
+            if found is None:
+                raise OperationError(
+                    "unknown-element",
+                    f'{node.path or "the action"} has no node "{name.localname}"',
+                    info={"bad-element": name.localname},
+                )
+            if found.is_key:
+                given[found.name] = child.text or ""
+            else:
+                inner.append((found, child))
+        for key in node.keys:
+            if key not in given:
+                raise OperationError(
+                    "missing-element",
+                    f'the entry of {node.path} has no key "{key}"',
+                    info={"bad-element": key},
+                )
+            keys.append(given[key])
+        if len(inner) != 1:
+            raise OperationError("malformed-message", "an action names exactly one node at each level")
+        node, element = inner[0]
+        if node.kind not in ("container", "list", "action"):
+            raise OperationError("bad-element", f"{node.path} is no action", info={"bad-element": node.name})
+    return node.path, tuple(keys), element
+
+
+def typed_keys(node: SchemaNode, keys: Keys) -> Keys:
+    """Key values of the lists around a node, as Python values; texts are parsed.
+
+    Raises:
+        OperationError: ``invalid-value``, or ``missing-element`` when there are too few or too many.
+    """
+    leaves = [key for level in node.chain if level.kind == "list" for key in level.key_nodes]
+    if len(leaves) != len(keys):
+        raise OperationError(
+            "missing-element", f"{node.path} needs {len(leaves)} keys, {len(keys)} are given"
+        )
+    values: list[Any] = []
+    for leaf, value in zip(leaves, keys, strict=True):
+        assert leaf.type is not None
+        try:
+            values.append(leaf.type.parse(value) if isinstance(value, str) else value)
+        except ValueError as error:
+            raise OperationError("invalid-value", f"{leaf.path}: {error}") from error
+    return tuple(values)
+
+
+class InputReader:
+    """Reads and checks the input of an operation."""
+
+    def __init__(self, schema: Schema, values: ValueReader) -> None:
+        self._schema = schema
+        self._values = values
+
+    def read(self, node: SchemaNode, source: etree._Element | Mapping[str, Any] | None) -> dict[str, Any]:
+        """YANG names → Python values, with defaults.
+
+        Args:
+            node: the ``input`` node.
+
+        Raises:
+            OperationError: ``unknown-element``, ``missing-element``, ``invalid-value``.
+        """
+        if source is None or isinstance(source, Mapping):
+            return self._mapping(node, source or {})
+        return self._element(node, source)
+
+    def _mapping(self, node: SchemaNode, source: Mapping[str, Any]) -> dict[str, Any]:
+        members: dict[str, Any] = {}
+        for name, value in source.items():
+            child = node.child_json(name)
+            if child is None:
+                raise _unknown(node, name)
+            if child.kind == "container":
+                members[child.name] = self._mapping(child, value)
+            elif child.kind == "list":
+                members[child.name] = [self._mapping(child, entry) for entry in value]
+            elif child.kind == "leaf-list":
+                members[child.name] = [self._values.from_json(child, entry) for entry in value]
+            else:
+                members[child.name] = self._values.from_json(child, value)
+        return self._complete(node, members)
+
+    def _element(self, node: SchemaNode, source: etree._Element) -> dict[str, Any]:
+        members: dict[str, Any] = {}
+        for element in source.iterchildren(etree.Element):
+            name = etree.QName(element)
+            module = self._schema.module_of_namespace(name.namespace or "") or ""
+            child = node.children.get((module, name.localname))
+            if child is None:
+                raise _unknown(node, name.localname)
+            if child.kind in ("leaf", "container") and child.name in members:
+                raise self._values.error(child, "bad-element", f"{child.path} is given twice")
+            if child.kind == "container":
+                members[child.name] = self._element(child, element)
+            elif child.kind == "list":
+                members.setdefault(child.name, []).append(self._element(child, element))
+            elif child.type is not None:
+                value = self._values.from_text(
+                    child, element.text or "", module_resolver(self._schema, element)
+                )
+                if child.kind == "leaf-list":
+                    members.setdefault(child.name, []).append(value)
+                else:
+                    members[child.name] = value
+        return self._complete(node, members)
+
+    def _complete(self, node: SchemaNode, members: dict[str, Any]) -> dict[str, Any]:
+        for child in node.data_children:
+            if child.name in members:
+                continue
+            if child.mandatory or child.name in node.keys:
+                raise OperationError(
+                    "missing-element",
+                    f'the input needs "{child.name}"',
+                    path=child.path,
+                    error_type="protocol",
+                    info={"bad-element": child.name},
+                )
+            if child.defaults and not child.cases:
+                members[child.name] = child.defaults[0] if child.kind == "leaf" else list(child.defaults)
+        return members
+
+
+def _unknown(node: SchemaNode, name: str) -> OperationError:
+    return OperationError(
+        "unknown-element",
+        f'{node.path} has no node "{name}"',
+        path=node.path,
+        error_type="protocol",
+        info={"bad-element": name},
+    )
