@@ -1,8 +1,8 @@
 """Who may do what: NACM (RFC 8341), compiled per set of groups and version of the rules.
 
-Rules are evaluated along the schema: a `Context` says which path rules can still match below a node and which
-have matched, so that a walk down the tree, whether it reads or edits, decides at each node without looking up a
-path. Without path rules the context is always the same, and so is every decision.
+Rules are evaluated along the schema: a `Context` says which path rules can still match below a node and
+which have matched, so that a walk down the tree, whether it reads or edits, decides at each node without
+looking up a path. Without path rules the context is always the same, and so is every decision.
 """
 
 from __future__ import annotations
@@ -224,7 +224,8 @@ class AccessControl:
             self._compiled = {}
 
     def _rule(self, entry: Mapping[str, Any]) -> Rule:
-        kind, name, steps = "any", "*", ()
+        kind, name = "any", "*"
+        steps: tuple[Step, ...] = ()
         if "path" in entry:
             kind = "data"
             try:

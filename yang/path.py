@@ -146,7 +146,7 @@ class DataPath:
         return cls(tuple(steps))
 
     def to_gnmi(self, *, prefixes: bool = True) -> list[tuple[str, dict[str, str]]]:
-        """As gNMI elements; with `prefixes` a name carries ``module:`` where the module changes (RFC 7951)."""
+        """As gNMI elements; with `prefixes` names carry ``module:`` where it changes (RFC 7951)."""
         return [
             (f"{module}:{step.name}" if prefixes and module else step.name, dict(step.keys))
             for module, step in self._qualified()

@@ -110,7 +110,8 @@ class StateProvider(Protocol):
     gives records with the state leaves only and `get` is asked for each configured entry.
     """
 
-    path: str
+    @property
+    def path(self) -> str: ...
 
     def get(self, keys: Keys) -> Record | None:
         """The record of the entry with these keys (``()`` for a container), or None. O(1)."""

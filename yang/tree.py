@@ -495,10 +495,8 @@ def _whole(schema: Schema, top: Children | None) -> Part:
 
 def _config_change(changed: Sequence[str], author: Author) -> Notification:
     """netconf-config-change (RFC 6470)."""
-    if author.session:
-        who = Node(username=author.user, session_id=author.session)
-    else:
-        who = Node(server=True)
+    by_user = Node(username=author.user, session_id=author.session)
+    who = by_user if author.session else Node(server=True)
     edits = [Node(target=path, operation="merge") for path in changed[:_MAX_REPORTED]]
     record = Node(changed_by=who, datastore="running", edit=edits)
     return Notification("/ietf-netconf-notifications:netconf-config-change", record, time.time_ns())

@@ -80,8 +80,8 @@ class LeafType:
         """Python value of a lexical form, in canonical form.
 
         Args:
-            resolve: maps a prefix, "" for the default namespace, to a module name or None; without it prefixes
-                are module names already.
+            resolve: maps a prefix, "" for the default namespace, to a module name or None; without it
+                prefixes are module names already.
 
         Raises:
             ValueError: the text is not of this type; the message says what is expected.

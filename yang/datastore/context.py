@@ -34,7 +34,7 @@ _PREFIXED_TYPEDEFS: Final = frozenset({"node-instance-identifier", "xpath1.0"})
 _INTERNAL_MODULES: Final = frozenset(
     {"ietf-yang-schema-mount", "ietf-yang-structure-ext", "ietf-origin", "yang"}
 )
-_PASSWORD_HASH: Final = "iana-crypt-hash:crypt-hash"
+_PASSWORD_HASH: Final = "iana-crypt-hash:crypt-hash"  # noqa: S105 - a type's name
 _IDENTITY: Final = re.compile(r"^\s*identity\s+([A-Za-z_][\w.-]*)", re.MULTILINE)
 _UNBOUNDED: Final = (0, 0xFFFFFFFF)
 
@@ -92,7 +92,7 @@ class SchemaBuilder:
     def _module(self, cmodule: Any) -> Module:
         wrapped = libyang.schema.Module(self._context, cmodule)
         path = _text(cmodule.filepath)
-        text = Path(path).read_text() if path else wrapped.print_mem("yang")
+        text = Path(path).read_text() if path else str(wrapped.print_mem("yang"))
         return Module(
             name=_text(cmodule.name),
             revision=_text(cmodule.revision),
@@ -178,7 +178,7 @@ class SchemaBuilder:
             self._add_siblings(node, lib.lysc_node_child(inout.cdata), ())
 
     def _complete_leaf(self, node: SchemaNode, cnode: Any) -> None:
-        wrapped = libyang.schema.SNode.new(self._context, cnode)
+        wrapped: Any = libyang.schema.SNode.new(self._context, cnode)
         node.type = self._type(wrapped.type(), node.module, cnode)
         # A password's hash is a secret, though RFC 7317 only protects it from being written.
         node.deny_all = node.deny_all or node.type.typedef == _PASSWORD_HASH
@@ -242,7 +242,7 @@ class SchemaBuilder:
         return f"{imported.name() if imported is not None else module.name()}:{local}"
 
     def _identities_of(self, cnode: Any) -> frozenset[str]:
-        """The identities that libyang accepts as a value of this leaf (the binding does not show their tree)."""
+        """The identities that libyang accepts here (the binding does not show how they derive)."""
         found = set()
         for identity in self._identities:
             text = identity.encode()

@@ -1,9 +1,10 @@
 """Configuration as plain Python: the form in which datastores hold it and readers get it.
 
-A container or list entry is a dict of RFC 7951 member names (``module:name`` where the module changes), a list is
-a dict from the tuple of its keys to the entry (which holds the keys too), a leaf-list is a tuple, values are as
-`yang.types` parses them. Containers without presence exist only with something in them. Trees are never changed:
-an edit copies what lies on its way, so that unchanged subtrees stay the same object and a comparison can skip them.
+A container or list entry is a dict of RFC 7951 member names (``module:name`` where the module changes), a
+list is a dict from the tuple of its keys to the entry (which holds the keys too), a leaf-list is a tuple,
+values are as `yang.types` parses them. Containers without presence exist only with something in them. Trees
+are never changed: an edit copies what lies on its way, so that unchanged subtrees stay the same object and a
+comparison can skip them.
 """
 
 from __future__ import annotations
@@ -134,7 +135,10 @@ def differences(
 def _single(
     node: SchemaNode, before: Any, after: Any, rules: Rules, steps: tuple[Step, ...], context: Context
 ) -> Iterator[Difference]:
-    if before is None:
+    if node.kind == "container" and not node.presence:
+        # its existence says nothing: only what is in it can differ
+        yield from differences(node, before or EMPTY, after or EMPTY, rules, steps, context)
+    elif before is None:
         yield Difference("create", node, steps, context, after)
     elif after is None:
         yield Difference("delete", node, steps, context, before)

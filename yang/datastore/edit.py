@@ -103,7 +103,7 @@ class Editor:
         operation: str,
         steps: tuple[Step, ...],
     ) -> None:
-        """One edit; lists and leaf-lists are in `opened`, as dicts of our own, once something touched them."""
+        """One edit; lists and leaf-lists that were touched are in `opened`, as dicts of our own."""
         node = edit.node
         name = node.json_name
         if node.is_key:

@@ -41,8 +41,8 @@ class XmlEdits:
         """The edits that are the children of an element.
 
         Raises:
-            OperationError: ``unknown-element``, ``unknown-namespace``, ``invalid-value``, ``missing-element``,
-                ``bad-attribute``, ``bad-element``.
+            OperationError: ``unknown-element``, ``unknown-namespace``, ``invalid-value``,
+                ``missing-element``, ``bad-attribute``, ``bad-element``.
         """
         return self._children(self._schema.root, config, "", 0)
 

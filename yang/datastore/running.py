@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -20,6 +20,8 @@ from yang.datastore.validator import Validator
 from yang.provider import ConfigDiff, ConfigHandler, OperationError
 from yang.schema import Schema
 from yang.users import hash_cleartext
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -164,12 +166,12 @@ class Running:
             await _quietly("config.abort-failed", handler.abort(token))
 
     async def _carry_out(self, prepared: list[tuple[ConfigHandler, Any]]) -> None:
-        """All have agreed and it is written: from here on there is no way back, a failure is only reported."""
+        """All have agreed and it is written: there is no way back, a failure is only reported."""
         for handler, token in prepared:
             await _quietly("config.commit-failed", handler.commit(token))
 
 
-async def finish(work: Awaitable[Any]) -> Any:
+async def finish(work: Awaitable[T]) -> T:
     """Await, but let the work go on when the waiting is cancelled."""
     return await asyncio.shield(asyncio.ensure_future(work))
 

@@ -33,8 +33,8 @@ MAX_PERSIST: Final = 255
 class Datastores:
     """running and candidate, with locks, edits and commits.
 
-    Every method that changes something is a coroutine and is called from the event loop; edits and validation run
-    in one worker thread. All raise `yang.provider.OperationError`; an edit with error-option
+    Every method that changes something is a coroutine and is called from the event loop; edits and validation
+    run in one worker thread. All raise `yang.provider.OperationError`; an edit with error-option
     ``continue-on-error`` raises `yang.provider.OperationErrors` with all of them.
     """
 
@@ -249,7 +249,7 @@ class Datastores:
         async with self._change:
             self._candidate = await self._edited(session.user, lambda _: EMPTY, None)
 
-    async def validate(self, session: Session, source: str | etree._Element) -> None:
+    async def validate(self, session: Session, source: str | etree._Element) -> None:  # noqa: ARG002
         """Check all constraints of a datastore or of a complete configuration."""
         tree = await self._source(source)
         await self._running.in_worker(self._validator.complete, tree)

@@ -1,1 +1,1 @@
-"""Plans become XML, JSON or lists of scalars. Encoders are generated per shape of request and kept with it."""
+"""Plans become XML, JSON or lists of scalars. Encoders are generated per shape of request and kept."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from yang.encode.source import Source
+from yang.encode.source import Slots, Source
 from yang.path import DataPath, Step
 from yang.provider import Keys
 from yang.query.plan import Body, Instance, LeafPlan, NodePlan
@@ -99,9 +99,7 @@ class JsonEncoder:
 
         return encode
 
-    def combine(
-        self, source: Source, body: Body, slots: list[tuple[LeafPlan | NodePlan, str]], target: str, show: str
-    ) -> None:
+    def combine(self, source: Source, body: Body, slots: Slots, target: str, show: str) -> None:  # noqa: ARG002
         """See `Dialect`."""
         members = source.variable("d")
         source.emit(f"{members} = {{}}")

@@ -1,6 +1,6 @@
-"""Writes the Python source of an encoder: a function `(c, r, k)` of an instance's configuration, record and keys.
+"""Writes the Python source of an encoder: a function `(c, r, k)` of an instance's state and keys.
 
-The walk over a body is the same for every output format; a `Dialect` says what a leaf and a container look like.
+The walk over a body is the same for every output format; a `Dialect` says what a leaf and a container are.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from yang.query.plan import Body, LeafPlan, NodePlan
+
+Slots = list[tuple[LeafPlan | NodePlan, str]]
 
 
 class Dialect(Protocol):
@@ -75,8 +77,8 @@ class Source:
         return encoder
 
     def instance(self, body: Body, config: str, record: str, target: str, show: str) -> None:
-        """Emit what stores an instance, whose data are in the variables `config` and `record`, in `target`."""
-        slots: list[tuple[Any, str]] = []
+        """Emit what stores the instance that the variables `config` and `record` hold in `target`."""
+        slots: Slots = []
         from_config: list[tuple[LeafPlan, str]] = []
         from_state: list[tuple[LeafPlan, str]] = []
         for leaf in body.leaves:

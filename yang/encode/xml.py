@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
-from yang.encode.source import Source
+from yang.encode.source import Slots, Source
 from yang.provider import Keys
 from yang.query.plan import Body, LeafPlan, NodePlan
 from yang.schema import Schema, SchemaNode
@@ -210,9 +210,7 @@ class XmlEncoder:
             return f"{{escape({variable})}}"
         return f"{{escape({source.name(kind.format, 'w')}({variable}))}}"
 
-    def combine(
-        self, source: Source, body: Body, slots: list[tuple[LeafPlan | NodePlan, str]], target: str, show: str
-    ) -> None:
+    def combine(self, source: Source, body: Body, slots: Slots, target: str, show: str) -> None:
         """See `Dialect`."""
         head, tail = self._tags(body.node)
         own = "".join(f"{{{slot}}}" for _, slot in slots)
@@ -253,9 +251,7 @@ class XmlEncoder:
 class _LeavesOnly(XmlEncoder):
     """Encodes the leaves of an instance without its element."""
 
-    def combine(
-        self, source: Source, body: Body, slots: list[tuple[LeafPlan | NodePlan, str]], target: str, show: str
-    ) -> None:
+    def combine(self, source: Source, body: Body, slots: Slots, target: str, show: str) -> None:  # noqa: ARG002
         source.emit(f"{target} = f'{''.join(f'{{{slot}}}' for _, slot in slots)}'")
 
 

@@ -1,8 +1,9 @@
 """From a selection to a plan: what a user sees of it, and where each part comes from.
 
-A `Planner` holds what is the same for all requests of users with equal rights: content, defaults, depth. A
-`NodePlan` is a selected schema node with its conditions; a `Body` is what one of its instances shows. Bodies that
-do not depend on the request's values are compiled once and kept, and so are the encoders that hang on them.
+A `Planner` holds what is the same for all requests of users with equal rights: content, defaults. A
+`NodePlan` is a selected schema node with its conditions; a `Body` is what one of its instances shows. Bodies
+that do not depend on the request's values are compiled once and kept, and so are the encoders that hang on
+them.
 """
 
 from __future__ import annotations
