@@ -21,7 +21,7 @@ concerns the whole data plane (no privileges, no kernel support) raises `DataPla
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Protocol, runtime_checkable
 
@@ -141,12 +141,13 @@ class StartResult:
     Attributes:
         slot: of the request.
         error: None when the session now forwards; else a sentence that says why not.
-        baseline: raw counters of the slot before the first packet of the session.
+        baseline: raw counters of the slot before the first packet of the session; None when there was an
+            error, and when the session was forwarding already: then its counters go on.
     """
 
     slot: int
     error: str | None = None
-    baseline: RawCounters = field(default_factory=RawCounters)
+    baseline: RawCounters | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,13 +210,14 @@ class Refresh:
 
     Attributes:
         attached: interfaces that were set up, because they are new or were made anew.
-        restarted: slots whose classes were made anew: their raw counters begin at 0
-            (`bng.session.counters.restart`).
+        restarted_in, restarted_out: slots of live sessions whose upload or download class was made anew: its
+            raw counters begin at 0 (`bng.session.counters.restart`).
         missing: configured interfaces that do not exist at this time.
     """
 
     attached: tuple[str, ...] = ()
-    restarted: tuple[int, ...] = ()
+    restarted_in: tuple[int, ...] = ()
+    restarted_out: tuple[int, ...] = ()
     missing: tuple[str, ...] = ()
 
 

@@ -18,7 +18,7 @@ change the rows in place.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,10 +70,11 @@ def apply_one(rows: UInt64s, slot: int, raw: Sequence[int]) -> tuple[int, ...]:
     return tuple(rows[slot, TOTALS].tolist())
 
 
-def restart(rows: UInt64s, slots: Sequence[int]) -> None:
-    """The raw counters of these slots begin at 0 anew (their classes were made again)."""
-    known = np.array([slot for slot in slots if slot < len(rows)], np.intp)
-    rows[known, OFFSETS] = rows[known, TOTALS]
+def restart(rows: UInt64s, slots: Sequence[int], direction: Literal["in", "out"]) -> None:
+    """The raw counters of one direction of these slots begin at 0 anew: their classes were made again."""
+    known = np.array([slot for slot in slots if slot < len(rows)], np.intp)[:, None]
+    columns = _IN if direction == "in" else _OUT
+    rows[known, columns + OFFSETS.start] = rows[known, columns + TOTALS.start]
 
 
 def totals(rows: UInt64s, slot: int) -> tuple[int, ...]:

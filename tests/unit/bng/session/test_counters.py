@@ -39,8 +39,10 @@ def test_a_restart_that_was_told_is_not_guessed() -> None:
     rows = matrix()
     counters.bind(rows, 0, 1, (0,) * 6)
     counters.apply_one(rows, 0, (100, 100, 1, 1, 0, 0))
-    counters.restart(rows, [0, 99])
-    assert counters.apply_one(rows, 0, (500, 500, 5, 5, 0, 0)) == (600, 600, 6, 6, 0, 0)
+    counters.restart(rows, [0, 99], "in")
+    assert counters.apply_one(rows, 0, (500, 500, 5, 5, 0, 0)) == (600, 500, 6, 5, 0, 0)
+    counters.restart(rows, [0], "out")
+    assert counters.apply_one(rows, 0, (500, 800, 5, 8, 0, 0)) == (600, 1300, 6, 13, 0, 0)
 
 
 def test_rows_that_were_not_read_are_unchanged() -> None:
@@ -103,8 +105,8 @@ def test_totals_are_what_the_session_carried(history: list[Step]) -> None:
             carried = [a + b for a, b in zip(carried, amounts, strict=True)]
             assert counters.apply_one(rows, 0, raw) == tuple(carried)
         elif what == "restart":
-            counters.restart(rows, [0])
-            raw = [0] * 6
+            counters.restart(rows, [0], "in")
+            raw = [0, raw[1], 0, raw[3], 0, raw[5]]
         elif what == "rebind":
             counters.bind(rows, 0, 2, raw)
             carried = [0] * 6

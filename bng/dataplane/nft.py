@@ -1,0 +1,139 @@
+"""The base ruleset: the gate, the protection of the BNG itself, NAT.
+
+The path of a packet from a subscriber: the gate in prerouting (before connection tracking, so that closing
+it cuts live flows, translated ones too) looks its source up in a map; what is not there is dropped, what is
+there is classified for the upload shaper. What is for the BNG's own addresses meets `own` in input. What is
+forwarded leaves upstream, or to another subscriber through the same gate as everything downstream: the map
+of destinations, which classifies for the download shaper.
+
+The elements of the maps are not here: `elements` adds and removes them, and applying the ruleset again leaves
+them in place.
+"""
+
+from __future__ import annotations
+
+from ipaddress import collapse_addresses
+
+import nftables
+
+from bng.dataplane.base import DataPlaneError, Nat
+
+SUBSCRIBER_GROUP = 0xAE01
+UPSTREAM_GROUP = 0xAE02
+"""Interface groups (`ip link set … group`): one comparison tells the role of an interface, and one that was
+made anew has none, so that nothing is forwarded for it until it is set up."""
+
+MAP_SIZE = 262_144
+
+_RULESET = """
+table ip aether {{
+    map up {{
+        typeof meta iif . ether saddr . ip saddr : meta priority
+        size {size}
+        counter
+    }}
+    map up_routed {{
+        typeof meta iif . ip saddr : meta priority
+        size {size}
+        counter
+    }}
+    map dn {{
+        typeof ip daddr : meta priority
+        size {size}
+        counter
+    }}
+    chain gate {{
+    }}
+    chain own {{
+    }}
+    chain prerouting {{
+        type filter hook prerouting priority raw; policy accept;
+    }}
+    chain input {{
+        type filter hook input priority filter; policy accept;
+    }}
+    chain forward {{
+        type filter hook forward priority filter; policy drop;
+    }}
+    chain postrouting {{
+        type nat hook postrouting priority srcnat; policy accept;
+    }}
+}}
+flush table ip aether
+table ip aether {{
+    chain gate {{
+        udp dport 67 counter drop comment "DHCP: the capture has its copy"
+        meta priority set meta iif . ether saddr . ip saddr map @up accept
+        meta priority set meta iif . ip saddr map @up_routed accept
+        icmp type {{ echo-request, echo-reply }} fib daddr type local limit rate 500/second notrack accept
+        counter drop comment "not authorised"
+    }}
+    chain prerouting {{
+        meta iifgroup {subscriber} goto gate
+    }}
+    chain own {{
+        icmp type {{ echo-request, echo-reply }} limit rate 1000/second burst 200 packets accept
+        counter drop comment "for the BNG itself"
+    }}
+    chain input {{
+        meta iifgroup {subscriber} goto own
+    }}
+    chain forward {{
+        tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+        meta oifgroup {subscriber} meta priority set ip daddr map @dn accept
+        meta oifgroup {subscriber} counter drop comment "no such subscriber"
+        meta iifgroup {subscriber} meta oifgroup {upstream} accept
+        counter
+    }}
+    {translation}
+}}
+{no_translation}
+table ip6 aether {{
+    chain prerouting {{
+        type filter hook prerouting priority raw; policy accept;
+    }}
+    chain forward {{
+        type filter hook forward priority filter; policy drop;
+    }}
+}}
+flush table ip6 aether
+table ip6 aether {{
+    chain prerouting {{
+        meta iifgroup {subscriber} drop
+    }}
+}}
+"""
+
+
+def ruleset(nat: Nat | None) -> str:
+    """The whole ruleset for `nft -f`: one transaction that leaves the elements of the maps alone."""
+    prefixes = list(collapse_addresses(nat.prefixes)) if nat else []
+    translation, no_translation = "", "delete chain ip aether postrouting"
+    if nat and prefixes:
+        source = "{ " + ", ".join(str(prefix) for prefix in prefixes) + " }"
+        how = f"snat to {nat.address}" if nat.address else "masquerade"
+        rule = f"meta oifgroup {UPSTREAM_GROUP} ip saddr {source} {how}"
+        translation, no_translation = f"chain postrouting {{\n        {rule}\n    }}", ""
+    return _RULESET.format(
+        size=MAP_SIZE,
+        subscriber=SUBSCRIBER_GROUP,
+        upstream=UPSTREAM_GROUP,
+        translation=translation,
+        no_translation=no_translation,
+    )
+
+
+def run(commands: str) -> None:
+    """Carry nft commands out, all or none. Raises DataPlaneError."""
+    code, _, complaint = nftables.Nftables().cmd(commands)
+    if code:
+        raise DataPlaneError(f"nftables refused the ruleset: {_first_line(complaint)}")
+
+
+def remove_tables() -> None:
+    """Take the ruleset and all elements away."""
+    run("table ip aether\ntable ip6 aether\ndelete table ip aether\ndelete table ip6 aether\n")
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else "no reason given"

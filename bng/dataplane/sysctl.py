@@ -1,0 +1,67 @@
+"""Kernel settings that forwarding needs, in the network namespace of the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from bng.dataplane.base import DataPlaneError
+
+_IPV4 = Path("/proc/sys/net/ipv4")
+
+_MANDATORY = {
+    "ip_forward": "1",
+    # Otherwise forwarding overwrites the class that the gate chose, and upload runs unshaped.
+    "ip_forward_update_priority": "0",
+}
+_ALL_INTERFACES = {
+    # The gate checks sources, by interface and address. A reverse path check costs a second route lookup.
+    "conf/all/rp_filter": "0",
+    # Either of `all` and the interface suffices to send, so both are off.
+    "conf/all/send_redirects": "0",
+    "conf/all/accept_redirects": "0",
+    "conf/all/accept_source_route": "0",
+}
+_PER_INTERFACE = ("rp_filter", "send_redirects", "accept_redirects", "accept_source_route")
+
+
+def prepare(warnings: list[str]) -> None:
+    """Set what holds for the whole namespace. What could not be set and can be done without is told in
+    `warnings`. Raises DataPlaneError."""
+    for name, value in _MANDATORY.items():
+        if fault := _set(name, value):
+            raise DataPlaneError(fault)
+    _set_all(_ALL_INTERFACES.items(), warnings)
+
+
+def prepare_interface(name: str, warnings: list[str]) -> None:
+    """The same for one interface."""
+    _set_all(((f"conf/{name}/{leaf}", "0") for leaf in _PER_INTERFACE), warnings)
+
+
+def read(name: str) -> str | None:
+    """A setting below net.ipv4, or None when this kernel has none of this name."""
+    try:
+        return (_IPV4 / name).read_text().strip()
+    except OSError:
+        return None
+
+
+def _set_all(settings: Iterable[tuple[str, str]], warnings: list[str]) -> None:
+    for name, value in settings:
+        if fault := _set(name, value):
+            warnings.append(fault)
+
+
+def _set(name: str, value: str) -> str | None:
+    """Set it unless it is set. Where settings are read-only, whoever started the container may have set
+    it. Returns a sentence when it does not hold."""
+    if read(name) == value:
+        return None
+    try:
+        (_IPV4 / name).write_text(value)
+    except OSError as fault:
+        return (
+            f"sysctl net.ipv4.{name.replace('/', '.')} must be {value}, and cannot be set: {fault.strerror}"
+        )
+    return None
