@@ -13,6 +13,7 @@ import struct
 import sys
 from collections.abc import AsyncIterator
 from ipaddress import IPv4Address
+from typing import cast
 
 import structlog
 
@@ -70,8 +71,7 @@ class _Dns(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         answer = dns_answer(data, self._address)

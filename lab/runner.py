@@ -104,6 +104,7 @@ def _check_name(config: LabConfig, paths: LabPaths, namespaces: list[str]) -> No
 
 
 def _prepare_folders(config: LabConfig, paths: LabPaths, changed: list[Change]) -> None:
+    paths.root.chmod(0o700)  # programs write secrets into their logs
     paths.logs.mkdir(exist_ok=True)
     for name, account in _FOLDERS.items():
         folder = paths.root / name

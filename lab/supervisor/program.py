@@ -112,7 +112,7 @@ class Program:
     async def _watch_readiness(self, offset: int) -> None:
         if self.spec.oneshot:
             return
-        while not await self._is_ready(offset):
+        while not await self._is_ready(offset):  # noqa: ASYNC110
             await asyncio.sleep(_PROBE_INTERVAL)
         self._set(Phase.READY)
         self.ready.set()

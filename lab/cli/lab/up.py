@@ -115,6 +115,8 @@ def _complaint(status: Status, paths: LabPaths, timeout: float) -> list[str]:
     if waiting:
         lines.append(f"  waiting for them: {', '.join(waiting)}")
     for one in status.waiting_for():
+        if one.name in waiting:
+            continue
         lines.append(f"  {one.name} ({one.bng}/{one.remote_id}/{one.circuit_id}, {one.plan}) {one.reason}")
         if one.ip is None:
             lines += [f"    {line}" for line in _tail(paths, one.name)]
