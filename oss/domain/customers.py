@@ -63,7 +63,7 @@ _RECENT = (
     f"{_LINE} WHERE v.customer_id = c.id AND a.stopped > now() - interval '1 day')"
 )
 _SELECT = (
-    "SELECT c.id, c.name, c.email, c.phone, c.street, c.city, c.zip, c.state, c.created, "
+    "SELECT c.id, c.name, c.email, c.phone, c.street, c.city, c.zip, c.state, c.created, "  # noqa: S608
     "(SELECT count(*) FROM services v WHERE v.customer_id = c.id AND v.status <> 'TERMINATED') AS services, "
     f"{_ONLINE} AS online"
 )

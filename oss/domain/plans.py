@@ -141,7 +141,8 @@ async def change(pool: asyncpg.Pool, plan_id: int, change: PlanChange, actor: Ac
             after[required] = before[required] if after[required] is None else after[required]
         await connection.execute(
             "UPDATE plans SET description = $2, download_kbps = $3, upload_kbps = $4, "
-            "download_burst_kbit = $5, upload_burst_kbit = $6, price = $7, is_active = $8, changed = now() WHERE id = $1",
+            "download_burst_kbit = $5, upload_burst_kbit = $6, price = $7, "
+            "is_active = $8, changed = now() WHERE id = $1",
             plan_id,
             *(after[column] for column in _VALUES),
         )

@@ -127,7 +127,8 @@ SELECT_HISTORY = (
 )
 SELECT_EVENTS = f"""SELECT s.bng_id, s.seq, s.time, s.type, s.instance_id::text AS instance_id, s.session_id,
     s.remote_id, s.circuit_id, s.username, s.mac_address::text AS mac_address,
-    host(s.ip_address) AS ip_address, s.status, s.profile, s.download_rate, s.upload_rate, s.terminate_cause, s.reason, s.router,
+    host(s.ip_address) AS ip_address, s.status, s.profile, s.download_rate, s.upload_rate,
+    s.terminate_cause, s.reason, s.router,
     c.id AS customer_id, c.name AS customer_name
     FROM events s {_OWNER_JOIN}"""  # noqa: S608
 
