@@ -16,6 +16,7 @@ from telemetry.sampler import READ_MESSAGE
 from telemetry.source import Source, Wake
 from telemetry.subscribe import Timer
 from yang.path import DataPath
+from yang.provider import Change
 
 
 class ChangeSource(Source):
@@ -142,6 +143,14 @@ class ChangeSource(Source):
             if number % 64 == 0:
                 await asyncio.sleep(0)
 
+    def _changed(self, path: DataPath, change: Change) -> Entry | None:
+        if change.record is None:
+            return self._gone(path) if path in self._known else None
+        if self._projection is None:
+            return None
+        leaves = self._projection.leaves(change.record)
+        return self._difference(path, leaves) if leaves or path in self._known else None
+
     def _difference(self, path: DataPath, leaves: Sequence[Leaf], *, repeat: bool = False) -> Entry | None:
         """What the client does not know of an entry, which it is then taken to know."""
         names = tuple(leaf[0] for leaf in leaves)
@@ -165,9 +174,14 @@ class ChangeSource(Source):
         return self._look.entry(path, leaves if self._look.aggregate else changed, missing)
 
     def _gone(self, path: DataPath) -> Entry:
-        """Of configured entries without configuration only what was read is gone, not the entry."""
+        """An entry is no longer there, or has none of the leaves that are selected.
+
+        Where only some leaves of entries are selected, these are gone; so too in a configured list whose
+        state is gone.
+        """
         names, _ = self._known.pop(path)
-        whole = self._part.content != "state" or not self._part.node.config
+        owned = self._part.content != "state" or not self._part.node.config
+        whole = owned and len(path.steps) >= self._part.depth
         return Entry(elements(path), deletes=[()] if whole else names)
 
     def close(self) -> None:

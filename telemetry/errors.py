@@ -17,7 +17,6 @@ Code = grpc.StatusCode
 _BY_TAG: Final = {
     "access-denied": Code.PERMISSION_DENIED,
     "data-exists": Code.ALREADY_EXISTS,
-    "data-missing": Code.NOT_FOUND,
     "in-use": Code.FAILED_PRECONDITION,
     "lock-denied": Code.FAILED_PRECONDITION,
     "operation-failed": Code.ABORTED,

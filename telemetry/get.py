@@ -13,7 +13,7 @@ from telemetry.errors import EXPECTED, Code, Refused, invalid, refusal, unimplem
 from telemetry.plan import Content
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.protocol.model import ENCODINGS, UnknownNode, data_path, encode, gnmi_path, plain_tree
-from telemetry.reader import SLICE
+from telemetry.reader import SLICE, scalars
 from telemetry.requests import check_encoding, check_models, prefix_of
 from yang.access import User
 from yang.path import ANY, DESCEND, DataPath
@@ -94,10 +94,9 @@ def _check(tree: Tree, request: pb.GetRequest) -> Content:
 async def _updates(
     tree: Tree, user: User, path: DataPath, content: Content, encoding: int
 ) -> AsyncIterator[pb.Update]:
-    selection = tree.select_paths([path])
     number = 0
     if encoding in (pb.PROTO, pb.ASCII):
-        for entry, leaves in tree.read_leaves(selection, user, content=content):
+        for entry, leaves in scalars(tree, user, [path], content):
             for names, value, node in leaves:
                 found = gnmi_path(entry)
                 for name in names:
@@ -107,7 +106,7 @@ async def _updates(
             if number % SLICE == 0:
                 await asyncio.sleep(0)
         return
-    for instance, value in tree.read_json(selection, user, content=content):
+    for instance, value in tree.read_json(tree.select_paths([path]), user, content=content):
         yield pb.Update(path=gnmi_path(instance), val=_json(tree, instance, value, encoding))
         number += 1
         if number % SLICE == 0:

@@ -37,6 +37,7 @@ class LogSource(Source):
         self._provider = part.provider
         self._projection = Projection(part.node, part.leaves)
         self._permission = Permission(look.tree, look.user, (part.node, *part.leaves))
+        self._history = history
         self._cursor = self._begin(history)
         if self._cursor.until:
             self.timers.append(Timer(SECOND, time.monotonic_ns()))
@@ -78,7 +79,8 @@ class LogSource(Source):
         return self._cursor.pending(self._provider.newest)
 
     async def initial(self) -> AsyncIterator[bytes]:
-        """Up to what is the newest entry now."""
+        """From the beginning up to what is the newest entry now."""
+        self._cursor = self._begin(self._history)
         async for message in self._up_to(self._provider.newest):
             yield message
 

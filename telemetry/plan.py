@@ -46,7 +46,8 @@ class Part:
         node: the list of COLUMNS and LOG, the provider's node of WATCH and POLL, else where the path ends.
         leaves: the leaves that are selected, of COLUMNS, LOG and WATCH.
         provider: who owns the state; None for configuration and for READ.
-        on_change: of COLUMNS and POLL: what did not change is not sent.
+        on_change: of COLUMNS: what did not change is not sent.
+        depth: steps of the subscription's own path: an entry at this depth or below is selected as a whole.
     """
 
     feed: Feed
@@ -56,6 +57,7 @@ class Part:
     leaves: tuple[SchemaNode, ...] = ()
     provider: Any = None
     on_change: bool = False
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class Planner:
                     yield column_part(node, provider, leaves, on_change=mode is Mode.ON_CHANGE)
         rest = list(without(target, excluded))
         if mode is None or mode is Mode.SAMPLE:
-            yield from _one_part(Feed.READ, target.node, rest)
+            yield from _one_part(Feed.READ, target.node, rest, target)
         else:
             yield from self._changing(target, rest, providers, mode)
 
@@ -122,17 +124,17 @@ class Planner:
     ) -> Iterator[Part]:
         """The parts of what is neither a log nor a matrix, to be told of by change."""
         configured = [piece for piece in rest if piece.node.config or piece.node.kind == "root"]
-        yield from _one_part(Feed.CONFIG, target.node, configured, content="config")
+        yield from _one_part(Feed.CONFIG, target.node, configured, target, content="config")
         for node, provider in providers:
             pieces = list(within(rest, node, state_only=node.config))
             if not pieces:
                 continue
             watchable = isinstance(provider, WatchableProvider) and _lists_above(node) <= 1
             if not watchable and mode is Mode.TARGET_DEFINED:
-                yield from _one_part(Feed.READ, node, pieces, content="state", provider=provider)
+                yield from _one_part(Feed.READ, node, pieces, target, content="state", provider=provider)
                 continue
             feed = Feed.WATCH if watchable else Feed.POLL
-            yield from _one_part(feed, node, pieces, content="state", provider=provider)
+            yield from _one_part(feed, node, pieces, target, content="state", provider=provider)
 
     def _providers(self, node: SchemaNode) -> Iterator[tuple[SchemaNode, StateProvider]]:
         """Who owns state at, above or below a node."""
@@ -218,13 +220,15 @@ def _one_part(
     feed: Feed,
     node: SchemaNode,
     pieces: Sequence[Target],
+    target: Target,
     *,
     content: Content = "all",
     provider: StateProvider | None = None,
 ) -> Iterator[Part]:
     if pieces:
         leaves = tuple(dict.fromkeys(leaf for piece in pieces for leaf in leaves_below(piece.node)))
-        yield Part(feed, tuple(piece.path for piece in pieces), node, content, leaves, provider)
+        paths = tuple(piece.path for piece in pieces)
+        yield Part(feed, paths, node, content, leaves, provider, depth=len(target.node.chain))
 
 
 def without(target: Target, excluded: Collection[SchemaNode]) -> Iterator[Target]:

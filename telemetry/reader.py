@@ -14,6 +14,7 @@ from telemetry.protocol.model import elements, encode, nested
 from telemetry.records import Leaf
 from yang.access import User
 from yang.path import DataPath
+from yang.schema import SchemaNode
 from yang.tree import Tree
 
 SLICE = 64
@@ -44,7 +45,7 @@ class Look:
 
     def read(self, paths: Sequence[DataPath], content: Content) -> Iterator[tuple[DataPath, list[Leaf]]]:
         """Entries with their leaves."""
-        return self.tree.read_leaves(self.tree.select_paths(paths), self.user, content=content)
+        return scalars(self.tree, self.user, paths, content)
 
     async def read_slowly(
         self, paths: Sequence[DataPath], content: Content
@@ -64,6 +65,33 @@ class Look:
         if self.aggregate and leaves and self.encoding in (pb.JSON, pb.JSON_IETF):
             return [((), nested(leaves, self.encoding))]
         return [(names, encode(value, node, self.encoding)) for names, value, node in leaves]
+
+
+def scalars(
+    tree: Tree, user: User, paths: Sequence[DataPath], content: Content
+) -> Iterator[tuple[DataPath, list[Leaf]]]:
+    """Entries with the leaves that these paths select.
+
+    The tree gives the keys of every entry on the way; here they are there only if they were asked for,
+    since gNMI has them in the path, and configured keys are no state.
+    """
+    selection = tree.select_paths(paths)
+    ends = {node for part in selection.parts for node in part.targets}
+    asked: dict[SchemaNode, bool] = {}
+
+    def wanted(node: SchemaNode) -> bool:
+        if not node.is_key:
+            return True
+        known = asked.get(node)
+        if known is None:
+            stateless = content == "state" and node.config
+            known = asked[node] = not stateless and any(step in ends for step in node.chain)
+        return known
+
+    for path, leaves in tree.read_leaves(selection, user, content=content):
+        kept = [leaf for leaf in leaves if wanted(leaf[2])]
+        if kept:
+            yield path, kept
 
 
 def same(left: Any, right: Any) -> bool:

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
 
 from telemetry.errors import unimplemented
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.protocol.model import ENCODINGS
 from yang.schema import Schema
+
+
+NOT_PROTOBUF: Final = "the request is not the protobuf message that this RPC takes"
+MALFORMED: Final = object()
+"""Stands for a request that is not protobuf: gRPC has no status of its own for these."""
+
+
+def parser(kind: Any) -> Callable[[bytes], Any]:
+    """Parses requests of a message type, never raises."""
+
+    def parse(octets: bytes) -> Any:
+        try:
+            return kind.FromString(octets)
+        except DecodeError:
+            return MALFORMED
+
+    return parse
 
 
 def check_encoding(encoding: int) -> None:

@@ -12,9 +12,10 @@ import structlog
 from grpc_reflection.v1alpha import reflection
 
 from telemetry.authentication import Authenticator
-from telemetry.errors import Code, Refused
+from telemetry.errors import Code, Refused, invalid
 from telemetry.get import MAXIMUM_ANSWER, capabilities, get
 from telemetry.protocol import gnmi_pb2 as pb
+from telemetry.requests import MALFORMED, NOT_PROTOBUF, parser
 from telemetry.sampler import Sampler
 from telemetry.set import Setter
 from telemetry.stream import Service, Stream
@@ -124,7 +125,7 @@ class GnmiServer:
             behaviour: Callable[[Any, User, Any], Awaitable[Any]], request: Any, response: Any
         ) -> grpc.RpcMethodHandler:
             return grpc.unary_unary_rpc_method_handler(
-                self._guarded(behaviour), request.FromString, response.SerializeToString
+                self._guarded(behaviour), parser(request), response.SerializeToString
             )
 
         methods = {
@@ -133,7 +134,7 @@ class GnmiServer:
             "Set": unary(self._set, pb.SetRequest, pb.SetResponse),
             # without a serializer: messages are octets already
             "Subscribe": grpc.stream_stream_rpc_method_handler(
-                self._guarded(self._subscribe), pb.SubscribeRequest.FromString, None
+                self._guarded(self._subscribe), parser(pb.SubscribeRequest), None
             ),
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
@@ -144,6 +145,8 @@ class GnmiServer:
         async def handler(request: Any, context: Any) -> Any:
             try:
                 user = await self._authenticator.user(context.invocation_metadata())
+                if request is MALFORMED:
+                    raise invalid(NOT_PROTOBUF)
                 return await behaviour(request, user, context)
             except Refused as refused:
                 await context.abort(refused.code, refused.message)

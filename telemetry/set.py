@@ -9,9 +9,10 @@ from typing import Any, Literal
 from telemetry.errors import EXPECTED, Code, Refused, invalid, refusal, unimplemented
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.protocol.model import data_path, decode
+from telemetry.protocol.paths import PathError
 from yang.access import User
 from yang.datastore.model import PathOperation, Session
-from yang.path import DataPath, PathError
+from yang.path import DataPath
 from yang.schema import SchemaNode
 from yang.tree import Tree
 
@@ -77,6 +78,8 @@ class Setter:
                 self._arbitration.check(asked.role.id, (asked.election_id.high, asked.election_id.low))
             elif kind == "commit":
                 commit = extension.commit
+                if not commit.id or commit.WhichOneof("action") is None:
+                    raise invalid("the commit extension needs an id and an action")
             elif kind in ("history", "depth", "config_subscription"):
                 raise invalid(f"the extension {kind} does not belong to Set")
         return commit
@@ -142,8 +145,6 @@ def _confirmation(commit: Any | None) -> tuple[float | None, str | None]:
     """Seconds until it is undone and the id that confirms it; (None, None) for a commit for good."""
     if commit is None:
         return None, None
-    if not commit.id:
-        raise invalid("the commit extension needs an id")
     seconds = commit.commit.rollback_duration.ToTimedelta().total_seconds()
     if not 0 <= seconds <= 7 * 24 * 3600:
         raise invalid("rollback_duration is from 0 (ten minutes) to seven days")

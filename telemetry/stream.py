@@ -18,7 +18,7 @@ from telemetry.plan import Feed, Part, Planner
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.protocol.model import data_path
 from telemetry.reader import Look
-from telemetry.requests import check_encoding, check_models, prefix_of
+from telemetry.requests import MALFORMED, NOT_PROTOBUF, check_encoding, check_models, prefix_of
 from telemetry.sampler import Sampler
 from telemetry.samples import SampleSource
 from telemetry.source import Source
@@ -65,7 +65,7 @@ class Stream:
                 source.close()
 
     async def _serve(self) -> None:
-        first = await self._context.read()
+        first = await self._read()
         if first is grpc.aio.EOF or first.WhichOneof("request") != "subscribe":
             raise invalid("the first message of a Subscribe must hold a subscription list")
         asked = first.subscribe
@@ -84,7 +84,7 @@ class Stream:
         await self._write(SYNC_RESPONSE)
 
     async def _poll(self, updates_only: bool) -> None:
-        while (message := await self._context.read()) is not grpc.aio.EOF:
+        while (message := await self._read()) is not grpc.aio.EOF:
             if message.WhichOneof("request") != "poll":
                 raise invalid("only polls may follow the subscription list")
             await self._answer(updates_only)
@@ -106,7 +106,7 @@ class Stream:
 
     async def _refuse_more(self) -> None:
         """A client may close its side, and need not; it may not subscribe to more."""
-        if await self._context.read() is not grpc.aio.EOF:
+        if await self._read() is not grpc.aio.EOF:
             raise invalid("a stream has one subscription list; open another Subscribe for more")
 
     async def _turn(self, reading: asyncio.Future[None]) -> None:
@@ -136,6 +136,13 @@ class Stream:
             await self._wake.wait()
         finally:
             alarm.cancel()
+
+    async def _read(self) -> Any:
+        """The client's next message, or EOF when it has closed its side."""
+        message = await self._context.read()
+        if message is MALFORMED:
+            raise invalid(NOT_PROTOBUF)
+        return message
 
     async def _write(self, message: bytes) -> None:
         self.writing_since = time.monotonic()
