@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-
 WRITE_BUFFER = 256 * 1024
 """Octets that a transport may hold for a client before it tells us to wait."""
 

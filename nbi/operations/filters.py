@@ -10,7 +10,8 @@ from nbi.operations.arguments import Arguments, reject_attributes
 from nbi.protocol.errors import RpcError, bad_element
 from nbi.protocol.names import BASE_NS, WITH_DEFAULTS_NS, qualified
 from yang.query import Selection
-from yang.tree import Tree, WithDefaults
+from yang.query.plan import WithDefaults
+from yang.tree import Tree
 
 WITH_DEFAULTS = qualified(WITH_DEFAULTS_NS, "with-defaults")
 WITH_DEFAULTS_MODES = ("explicit", "report-all", "report-all-tagged", "trim")
@@ -54,9 +55,13 @@ def filter_attributes(element: etree._Element) -> tuple[str, str]:
 
 
 def checked_xpath(expression: str) -> str:
-    """The expression, if it is not longer than `MAX_XPATH`."""
+    """The expression, if it is XPath 1.0 and not longer than `MAX_XPATH`."""
     if len(expression) > MAX_XPATH:
         raise RpcError("too-big", f"an XPath may have {MAX_XPATH} characters at most")
+    try:
+        etree.XPath(expression)
+    except etree.XPathSyntaxError as error:
+        raise RpcError("invalid-value", f"{expression!r} is not an XPath expression: {error}") from None
     return expression
 
 

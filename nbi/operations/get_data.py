@@ -13,7 +13,8 @@ from nbi.protocol.errors import RpcError, bad_element, invalid_value
 from nbi.protocol.names import NMDA_NS
 from nbi.protocol.xml import start_tag
 from yang.query import Selection
-from yang.tree import Content, Tree
+from yang.query.plan import Content
+from yang.tree import Tree
 
 
 async def handle(context: Context, operation: etree._Element) -> Reply:

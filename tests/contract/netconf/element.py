@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import structlog
 import uvloop
 
 from nbi.info import Limits
@@ -263,7 +265,7 @@ def startup(public_key: tuple[str, str] | None = None) -> dict[str, Any]:
                     "rule": [
                         {
                             "name": "no-secrets",
-                            "path": "/ab:bng/ab:aaa/ab:server/ab:secret",
+                            "path": "/aether-bng:bng/aaa/server/secret",
                             "access-operations": "read",
                             "action": "deny",
                         },
@@ -331,5 +333,15 @@ if __name__ == "__main__":
     parser.add_argument("--stall-timeout", type=float, default=60.0)
     parser.add_argument("--uvloop", action="store_true")
     options = parser.parse_args()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop if options.uvloop else None) as runner:
         runner.run(serve(options))

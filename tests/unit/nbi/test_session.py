@@ -1,6 +1,7 @@
 """Sessions over the unix socket: order, ends, limits."""
 
 import asyncio
+from random import Random
 
 import pytest
 from lxml import etree
@@ -212,6 +213,32 @@ async def test_kill_session_releases_locks_before_it_answers(serve):
     assert await victim.ended()
     own = f"<kill-session><session-id>{killer.session_id}</session-id></kill-session>"
     assert await killer.error_tag(own) == "invalid-value"
+
+
+async def test_two_sessions_that_kill_each_other_both_end(serve):
+    served = await serve()
+    first, second = await served.client(), await served.client()
+    first.request(f"<kill-session><session-id>{second.session_id}</session-id></kill-session>")
+    second.request(f"<kill-session><session-id>{first.session_id}</session-id></kill-session>")
+    async with asyncio.timeout(10):
+        while len(served.server.sessions) > 1:
+            await asyncio.sleep(0.005)
+    assert sessions_of(await (await served.client()).rpc(get_one(1))) == [f"{1:016x}"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_noise_harms_nobody(serve, seed):
+    served = await serve()
+    noisy, other = await served.client(), await served.client()
+    random = Random(seed)
+    pieces = [b"\n#", b"\n##\n", b"]]>]]>", b"12\n", b"<rpc", b"/>", b"\xff\xfe", b"<get/>", b"&x;", b"\0"]
+    for _ in range(50):
+        noisy.writer.write(b"".join(random.choices(pieces, k=random.randrange(1, 9))))
+        if seed % 2:
+            noisy.write(random.randbytes(random.randrange(1, 200)))
+    noisy.writer.write_eof()
+    await served.ended(noisy.session_id)
+    assert sessions_of(await other.rpc(get_one(1))) == [f"{1:016x}"]
 
 
 async def test_locks_end_with_the_session(serve):

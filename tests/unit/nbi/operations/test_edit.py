@@ -68,7 +68,9 @@ async def test_errors_of_an_edit_name_the_node(serve):
 
 async def test_rollback_on_error_leaves_nothing_of_the_edit(serve):
     client = await (await serve()).client()
-    content = profile("silver") + profile("gold", operation="create")
+    created = profile("gold", operation="create").partition("<profile ")[2]
+    content = profile("silver").replace("</profile>", f"</profile><profile {created}", 1)
+    content = content.removesuffix("</shaping-profiles>")
     options = "<error-option>rollback-on-error</error-option>"
     assert await client.error_tag(edit(content, options=options)) == "data-exists"
     assert names(await client.rpc(get_config("candidate"))) == {"gold"}
