@@ -19,9 +19,11 @@ from bng.dataplane.tc import FIRST_MINOR, MAJOR, NEWCLASS, NEWQDISC, TCA_OPTIONS
 _PAYLOAD = 16
 _ATTRIBUTES = _PAYLOAD + TCMSG.size
 _INDEX, _HANDLE, _PARENT = _PAYLOAD + 4, _PAYLOAD + 8, _PAYLOAD + 12
-_TCA_STATS2 = 7
-_STATS_BASIC, _STATS_QUEUE, _STATS_PACKETS64 = 1, 3, 8
+TCA_STATS2 = 7
+STATS_BASIC, STATS_QUEUE, STATS_PACKETS64 = 1, 3, 8
 _HTB_PARMS, _HTB_RATE64 = 1, 6
+LINK_HEADER = 14
+"""Octets of Ethernet header, which HTB counts and IP does not."""
 _LONGEST_RUN = 1024
 
 UInt64s = NDArray[np.uint64]
@@ -59,7 +61,7 @@ class ClassTable:
     def ip_octets(self) -> UInt64s:
         """Octets of IP packets: those of the frames less 14 of Ethernet header for each. Never negative,
         although a packet may be counted before its octets are."""
-        headers = self.packets * np.uint64(14)
+        headers = self.packets * np.uint64(LINK_HEADER)
         return np.where(self.octets > headers, self.octets - headers, np.uint64(0))
 
 
@@ -137,7 +139,7 @@ def _layout(data: bytes | bytearray, at: int, length: int) -> _Layout:
     signature = []
     (message_kind,) = struct.unpack_from("=H", data, at + 4)
     # Options of other queueing disciplines than HTB need not even be attributes.
-    nests = (TCA_OPTIONS, _TCA_STATS2) if message_kind == NEWCLASS else (_TCA_STATS2,)
+    nests = (TCA_OPTIONS, TCA_STATS2) if message_kind == NEWCLASS else (TCA_STATS2,)
     for kind, start, end in attributes(data, at + _ATTRIBUTES, at + length):
         signature.append(start - 4 - at)
         if kind not in nests:
@@ -158,11 +160,11 @@ def _inner(outer: int, kind: int, where: int, size: int) -> dict[str, tuple[int,
                 "priority": (where + 40, "<u4"),
             }
         return {"rate": (where, "<u8")} if kind == _HTB_RATE64 and size >= 8 else {}
-    if kind == _STATS_BASIC and size >= 12:
+    if kind == STATS_BASIC and size >= 12:
         return {"octets": (where, "<u8"), "packets": (where + 8, "<u4")}
-    if kind == _STATS_PACKETS64 and size >= 8:
+    if kind == STATS_PACKETS64 and size >= 8:
         return {"packets": (where, "<u8")}
-    if kind == _STATS_QUEUE and size >= 20:
+    if kind == STATS_QUEUE and size >= 20:
         return {"waiting": (where, "<u4"), "backlog": (where + 4, "<u4"), "drops": (where + 8, "<u4")}
     return {}
 

@@ -83,8 +83,8 @@ class Programmer:
         """Close the gates, throw away what still waits in the queues, and read what went through."""
         self.close_gates(tasks)
         closed = [task for task in tasks if task.error is None]
-        self.forget_neighbours(closed)
-        readings = reading.readings(self._read(closed))
+        data = self._route.request(_no_neighbours(closed) + _reading_messages(closed)).data
+        readings = reading.readings(data)
         waiting = {key: found.waiting for key, found in readings.items() if found.waiting}
         if waiting:
             readings |= self._flush(closed, waiting)
@@ -109,8 +109,7 @@ class Programmer:
 
     def forget_neighbours(self, tasks: Iterable[Task]) -> None:
         """Take the permanent neighbours of bridged sessions away, if they are there."""
-        bridged = [task for task in tasks if task.start.mac is not None]
-        self._route.request([link.no_neighbour(task.port.index, task.start.ip) for task in bridged])
+        self._route.request(_no_neighbours(tasks))
 
     def _open_gates(self, tasks: Sequence[Task]) -> None:
         self._transact(tasks, elements.add)
@@ -137,30 +136,20 @@ class Programmer:
                 owners[number].fail(code)
         return replies.data
 
-    def _read(self, tasks: Sequence[Task]) -> bytearray:
-        """Counters of both classes of each task, where they exist."""
-        requests = [
-            message
-            for task in tasks
-            for each in task.both()
-            for message in reading.requests(each.index, task.slot, task.leaf)
-        ]
-        return self._route.request(requests).data
-
     def _flush(self, tasks: Sequence[Task], waiting: dict[tuple[int, int], int]) -> reading.Readings:
         """Empty the queues that are not; what was thrown away counts as dropped."""
         slots = {slot for _, slot in waiting}
         full = [task for task in tasks if task.slot in slots]
         leaf = tasks[0].leaf
-        before = reading.readings(self._read(full))
+        before = reading.readings(self._route.request(_reading_messages(full)).data)
         self._route.request(
             [message for index, slot in waiting for message in tc.flush_leaf(index, slot, leaf)]
         )
-        after = reading.readings(self._read(full))
+        after = reading.readings(self._route.request(_reading_messages(full)).data)
         for key in waiting:
             if key in before and key in after:
-                after[key].drops = before[key].drops + before[key].waiting
-                after[key].drops -= after[key].packets - before[key].packets
+                sent = after[key].packets - before[key].packets
+                after[key].drops = before[key].drops + max(before[key].waiting - sent, 0)
         return after
 
     def _transact(self, tasks: Sequence[Task], messages: Build, ignore: int = 0) -> None:
@@ -179,8 +168,9 @@ class Programmer:
             if not errors:
                 return
             for number, code in errors.items():
-                if code != ignore and number >= 0:
-                    wanted[number][0].fail(code)
+                at_fault = [wanted[number][0]] if number >= 0 else tasks
+                for task in at_fault if code != ignore else ():
+                    task.fail(code)
             wanted = [
                 (task, message)
                 for number, (task, message) in enumerate(wanted)
@@ -208,6 +198,21 @@ def _start_messages(task: Task) -> list[Message]:
 def _neighbour_messages(task: Task) -> list[Message]:
     mac = task.start.mac
     return [] if mac is None else [link.neighbour(task.port.index, task.start.ip, mac)]
+
+
+def _no_neighbours(tasks: Iterable[Task]) -> list[Message]:
+    bridged = (task for task in tasks if task.start.mac is not None)
+    return [link.no_neighbour(task.port.index, task.start.ip) for task in bridged]
+
+
+def _reading_messages(tasks: Iterable[Task]) -> list[Message]:
+    """Ask for the counters of both classes of each task."""
+    return [
+        message
+        for task in tasks
+        for each in task.both()
+        for message in reading.requests(each.index, task.slot, task.leaf)
+    ]
 
 
 def _describe(code: int, task: Task) -> str:
