@@ -32,6 +32,13 @@ packets = st.builds(
 PLAIN = DhcpPacket(1, 7, "02:00:00:00:00:01", {Option.MESSAGE_TYPE: b"\1"})
 
 
+def test_values_over_255_octets_are_split_and_joined() -> None:
+    packet = PLAIN.with_option(43, bytes(range(256)) * 2)
+    data = dhcp.build(packet)
+    assert data.count(b"\x2b\xff") == 2
+    assert dhcp.parse(data) == packet
+
+
 @given(packets)
 def test_round_trip(packet: DhcpPacket) -> None:
     data = dhcp.build(packet)

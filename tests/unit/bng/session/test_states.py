@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,11 @@ ROOT = Path(__file__).parents[4]
 def test_the_page_is_drawn_from_the_table() -> None:
     written = (ROOT / "docs" / "session-states.md").read_text()
     assert written == diagram.page(), "run python -m bng.session.diagram > docs/session-states.md"
+
+
+def test_the_module_writes_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(diagram.__file__, run_name="__main__")
+    assert capsys.readouterr().out == diagram.page()
 
 
 def test_every_handler_exists_and_every_handler_is_used() -> None:
