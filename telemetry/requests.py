@@ -12,7 +12,6 @@ from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.protocol.model import ENCODINGS
 from yang.schema import Schema
 
-
 NOT_PROTOBUF: Final = "the request is not the protobuf message that this RPC takes"
 MALFORMED: Final = object()
 """Stands for a request that is not protobuf: gRPC has no status of its own for these."""
