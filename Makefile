@@ -1,0 +1,40 @@
+# The commands of the project. `make` alone lists them.
+
+AETHER := .venv/bin/aether
+PYTEST := .venv/bin/pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lab down status test unit lint bench console lock
+
+help: ## list the commands
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: ## install everything on Debian 12: packages, Python environment, console
+	@sh lab/setup/all.sh
+
+lab: setup ## start the lab, wait until it is ready, print where the console is
+	@$(AETHER) lab up
+
+down: ## stop the lab; nothing stays but its databases under var/
+	@if [ -x $(AETHER) ]; then $(AETHER) lab down; fi
+
+status: ## what runs and who is online
+	@$(AETHER) lab status
+
+test: setup lint ## setup, lint and all tests
+	@$(PYTEST)
+
+unit: ## the fast tests only
+	@$(PYTEST) -q tests/unit tests/replay tests/contract
+
+lint: ## formatting, rules, types, dependencies between packages, YANG modules
+	@sh lab/setup/lint.sh
+
+bench: setup ## all benchmarks, or one: make bench BENCH=session-setup
+	@$(AETHER) bench $(BENCH)
+
+console: ## build the console
+	@sh lab/setup/console.sh
+
+lock: ## write requirements.lock from what .venv holds
+	@sh lab/setup/lock.sh
