@@ -7,9 +7,9 @@ from pathlib import Path
 
 from bng.dataplane.base import DataPlaneError
 
-_IPV4 = Path("/proc/sys/net/ipv4")
+IPV4 = Path("/proc/sys/net/ipv4")
 
-_MANDATORY = {
+MANDATORY = {
     "ip_forward": "1",
     # Otherwise forwarding overwrites the class that the gate chose, and upload runs unshaped.
     "ip_forward_update_priority": "0",
@@ -28,7 +28,7 @@ _PER_INTERFACE = ("rp_filter", "send_redirects", "accept_redirects", "accept_sou
 def prepare(warnings: list[str]) -> None:
     """Set what holds for the whole namespace. What could not be set and can be done without is told in
     `warnings`. Raises DataPlaneError."""
-    for name, value in _MANDATORY.items():
+    for name, value in MANDATORY.items():
         if fault := _set(name, value):
             raise DataPlaneError(fault)
     _set_all(_ALL_INTERFACES.items(), warnings)
@@ -42,7 +42,7 @@ def prepare_interface(name: str, warnings: list[str]) -> None:
 def read(name: str) -> str | None:
     """A setting below net.ipv4, or None when this kernel has none of this name."""
     try:
-        return (_IPV4 / name).read_text().strip()
+        return (IPV4 / name).read_text().strip()
     except OSError:
         return None
 
@@ -59,7 +59,7 @@ def _set(name: str, value: str) -> str | None:
     if read(name) == value:
         return None
     try:
-        (_IPV4 / name).write_text(value)
+        (IPV4 / name).write_text(value)
     except OSError as fault:
         return (
             f"sysctl net.ipv4.{name.replace('/', '.')} must be {value}, and cannot be set: {fault.strerror}"

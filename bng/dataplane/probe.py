@@ -1,0 +1,173 @@
+"""What this machine can do for a data plane: a report for `aether bng doctor`.
+
+Everything is tried rather than asked: with a pair of interfaces made for the purpose and removed again, and
+with an nftables transaction that leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from bng.dataplane import link, nft, offload, port, sysctl, tc
+from bng.dataplane.base import DataPlaneError
+from bng.dataplane.netlink import CREATE, EXCL, ROUTE, Connection, Message, attribute, nested
+
+_NEWLINK, _DELLINK = 16, 17
+_IFINFO = struct.Struct("=BxHiII")
+_IFLA_IFNAME, _IFLA_LINKINFO, _INFO_KIND = 3, 18, 1
+
+_TRIAL = """
+table ip {name} {{
+    map m {{
+        typeof meta iif . ether saddr . ip saddr : meta priority
+        size 16
+        counter
+    }}
+    chain c {{
+        type filter hook prerouting priority raw; policy accept;
+        meta priority set meta iif . ether saddr . ip saddr map @m accept
+    }}
+    chain n {{
+        type nat hook postrouting priority srcnat; policy accept;
+        ip saddr 192.0.2.0/24 masquerade
+    }}
+}}
+delete table ip {name}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was tried.
+
+    Attributes:
+        required: whether the data plane cannot do without it.
+        detail: what was found, or what to do about it.
+    """
+
+    name: str
+    ok: bool
+    required: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All of them."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def usable(self) -> bool:
+        """Whether the data plane will work."""
+        return all(check.ok for check in self.checks if check.required)
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return {"usable": self.usable, "checks": [asdict(check) for check in self.checks]}
+
+    def __str__(self) -> str:
+        """A table to read."""
+        marks = {(True, True): "ok", (True, False): "ok", (False, True): "MISSING", (False, False): "absent"}
+        width = max(len(check.name) for check in self.checks)
+        lines = [
+            f"{marks[each.ok, each.required]:8} {each.name:{width}}  {each.detail}" for each in self.checks
+        ]
+        end = "The data plane can run here." if self.usable else "The data plane cannot run here."
+        return "\n".join([*lines, end])
+
+
+def probe(interfaces: tuple[str, ...] = ()) -> Report:
+    """Try everything in the network namespace of the caller.
+
+    Args:
+        interfaces: whose offloads to look at.
+    """
+    checks = [*_privileges(), *_shaping(), _maps(), *_settings()]
+    for name in interfaces:
+        active = offload.read(name).active()
+        detail = f"{', '.join(active)} on: nftables counts some packets as one" if active else "off"
+        checks.append(Check(f"offloads of {name}", not active, False, detail))
+    return Report(tuple(checks))
+
+
+def _privileges() -> Iterator[Check]:
+    advice = "needs the capability NET_RAW (to see DHCP)"
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
+        yield Check("packet sockets", True, True, "permitted")
+    except OSError as fault:
+        yield Check("packet sockets", False, True, f"{fault.strerror}: {advice}")
+
+
+def _shaping() -> Iterator[Check]:
+    """Interfaces, HTB and the queues of its classes, on a pair of interfaces of our own."""
+    connection = Connection(ROUTE)
+    name = f"ae{secrets.token_hex(5)}"
+    try:
+        connection.one(_veth(name))
+    except OSError as fault:
+        advice = "needs the capability NET_ADMIN, and veth in the kernel"
+        yield Check("interfaces", False, True, f"{fault.strerror}: {advice}")
+        connection.close()
+        return
+    yield Check("interfaces", True, True, "can be made and set")
+    try:
+        found = link.find(connection, name)
+        if found is not None:
+            yield from _queues(connection, port.Port(name, found.index))
+    finally:
+        with contextlib.suppress(OSError):
+            connection.one(Message(_DELLINK, 0, _named(name)))
+        connection.close()
+
+
+def _queues(connection: Connection, trial: port.Port) -> Iterator[Check]:
+    try:
+        connection.one(tc.root(trial.index))
+        connection.one(tc.shape_class(trial.index, 0, tc.PARKED))
+    except OSError as fault:
+        detail = f"{fault.strerror}: the kernel needs CONFIG_NET_SCH_HTB"
+        yield Check("HTB", False, True, detail)
+        return
+    yield Check("HTB", True, True, "shapes and counts")
+    has_it = port.best_leaf(connection, trial) is not None
+    detail = "used as the queue of each class" if has_it else "each class has a plain queue instead"
+    yield Check("fq_codel", has_it, False, detail)
+
+
+def _maps() -> Check:
+    try:
+        nft.run(_TRIAL.format(name=f"ae{secrets.token_hex(5)}"))
+    except (DataPlaneError, OSError) as fault:
+        return Check("nftables", False, True, f"{fault}; the kernel needs nf_tables with maps and NAT")
+    return Check("nftables", True, True, "maps, counters and NAT")
+
+
+def _settings() -> Iterator[Check]:
+    for name, value in sysctl.MANDATORY.items():
+        now = sysctl.read(name)
+        path = sysctl.IPV4 / name
+        ok = now == value or os.access(path, os.W_OK)
+        if now is None:
+            detail = "this kernel has none"
+        elif ok:
+            detail = f"is {now}" if now == value else f"is {now}, will be set to {value}"
+        else:
+            detail = f"is {now}, must be {value}, and cannot be set: start the container with --sysctl"
+        yield Check(f"net.ipv4.{name}", ok and now is not None, True, detail)
+
+
+def _named(name: str) -> bytes:
+    return _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + attribute(_IFLA_IFNAME, name.encode() + b"\0")
+
+
+def _veth(name: str) -> Message:
+    kind = attribute(_INFO_KIND, b"veth")
+    return Message(_NEWLINK, CREATE | EXCL, _named(name) + nested(_IFLA_LINKINFO, kind))
