@@ -62,6 +62,8 @@ class NetconfServer:
     ) -> None:
         if unix_path is not None and unix_user is None:
             raise ValueError("a unix socket needs the user that its clients are")
+        if tree.schema.module("notifications") is None:
+            raise ValueError("the tree has to be opened with nbi.server.MODULES_DIR among its module_dirs")
         self.tree = tree
         self.replay = replay
         self.limits = limits or Limits()

@@ -262,7 +262,7 @@ class NetconfSession:
 
     async def _invoke(self, rpc: Rpc) -> Reply:
         operation = HANDLERS.get(str(rpc.operation.tag))
-        if operation is None:
+        if operation is None or self._owner.tree.schema.find(operation.schema_path) is None:
             return await self._to_its_end(model.handle(self._context, rpc.operation))
         self._check_access(operation)
         if operation.interruptible:
