@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -732,3 +734,32 @@ def _check(player: Player) -> None:
         assert len(these) == len(set(these))
     live = {i for i, t in types if t == "session-start"} - {i for i, t in types if t == "session-stop"}
     assert live == {session.id for session in held}
+
+
+def test_a_session_takes_little_memory() -> None:
+    """All that the machine keeps of a session, indexes included; ten times less than is allowed."""
+    player = Player({"rate_limit": 1000})
+    lives = [
+        (f"node-{n % 10} 1/0/{n}", f"02:00:00:00:{n >> 8:02x}:{n & 255:02x}", f"100.64.{n >> 8}.{n & 255}")
+        for n in range(600)
+    ]
+    machine = player.machine
+    for warm, (line, mac, ip) in enumerate(lives):
+        if warm == 100:
+            gc.collect()
+            tracemalloc.start()
+        machine.handle(from_client("request", line, mac=mac, ip=ip), START)
+        effects = machine.handle(from_server("ack", line, mac=mac, ip=ip), START)
+        (question,) = [e for e in effects if isinstance(e, fx.AskRadius)]
+        (start,) = [
+            e
+            for e in machine.handle(ev.RadiusAccept(question.session_id, 1, ("gold",)), START)
+            if isinstance(e, fx.EnforceStart)
+        ]
+        machine.handle(ev.Enforced(start.session_id, ev.Operation.START, start.policy), START)
+    del effects, question, start
+    gc.collect()
+    per_session = tracemalloc.get_traced_memory()[0] // 500
+    tracemalloc.stop()
+    assert len(machine.store) == 600
+    assert per_session < 3072
