@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address
 
+import numpy as np
 import structlog
 
 from bng.dataplane.base import COUNTERS, Change, DataPlane, DataPlaneError, Rates, RawCounters, Start, Stop
-from bng.seam.matrix import GENERATION, Matrix
+from bng.seam.matrix import GENERATION, OFFSETS, TOTALS, Matrix
 from bng.session import counters
 from bng.session.effects import EnforceChange, EnforceStart, EnforceStop
 from bng.session.events import Counters, Enforced, Operation
@@ -41,6 +42,14 @@ def start_of(effect: EnforceStart) -> Start:
         IPv4Address(effect.ip_address),
         rates_of(effect.policy),
     )
+
+
+def failure_of(effect: Effect, error: str) -> Enforced:
+    """The result of an effect that could not be carried out."""
+    if isinstance(effect, EnforceStop):
+        return Enforced(effect.session_id, Operation.STOP, error=error)
+    operation = Operation.START if isinstance(effect, EnforceStart) else Operation.CHANGE
+    return Enforced(effect.session_id, operation, effect.policy, effect.token, error)
 
 
 class Enforcer:
@@ -143,13 +152,19 @@ class Enforcer:
         return enforced
 
     def _begin(self, effect: EnforceStart, baseline: RawCounters | None) -> None:
-        """Count for a session from its baseline on; what counts for it already goes on."""
-        if self.totals(effect.slot, effect.generation) is None:
+        """Count for a session from its baseline on. One that was counted before (the kernel had lost it)
+        keeps its totals; without a baseline it forwards already, and its counters go on."""
+        known = self.totals(effect.slot, effect.generation) is not None
+        if not known or baseline is not None:
             if baseline is None:
                 raw = self._dataplane.sweep().values[effect.slot].tolist()
             else:
                 raw = [getattr(baseline, name) for name in COUNTERS]
-            counters.bind(self._matrix.rows, effect.slot, effect.generation, raw)
+            row = self._matrix.rows[effect.slot]
+            if known:
+                row[OFFSETS] = row[TOTALS] - np.array(raw, np.uint64)
+            else:
+                counters.bind(self._matrix.rows, effect.slot, effect.generation, raw)
         self._bound(effect.slot, effect.session_id)
 
     def _change(self, effects: list[EnforceChange]) -> list[Enforced]:

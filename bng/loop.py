@@ -23,7 +23,7 @@ import structlog
 
 from bng.commit import GroupCommit
 from bng.enforcement import Effect as EnforcementEffect
-from bng.enforcement import Enforcer
+from bng.enforcement import Enforcer, failure_of
 from bng.session import effects as fx
 from bng.session import events as ev
 from bng.session.machine import Machine
@@ -182,10 +182,17 @@ class Writer:
         while self._enforcements:
             effects = self._enforcements[:]
             self._enforcements.clear()
-            for result in self.enforcer.run(effects):
+            for result in self._enforce(effects):
                 self._handle(result)
         self.commit.request()
         self._arm()
+
+    def _enforce(self, effects: list[EnforcementEffect]) -> list[ev.Enforced]:
+        try:
+            return self.enforcer.run(effects)
+        except Exception:
+            log.exception("writer.enforcement-failed", effects=len(effects))
+            return [failure_of(effect, "the data plane failed; the log says why") for effect in effects]
 
     def _arm(self) -> None:
         if self._alarm is not None:

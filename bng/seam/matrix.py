@@ -125,13 +125,14 @@ class Matrix:
 
     def grow(self, slots: int) -> None:
         """Make room for at least so many slots, by doubling. Not inside of `writing()`."""
+        if slots <= self.slots:
+            return
         if self._depth:
             raise RuntimeError("the matrix cannot grow while rows are being written")
         wanted = self.slots
         while wanted < slots:
             wanted *= 2
-        if wanted > self.slots:
-            self._create(wanted, self)
+        self._create(wanted, self)
 
     def _open(self) -> None:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)

@@ -1,0 +1,84 @@
+"""The sockets towards subscribers: one capture for each subscriber interface, drained by the loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from bng import netif
+from bng.codec import frame
+from bng.codec.errors import DecodeError
+from bng.dataplane.capture import DhcpCapture
+from bng.session.effects import SendToSubscriber
+
+log = structlog.get_logger()
+
+_SERVER_PORT = 67
+
+
+class Captures:
+    """The captures of all subscriber interfaces.
+
+    Args:
+        received: called with (interface, Ethernet frame, whether its checksums are filled in).
+    """
+
+    def __init__(self, received: Callable[[str, bytes, bool], None]) -> None:
+        self._received = received
+        self._captures: dict[str, DhcpCapture] = {}
+        self._macs: dict[str, str] = {}
+
+    def follow(self, names: Iterable[str]) -> None:
+        """Listen on these interfaces from now on, and on no others. They may be away, or be made anew."""
+        wanted = set(names)
+        for name in self._captures.keys() - wanted:
+            self._close(name)
+        for name in wanted - self._captures.keys():
+            try:
+                self._captures[name] = capture = DhcpCapture(name)
+            except OSError as error:
+                log.error("dhcp.no-capture", interface=name, reason=error.strerror)
+                continue
+            asyncio.get_running_loop().add_reader(capture.fileno(), self._drain, capture)
+        for name, capture in self._captures.items():
+            capture.rebind()
+            self._macs[name] = netif.mac_of(name) or ""
+
+    def close(self) -> None:
+        """Stop listening."""
+        for name in list(self._captures):
+            self._close(name)
+
+    def send(self, effect: SendToSubscriber) -> None:
+        """Send a DHCP packet as a frame; one that cannot be sent is lost, as on any network."""
+        capture, mac = self._captures.get(effect.interface), self._macs.get(effect.interface)
+        if capture is None or not mac:
+            return
+        try:
+            data = frame.build(
+                frame.UdpFrame(
+                    source_mac=mac,
+                    destination_mac=effect.destination_mac,
+                    source_address=effect.source_address,
+                    destination_address=effect.destination_address,
+                    source_port=_SERVER_PORT,
+                    destination_port=effect.destination_port,
+                    payload=effect.payload,
+                )
+            )
+        except DecodeError as error:
+            log.warning("dhcp.not-sent", interface=effect.interface, reason=str(error))
+            return
+        capture.send(data)
+
+    def _drain(self, capture: DhcpCapture) -> None:
+        for captured in capture.receive():
+            self._received(capture.interface, captured.data, captured.checksum_ready)
+
+    def _close(self, name: str) -> None:
+        capture = self._captures.pop(name)
+        self._macs.pop(name, None)
+        asyncio.get_running_loop().remove_reader(capture.fileno())
+        capture.close()

@@ -1,0 +1,1 @@
+"""The processes of a BNG and the wiring of their parts: `run` starts `control` and `management`."""

@@ -1,0 +1,126 @@
+"""The management process: the datastores and the two servers, over the read model."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from bng.config import Units, empty_units, units_of
+from bng.daemon import tls
+from bng.daemon.process import run_until_signal
+from bng.northbound.provider import Northbound
+from nbi.server import MODULES_DIR, NetconfServer
+from telemetry.server import GnmiServer
+from yang.provider import OperationError
+from yang.tree import Tree
+
+log = structlog.get_logger()
+
+_RETRY_LISTEN = 1.0
+
+
+class Management:
+    """The management plane of a BNG.
+
+    Args:
+        state_dir: as docs/architecture.md describes it.
+        startup: read when there is no running configuration yet; may be None.
+    """
+
+    def __init__(self, state_dir: Path, startup: Path | None) -> None:
+        self.state_dir = state_dir
+        self.startup = startup
+        self.tree: Tree | None = None
+        self.northbound = Northbound(state_dir, self._running_units)
+
+    async def run(self) -> None:
+        """Serve until cancelled. Raises OperationError, OSError."""
+        self.tree = await Tree.open(
+            self.northbound.registration(), self.state_dir, self.startup, module_dirs=[MODULES_DIR]
+        )
+        netconf = gnmi = None
+        try:
+            following = asyncio.ensure_future(self.northbound.run(self.tree.bus))
+            servers = self.tree.running_json().get("aether-bng:bng", {}).get("management", {})
+            netconf = await self._start_netconf(servers.get("netconf", {}))
+            gnmi = await self._start_gnmi(servers.get("gnmi", {}))
+            log.info("management.started", netconf=netconf.ports, gnmi=gnmi.ports)
+            await following
+        finally:
+            if gnmi is not None:
+                await gnmi.stop()
+            if netconf is not None:
+                await netconf.stop()
+            await self.tree.close()
+            log.info("management.ended")
+
+    def _running_units(self) -> Units:
+        return empty_units() if self.tree is None else units_of(self.tree.running_json())
+
+    async def _start_netconf(self, configured: Mapping[str, Any]) -> NetconfServer:
+        assert self.tree is not None
+        listen = _listen(configured, 830)
+        await _wait_for_addresses(listen)
+        server = NetconfServer(
+            self.tree, listen, self.state_dir / "ssh_host_ed25519_key", replay=self.northbound.replay
+        )
+        await server.start()
+        return server
+
+    async def _start_gnmi(self, configured: Mapping[str, Any]) -> GnmiServer:
+        assert self.tree is not None
+        listen = _listen(configured, 57400)
+        await _wait_for_addresses(listen)
+        certificate, key = configured.get("certificate-file"), configured.get("private-key-file")
+        if certificate and key:
+            pair = tls.read_configured(certificate, key)
+        else:
+            names = [host for host, _ in listen if host not in ("0.0.0.0", "::")]  # noqa: S104
+            pair = tls.load_or_make(self.state_dir / "tls", names)
+        server = GnmiServer(self.tree, listen, *pair)
+        await server.start()
+        return server
+
+
+def _listen(configured: Mapping[str, Any], default_port: int) -> list[tuple[str, int]]:
+    port = int(configured.get("port", default_port))
+    return [(address, port) for address in configured.get("listen") or ["127.0.0.1"]]
+
+
+async def _wait_for_addresses(listen: list[tuple[str, int]]) -> None:
+    """Wait until each address is one of ours: control may have to set it first."""
+    for host, _ in listen:
+        told = False
+        while not _is_ours(host):
+            if not told:
+                log.info("management.waiting-for", address=host)
+                told = True
+            await asyncio.sleep(_RETRY_LISTEN)
+
+
+def _is_ours(host: str) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True
+
+
+def main(state_dir: Path, startup: Path | None) -> int:
+    """Run the management process until SIGTERM. Returns the exit code."""
+    try:
+        run_until_signal(Management(state_dir, startup).run())
+    except OperationError as error:
+        log.error("management.cannot-start", reason=str(error), path=error.path)
+        return 1
+    except OSError as error:
+        log.error("management.cannot-start", reason=str(error))
+        return 1
+    return 0

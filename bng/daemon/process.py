@@ -1,0 +1,85 @@
+"""What the processes of a BNG have in common: logging, dying with the parent, ending on a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+import uvloop
+
+log = structlog.get_logger()
+
+_PR_SET_PDEATHSIG = 1
+
+PIDS_FILE = "pids.json"
+
+
+def _json(value: object, **_: object) -> str:
+    return orjson.dumps(value, default=str).decode()
+
+
+def configure_logging(process: str) -> None:
+    """Log lines as JSON to stderr, each with the name of its process."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_json),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(process=process)
+    # libraries that log in the ordinary way: what matters of it, in the same stream
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel end this process when the one that started it ends."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before we could say so
+        sys.exit(1)
+
+
+def read_pids(state_dir: Path) -> dict[str, int]:
+    """Process ids by name, as ``run`` wrote them; empty when it did not."""
+    try:
+        pids = orjson.loads((state_dir / PIDS_FILE).read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return {}
+    return {name: pid for name, pid in pids.items() if isinstance(pid, int)}
+
+
+def _log_exception(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    log.error("loop.exception", message=context.get("message"), exc_info=context.get("exception"))
+
+
+def run_until_signal(main: Coroutine[object, object, None]) -> None:
+    """Run a coroutine until it ends; SIGTERM and SIGINT cancel it."""
+
+    async def guarded() -> None:
+        task = asyncio.ensure_future(main)
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_log_exception)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+        try:
+            await task
+        except asyncio.CancelledError:
+            if not task.cancelled():
+                raise
+
+    uvloop.run(guarded())

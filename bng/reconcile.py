@@ -1,0 +1,131 @@
+"""Comparing the kernel with the sessions: at start, and every now and then. A healthy run changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from bng.dataplane.base import DataPlane, DataPlaneError, Installed, Stop
+from bng.loop import Writer
+from bng.session.records import Session
+from bng.session.states import State
+
+log = structlog.get_logger()
+
+_FORWARDING = frozenset({State.ACTIVE, State.IDLE})
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What does not fit.
+
+    Attributes:
+        surplus: elements of the kernel that no session stands for.
+        lost: ids of sessions that ought to forward and do not.
+        adopted: sessions that the kernel forwards as it should.
+    """
+
+    surplus: tuple[Installed, ...]
+    lost: tuple[str, ...]
+    adopted: tuple[Session, ...]
+
+
+def _fits(element: Installed, session: Session) -> bool:
+    mac = None if session.routed else bytes.fromhex(session.mac_address.replace(":", ""))
+    return (element.slot, element.interface, str(element.ip), element.mac) == (
+        session.slot,
+        session.interface,
+        session.ip_address,
+        mac,
+    )
+
+
+class Reconciler:
+    """Keeps the kernel what the sessions say.
+
+    Args:
+        bound: called with (slot, session id, whether it is idle) for sessions that are adopted.
+        forwards: whether sessions behind an interface can forward at this time; others are left alone.
+
+    Attributes:
+        repaired: elements removed and sessions installed again since the start, the first comparison
+            (which adopts) not counted.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        dataplane: DataPlane,
+        bound: Callable[[int, str, bool], None],
+        forwards: Callable[[str], bool],
+    ) -> None:
+        self.repaired = 0
+        self._writer = writer
+        self._dataplane = dataplane
+        self._bound = bound
+        self._forwards = forwards
+
+    def compare(self) -> Difference:
+        """Kernel against sessions, as of now. Raises DataPlaneError."""
+        store = self._writer.machine.store
+        surplus, adopted = [], []
+        held: set[str] = set()
+        for element in self._dataplane.installed():
+            session = store.get(element.session_id)
+            # what is starting or ending has its own effects under way: left to them
+            busy = session is not None and (session.enforcing or session.state is State.TERMINATING)
+            if session is None or not busy or not _fits(element, session):
+                surplus.append(element)
+                continue
+            held.add(session.id)
+            if session.state in _FORWARDING:
+                adopted.append(session)
+        lost = tuple(
+            session.id
+            for session in store
+            if session.state in _FORWARDING and session.id not in held and self._forwards(session.interface)
+        )
+        return Difference(tuple(surplus), lost, tuple(adopted))
+
+    def adopt(self) -> Difference:
+        """The comparison at start: what fits is taken over as it is, the rest is repaired."""
+        difference = self.compare()
+        for session in difference.adopted:
+            self._bound(session.slot, session.id, session.state is State.IDLE)
+        self._repair(difference)
+        log.info(
+            "recovery.done",
+            adopted=len(difference.adopted),
+            removed=len(difference.surplus),
+            installed=len(difference.lost),
+        )
+        return difference
+
+    def run(self) -> Difference | None:
+        """One comparison with its repairs; None when the data plane cannot tell."""
+        try:
+            difference = self.compare()
+        except DataPlaneError as error:
+            log.warning("reconcile.failed", reason=str(error))
+            return None
+        if difference.surplus or difference.lost:
+            self.repaired += len(difference.surplus) + len(difference.lost)
+            log.warning(
+                "reconcile.repaired",
+                removed=[element.session_id for element in difference.surplus[:20]],
+                installed=list(difference.lost[:20]),
+                count=len(difference.surplus) + len(difference.lost),
+            )
+            self._repair(difference)
+        return difference
+
+    def _repair(self, difference: Difference) -> None:
+        if difference.surplus:
+            stops = [Stop(element.slot, element.session_id) for element in difference.surplus]
+            for result in self._dataplane.stop(stops):
+                if result.error:
+                    log.warning("reconcile.not-removed", slot=result.slot, reason=result.error)
+        effects = [effect for lost in difference.lost for effect in self._writer.machine.reinforce(lost)]
+        self._writer.carry_out(effects)

@@ -1,0 +1,199 @@
+"""What the BNG stands on: interfaces with their addresses and routes, the data plane's ground, the sockets.
+
+Interfaces may not be there yet, or go and come back: `refresh` sets them up when they (re)appear.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import structlog
+
+from bng import netif
+from bng.aaa.settings import AaaSettings, Server
+from bng.access import Captures
+from bng.config import Config
+from bng.dataplane.base import DataPlane, DataPlaneConfig, DataPlaneError, Nat, Refresh
+from bng.session.settings import AccessRouter, Settings, SubscriberInterface
+from bng.uplink import Uplink
+
+log = structlog.get_logger()
+
+_NONE = "0.0.0.0"  # noqa: S104 - the address of what has none
+
+
+def machine_settings(config: Config, addresses: Mapping[str, str]) -> Settings:
+    """What the session machine needs of the configuration.
+
+    Args:
+        addresses: the address of each interface that has one.
+    """
+    return Settings(
+        bng_id=config.bng_id,
+        relay_id=config.relay.relay_id,
+        uplink_address=addresses.get(config.dhcp_uplink or "", _NONE),
+        interfaces={
+            name: SubscriberInterface(addresses[name]) for name in config.subscriber if name in addresses
+        },
+        servers=config.relay.servers,
+        routers={
+            router.remote_id: AccessRouter(router.routed, router.in_service)
+            for router in config.routers.values()
+        },
+        max_hops=config.relay.max_hops,
+        rate_limit=config.relay.rate_limit,
+        max_sessions=config.policy.max_sessions,
+        pending_timeout=config.policy.pending_timeout,
+        tombstone_ttl=config.policy.tombstone_ttl,
+        interim_interval=config.aaa.interim_interval,
+        auth_retry_interval=config.aaa.auth_retry_interval,
+    )
+
+
+def aaa_settings(config: Config, addresses: Mapping[str, str]) -> AaaSettings:
+    """What the RADIUS client needs of the configuration."""
+    own = addresses.get(config.dhcp_uplink or "", _NONE)
+    return AaaSettings(
+        nas_identifier=config.aaa.nas_identifier,
+        nas_ip_address=config.aaa.nas_ip_address or own,
+        user_password=config.aaa.user_password,
+        servers=tuple(
+            Server(
+                server.name,
+                server.address,
+                server.secret,
+                server.auth_port,
+                server.acct_port,
+                round(server.timeout * 1000),
+                server.retries,
+                server.priority,
+            )
+            for server in config.aaa.servers
+        ),
+    )
+
+
+class Underlay:
+    """Brings the kernel to the configuration, and keeps it there.
+
+    Args:
+        refreshed: told what the data plane made anew.
+        captures, uplink: the sockets of the relay.
+    """
+
+    def __init__(
+        self,
+        dataplane: DataPlane,
+        refreshed: Callable[[Refresh], None],
+        captures: Captures,
+        uplink: Uplink,
+    ) -> None:
+        self.addresses: dict[str, str] = {}
+        self._dataplane = dataplane
+        self._refreshed = refreshed
+        self._captures = captures
+        self._uplink = uplink
+        self._config = Config()
+        self._opened: DataPlaneConfig | None = None
+        self._thread = ThreadPoolExecutor(1, "netif")
+        self._links: dict[str, str] = {}
+        self._unfinished = False
+        self._missing: tuple[str, ...] = ()
+
+    async def apply(self, config: Config) -> bool:
+        """Bring everything to this configuration. True when an address of ours changed by it."""
+        self._config = config
+        self._links = self._read_links()
+        applied, addresses = await asyncio.get_running_loop().run_in_executor(
+            self._thread, _apply_and_read, config
+        )
+        for change in applied.changes:
+            log.info("interfaces.changed", change=change)
+        for error in applied.errors:
+            log.warning("interfaces.not-applied", reason=error)
+        if applied.missing != self._missing:
+            log.info("interfaces.waiting-for", names=list(applied.missing))
+        self._missing = applied.missing
+        self._unfinished = bool(applied.errors)
+        changed, self.addresses = addresses != self.addresses, addresses
+        self._open_dataplane()
+        self._open_sockets()
+        return changed
+
+    @property
+    def ready(self) -> bool:
+        """Whether the data plane is open."""
+        return self._opened is not None
+
+    def forwards(self, interface: str) -> bool:
+        """Whether sessions behind an interface can forward: it and the upstream interface are there."""
+        return self.ready and interface in self._links and (self._config.upstream or "") in self._links
+
+    async def refresh(self) -> bool:
+        """Look whether interfaces came, went or were made anew; call it every second or two. True when an
+        address of ours changed."""
+        if self._unfinished or self._read_links() != self._links:
+            return await self.apply(self._config)
+        if self._opened is not None:
+            self._try(self._dataplane.refresh)
+        return False
+
+    def close(self) -> None:
+        """Let go of everything; the kernel goes on as it is."""
+        self._captures.close()
+        self._uplink.close()
+        self._thread.shutdown()
+        self._dataplane.close()
+
+    def _open_dataplane(self) -> None:
+        config = self._config
+        if config.upstream is None or not config.subscriber:
+            return
+        nat = None if config.nat_prefixes is None else Nat(config.nat_prefixes)
+        wanted = DataPlaneConfig(config.subscriber, config.upstream, nat)
+        if wanted == self._opened:
+            self._try(self._dataplane.refresh)
+        elif self._try(lambda: self._dataplane.open(wanted)):
+            self._opened = wanted
+
+    def _try(self, action: Callable[[], Refresh]) -> bool:
+        try:
+            self._refreshed(action())
+            return True
+        except DataPlaneError as error:
+            log.error("dataplane.failed", reason=str(error))
+            self._unfinished = True
+            return False
+
+    def _open_sockets(self) -> None:
+        self._captures.follow(self._config.subscriber)
+        try:
+            self._uplink.bind(self.addresses.get(self._config.dhcp_uplink or ""))
+        except OSError as error:
+            log.warning("dhcp.no-uplink", reason=error.strerror)
+            self._unfinished = True
+
+    def _read_links(self) -> dict[str, str]:
+        """A mark for each interface that we use and that exists; another one when it was made anew."""
+        marks = {}
+        for name in netif.wanted_interfaces(self._config):
+            try:
+                folder = Path("/sys/class/net") / name
+                index, flags = (folder / "ifindex").read_text(), (folder / "flags").read_text()
+                marks[name] = f"{index.strip()} {flags.strip()}"
+            except OSError:
+                continue
+        return marks
+
+
+def _apply_and_read(config: Config) -> tuple[netif.Applied, dict[str, str]]:
+    applied = netif.apply(config)
+    addresses = {}
+    for name in (*config.subscriber, config.dhcp_uplink):
+        address = netif.address_of(name) if name else None
+        if name and address is not None:
+            addresses[name] = address
+    return applied, addresses
