@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+from yang.path import DataPath
+
 Resolver = Callable[[str], str | None]
 
 INTEGER_BITS: Final = {
@@ -38,6 +40,7 @@ _IPV6_TYPEDEFS: Final = frozenset(
 _LOWER_TYPEDEFS: Final = frozenset(
     f"ietf-yang-types:{name}" for name in ("mac-address", "phys-address", "uuid", "hex-string")
 )
+_NODE_PATH: Final = "ietf-netconf-acm:node-instance-identifier"
 _MARKUP: Final = frozenset("&<>\r")
 
 
@@ -66,6 +69,11 @@ class LeafType:
     identities: frozenset[str] = frozenset()
     leafref: str = ""
     prefixed: bool = False
+
+    @property
+    def is_path(self) -> bool:
+        """True for an instance-identifier, or NACM's variant of it; kept in RFC 7951 form."""
+        return self.base == "instance-identifier" or self.typedef == _NODE_PATH
 
     @property
     def plain(self) -> bool:
@@ -244,11 +252,12 @@ def _identityref(kind: LeafType, text: str, resolve: Resolver | None) -> str:
 
 
 def _instance_identifier(_kind: LeafType, text: str, resolve: Resolver | None) -> str:
-    text = text.strip()
-    return map_prefixes(text, resolve) if resolve is not None else text
+    return str(DataPath.parse(map_prefixes(text, resolve) if resolve is not None else text))
 
 
 def _string(kind: LeafType, text: str, resolve: Resolver | None) -> str:
+    if kind.is_path:
+        return _instance_identifier(kind, text, resolve)
     if kind.prefixed and resolve is not None:
         return map_prefixes(text, resolve)
     if kind.typedef in _LOWER_TYPEDEFS:

@@ -324,5 +324,5 @@ class ValueReader:
 
     def error(self, node: SchemaNode, tag: str, message: str) -> OperationError:
         """An error about a node of the edit."""
-        info = {"bad-element": node.name} if tag in ("unknown-element", "missing-element") else None
+        info = {"bad-element": node.name} if tag.endswith("-element") else None
         return OperationError(tag, message, path=node.path or None, info=info)

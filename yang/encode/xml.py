@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, Final
 
 from yang.encode.source import Slots, Source
+from yang.path import DataPath
 from yang.provider import Keys
 from yang.query.plan import Body, LeafPlan, NodePlan
 from yang.schema import Schema, SchemaNode
@@ -237,7 +238,8 @@ class XmlEncoder:
         assert kind is not None
 
         def write(value: Any) -> str:
-            text = kind.format(value)
+            # in XML every name of a path has its prefix
+            text = DataPath.parse(value).to_xpath({}) if kind.is_path else kind.format(value)
             declared = "".join(
                 f' xmlns:{prefix}="{namespace}"'
                 for prefix in prefixes_in(text)

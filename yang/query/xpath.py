@@ -2,7 +2,8 @@
 
 Grammar: ``path ('|' path)*``; a path is absolute, of child steps (``p:name``, ``*``), with ``//`` for any
 depth; a predicate is ``term (('and'|'or') term)*`` with terms ``leaf-path = literal``,
-``literal = leaf-path``, ``. = literal`` and ``leaf-path`` (it exists). Everything else of XPath is refused by name.
+``literal = leaf-path``, ``. = literal`` and ``leaf-path`` (it exists). Everything else of XPath is refused by
+name.
 """
 
 from __future__ import annotations

@@ -81,9 +81,7 @@ STARTUP: dict[str, Any] = {
             {
                 "name": "admins",
                 "group": ["admins"],
-                "rule": [
-                    {"name": "all", "module-name": "*", "access-operations": "*", "action": "permit"}
-                ],
+                "rule": [{"name": "all", "module-name": "*", "access-operations": "*", "action": "permit"}],
             }
         ],
     },
@@ -189,7 +187,7 @@ class Element:
 
 def element(name: str, inner: str) -> etree._Element:
     declared = " ".join(f'xmlns:{prefix}="{uri}"' for prefix, uri in NAMESPACES.items())
-    return etree.fromstring(f'<nc:{name} {declared}>{inner}</nc:{name}>')
+    return etree.fromstring(f"<nc:{name} {declared}>{inner}</nc:{name}>")
 
 
 @pytest.fixture(scope="session")

@@ -31,21 +31,13 @@ def test_any_text_is_a_path_or_a_path_error(text: str) -> None:
 
 
 @given(st.sampled_from(["eth0", "it's", 'a"b', "a]b", "x/y", "ünï"]))
-def test_gnmi_and_back(value: str) -> None:
-    from yang.datastore.context import SchemaBuilder, load_context
-
-    global _SCHEMA
-    if _SCHEMA is None:
-        _SCHEMA = SchemaBuilder(load_context()).build()
+def test_gnmi_and_back(schema: Schema, value: str) -> None:
     path = DataPath.parse("/ietf-interfaces:interfaces/interface/ietf-ip:ipv4/mtu")
     steps = list(path.steps)
     steps[1] = Step(steps[1].module, steps[1].name, (("name", value),))
     path = DataPath(tuple(steps))
     for prefixes in (True, False):
-        assert DataPath.from_gnmi(path.to_gnmi(prefixes=prefixes), _SCHEMA) == path
-
-
-_SCHEMA: Schema | None = None
+        assert DataPath.from_gnmi(path.to_gnmi(prefixes=prefixes), schema) == path
 
 
 def test_names_carry_the_module_where_it_changes() -> None:
@@ -63,7 +55,7 @@ def test_names_carry_the_module_where_it_changes() -> None:
 
 
 def test_xpath_with_the_callers_prefixes(schema: Schema) -> None:
-    text = "/x:interfaces/x:interface[x:name = \"eth0\"]/y:ipv4"
+    text = '/x:interfaces/x:interface[x:name = "eth0"]/y:ipv4'
     namespaces = {
         "x": "urn:ietf:params:xml:ns:yang:ietf-interfaces",
         "y": "urn:ietf:params:xml:ns:yang:ietf-ip",
@@ -75,7 +67,8 @@ def test_xpath_with_the_callers_prefixes(schema: Schema) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["interfaces", "/a", "/m:a[", "/m:a[x]", "/m:a[1]", "/m:a//b", "/m:a/", "", "/m:a[x='1]", "/m:a" * 200]
+    "text",
+    ["interfaces", "/a", "/m:a[", "/m:a[x]", "/m:a[1]", "/m:a//b", "/m:a/", "", "/m:a[x='1]", "/m:a" * 200],
 )
 def test_what_is_no_path_is_refused(text: str) -> None:
     with pytest.raises(PathError):

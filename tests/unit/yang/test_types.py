@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from yang.types import INTEGER_BITS, LeafType, map_prefixes, prefixes_in
 
-UNION = LeafType("union", members=(LeafType("uint16"), LeafType("enumeration", enums={"auto": 0}), LeafType("string")))
+UNION = LeafType(
+    "union", members=(LeafType("uint16"), LeafType("enumeration", enums={"auto": 0}), LeafType("string"))
+)
 
 
 @given(st.sampled_from(sorted(INTEGER_BITS)), st.data())
@@ -33,7 +35,7 @@ def test_binary(value: bytes) -> None:
     assert kind.from_json(kind.to_json(value)) == value
 
 
-@given(st.decimals(min_value=-10**6, max_value=10**6, places=3))
+@given(st.decimals(min_value=-(10**6), max_value=10**6, places=3))
 def test_decimal64(value: Decimal) -> None:
     kind = LeafType("decimal64", fraction_digits=3)
     assert kind.parse(kind.format(value)) == value
