@@ -11,9 +11,14 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import structlog
+
 from telemetry.errors import Code, Refused
+from telemetry.source import follow
 from yang.access import User
 from yang.tree import Tree
+
+log = structlog.get_logger()
 
 REMEMBERED_SECONDS = 60.0
 _MOST_REMEMBERED = 1000
@@ -35,7 +40,8 @@ class Authenticator:
 
     def start(self) -> None:
         """Begin to watch for changes of the users."""
-        self._watcher = asyncio.create_task(self._watch(), name="gnmi-users")
+        watch = self._tree.bus.watch("/ietf-system:system")
+        self._watcher = asyncio.create_task(follow(watch, self._known.clear), name="gnmi-users")
 
     def close(self) -> None:
         """End the threads."""
@@ -43,16 +49,12 @@ class Authenticator:
             self._watcher.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _watch(self) -> None:
-        watch = self._tree.bus.watch("/ietf-system:system")
-        try:
-            while await watch.wait():
-                self._known.clear()
-        finally:
-            watch.close()
+    async def user(self, metadata: Iterable[tuple[str, Any]] | None, peer: str) -> User:
+        """The user that the metadata names. Raises Refused (UNAUTHENTICATED).
 
-    async def user(self, metadata: Iterable[tuple[str, Any]] | None) -> User:
-        """The user that the metadata names. Raises Refused (UNAUTHENTICATED)."""
+        Args:
+            peer: address of the client, for the log.
+        """
         given = dict(metadata or ())
         username, password = given.get("username"), given.get("password")
         if not isinstance(username, str) or not isinstance(password, str) or not username:
@@ -65,6 +67,7 @@ class Authenticator:
         loop = asyncio.get_running_loop()
         user = await loop.run_in_executor(self._threads, self._check, username, password)
         if user is None:
+            log.warning("gnmi.authentication.failed", user=username[:64], peer=peer)
             raise Refused(Code.UNAUTHENTICATED, "the username or the password is wrong")
         if len(self._known) >= _MOST_REMEMBERED:
             self._known.clear()

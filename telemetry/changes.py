@@ -13,7 +13,7 @@ from telemetry.protocol.model import elements
 from telemetry.reader import Look, same
 from telemetry.records import Leaf, Projection
 from telemetry.sampler import READ_MESSAGE
-from telemetry.source import Source, Wake
+from telemetry.source import Source, Wake, follow
 from telemetry.subscribe import Timer
 from yang.path import DataPath
 from yang.provider import Change
@@ -45,17 +45,15 @@ class ChangeSource(Source):
 
     def start(self, wake: Wake) -> None:
         """Listen to the bus, unless the part is polled."""
-        if self._poll is None:
-            self._follower = asyncio.create_task(self._follow(wake), name="gnmi-watch")
+        if self._poll is not None:
+            return
 
-    async def _follow(self, wake: Wake) -> None:
+        def touched() -> None:
+            self._dirty = True
+            wake()
+
         watch = self._look.tree.bus.watch(*{path.schema_path for path in self._part.paths})
-        try:
-            while await watch.wait():
-                self._dirty = True
-                wake()
-        finally:
-            watch.close()
+        self._follower = asyncio.create_task(follow(watch, touched), name="gnmi-watch")
 
     @property
     def ready(self) -> bool:

@@ -58,6 +58,8 @@ class ColumnShape:
 
 def key_text(value: object) -> str:
     """The text of a list key in a path."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
@@ -109,7 +111,7 @@ class Block:
     """Entries whose rows have the same layout: one message.
 
     Its membership never changes; who holds a block and the values of its entries can make the message at
-    any later time.
+    any later time. The octets are laid out when the first message is made.
     """
 
     def __init__(
@@ -119,26 +121,35 @@ class Block:
         self.capacity = layout.capacity
         self._layout = layout
         self._stride = len(layout.template)
-        rows = np.tile(np.frombuffer(layout.template, np.uint8), (len(keys), 1))
-        for column, places in zip(zip(*texts, strict=True), layout.keys, strict=True):
-            size = len(column[0])
-            text = np.frombuffer(b"".join(column), np.uint8).reshape(len(keys), size)
-            for place in places:
-                rows[:, place : place + size] = text
-        self._octets = rows.reshape(-1)
-        self._low = [self._column(at, "<u8") for at in layout.values]
-        self._high = [self._column(at + 8, "<u2") for at in layout.values]
-        self._duplicates = [self._column(at + PADDED_64 + 1, "<u2") for at in layout.values]
-        self._duplicates_now = 0
         self._prefix = prefix
+        self._texts = texts
+        self._octets: np.ndarray | None = None
+        self._low: list[np.ndarray] = []
+        self._high: list[np.ndarray] = []
+        self._duplicates: list[np.ndarray] = []
+        self._duplicates_now = 0
 
-    def _column(self, offset: int, dtype: str) -> np.ndarray:
-        return np.ndarray((len(self.keys),), dtype, self._octets.data, offset, (self._stride,))
+    def _laid_out(self) -> np.ndarray:
+        rows = np.tile(np.frombuffer(self._layout.template, np.uint8), (len(self.keys), 1))
+        for column, places in zip(zip(*self._texts, strict=True), self._layout.keys, strict=True):
+            text = np.frombuffer(b"".join(column), np.uint8).reshape(len(self.keys), -1)
+            for place in places:
+                rows[:, place : place + text.shape[1]] = text
+        octets = rows.reshape(-1)
+        self._texts = ()
+        values = self._layout.values
+        self._low = [self._column(octets, at, "<u8") for at in values]
+        self._high = [self._column(octets, at + 8, "<u2") for at in values]
+        self._duplicates = [self._column(octets, at + PADDED_64 + 1, "<u2") for at in values]
+        return octets
+
+    def _column(self, octets: np.ndarray, offset: int, dtype: str) -> np.ndarray:
+        return np.ndarray((len(self.keys),), dtype, octets.data, offset, (self._stride,))
 
     def message(self, values: np.ndarray, time_ns: int, duplicates: int = 0) -> bytes:
         """A serialised SubscribeResponse with these values (uint64, one row per entry of the block)."""
-        self._fill(values, duplicates)
-        return self._head(time_ns, self._octets.nbytes) + self._octets.data
+        octets = self._filled(values, duplicates)
+        return self._head(time_ns, octets.nbytes) + octets.data
 
     def changed(
         self, values: np.ndarray, mask: np.ndarray, time_ns: int, duplicates: int = 0
@@ -146,9 +157,8 @@ class Block:
         """The same with only the leaves whose `mask` is true; None when that is none of them."""
         if mask.all():
             return self.message(values, time_ns, duplicates)
-        self._fill(values, duplicates)
+        octets = self._filled(values, duplicates).data
         ends = [0, *self._layout.ends]
-        octets = self._octets.data
         pieces = []
         for row, column in np.argwhere(mask).tolist():
             start = row * self._stride
@@ -163,7 +173,9 @@ class Block:
         timestamp = tag(1, 0) + padded_varint(time_ns, _TIMESTAMP_WIDTH)
         return tag(1, 2) + varint(length) + timestamp + self._prefix
 
-    def _fill(self, values: np.ndarray, duplicates: int) -> None:
+    def _filled(self, values: np.ndarray, duplicates: int) -> np.ndarray:
+        if self._octets is None:
+            self._octets = self._laid_out()
         low, high = spread(values)
         for column, at_low, at_high in zip(range(values.shape[1]), self._low, self._high, strict=True):
             at_low[:] = low[:, column]
@@ -173,6 +185,7 @@ class Block:
             self._duplicates_now = known
             for at in self._duplicates:
                 at[:] = int.from_bytes(padded_varint(known, _DUPLICATES_WIDTH), "little")
+        return self._octets
 
 
 def spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -240,17 +253,18 @@ class ColumnEncoder:
         """Full blocks that lost nobody stay; the entries of all others are put together anew."""
         kept = [block for block, _ in self._current.blocks if self._stays(block, position)]
         placed = {key for block in kept for key in block.keys}
+        loose = [key for key in position if key not in placed]
+        columns = [[key_text(value).encode() for value in column] for column in zip(*loose, strict=True)]
+        sizes = zip(*(map(len, column) for column in columns), strict=True)
         alike: dict[tuple[int, ...], list[tuple[Key, tuple[bytes, ...]]]] = {}
-        for key in position:
-            if key not in placed:
-                texts = tuple(key_text(value).encode() for value in key)
-                alike.setdefault(tuple(map(len, texts)), []).append((key, texts))
-        self._row_layouts = {sizes: self._row_layout(sizes) for sizes in alike}
-        for sizes, entries in alike.items():
-            layout = self._row_layouts[sizes]
+        for size, key, texts in zip(sizes, loose, zip(*columns, strict=True), strict=True):
+            alike.setdefault(size, []).append((key, texts))
+        self._row_layouts = {size: self._row_layout(size) for size in alike}
+        for size, entries in alike.items():
+            layout = self._row_layouts[size]
             for start in range(0, len(entries), layout.capacity):
-                chunk_keys, chunk_texts = zip(*entries[start : start + layout.capacity], strict=True)
-                kept.append(Block(self._prefix, layout, chunk_keys, chunk_texts))
+                keys, texts_of_keys = zip(*entries[start : start + layout.capacity], strict=True)
+                kept.append(Block(self._prefix, layout, keys, texts_of_keys))
         return kept
 
     @staticmethod

@@ -12,12 +12,15 @@ from telemetry.plan import Part, Permission
 from telemetry.protocol.model import gnmi_path
 from telemetry.reader import Look
 from telemetry.records import Leaf, Projection
-from telemetry.source import Source, Wake
+from telemetry.source import Source, Wake, follow
 from telemetry.subscribe import SECOND, Cursor, Lost, Timer
 from yang.path import DataPath
 
 BATCH = 500
 """Entries that are read at once."""
+
+NOT_READABLE_YET = 0.02
+"""Seconds until a log that has announced entries and does not give them is asked again."""
 
 
 class LogSource(Source):
@@ -54,15 +57,8 @@ class LogSource(Source):
 
     def start(self, wake: Wake) -> None:
         """Listen to the bus."""
-        self._follower = asyncio.create_task(self._follow(wake), name="gnmi-log")
-
-    async def _follow(self, wake: Wake) -> None:
         watch = self._look.tree.bus.watch(self._part.node.path)
-        try:
-            while await watch.wait():
-                wake()
-        finally:
-            watch.close()
+        self._follower = asyncio.create_task(follow(watch, wake), name="gnmi-log")
 
     def expired(self, timer: Timer) -> None:
         """Only wakes the stream, which then looks at `ended`."""
@@ -97,11 +93,12 @@ class LogSource(Source):
 
     async def _up_to(self, last: int) -> AsyncIterator[bytes]:
         while self._cursor.pending(last):
-            for time_ns, record in self._read(min(BATCH, last - self._cursor.next + 1)):
+            batch = self._read(min(BATCH, last - self._cursor.next + 1))
+            for time_ns, record in batch:
                 message = self._message(record, time_ns)
                 if message is not None:
                     yield message
-            await asyncio.sleep(0)
+            await asyncio.sleep(0 if batch else NOT_READABLE_YET)
 
     def _read(self, limit: int) -> list[tuple[int, Any]]:
         """The next entries; the cursor moves on behind them. Raises Lost."""
@@ -111,8 +108,6 @@ class LogSource(Source):
             records = self._provider.read(self._cursor.next, limit)
         except LookupError:
             raise Lost(self._provider.oldest) from None
-        if not records:
-            raise Lost(max(self._provider.oldest, self._cursor.next + 1))
         timed = [(self._provider.time_of(record), record) for record in records]
         return self._cursor.accept(timed, self._number)
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
+from urllib.parse import unquote
 
 import grpc
 import structlog
@@ -42,6 +43,12 @@ _OPTIONS: Final = [
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
     ("grpc.http2.max_ping_strikes", 0),
 ]
+
+
+def address(peer: str) -> str:
+    """The IP address in gRPC's name of a peer: ``ipv4:192.0.2.1:50000`` or ``ipv6:%5B::1%5D:50000``."""
+    host = unquote(peer).partition(":")[2].rpartition(":")[0]
+    return host.strip("[]") or peer
 
 
 class GnmiServer:
@@ -144,7 +151,7 @@ class GnmiServer:
 
         async def handler(request: Any, context: Any) -> Any:
             try:
-                user = await self._authenticator.user(context.invocation_metadata())
+                user = await self._authenticator.user(context.invocation_metadata(), address(context.peer()))
                 if request is MALFORMED:
                     raise invalid(NOT_PROTOBUF)
                 return await behaviour(request, user, context)
@@ -153,7 +160,7 @@ class GnmiServer:
             except (asyncio.CancelledError, grpc.aio.AbortError):
                 raise
             except Exception:
-                log.exception("gnmi.failed", method=behaviour.__name__, peer=context.peer())
+                log.exception("gnmi.failed", method=behaviour.__name__, peer=address(context.peer()))
                 await context.abort(Code.INTERNAL, "the target failed to answer; its log says why")
 
         return handler
@@ -165,7 +172,7 @@ class GnmiServer:
         return await get(self._tree, user, request)
 
     async def _set(self, request: pb.SetRequest, user: User, context: Any) -> pb.SetResponse:
-        return await self._setter.set(user, context.peer(), request)
+        return await self._setter.set(user, address(context.peer()), request)
 
     async def _subscribe(self, _requests: Any, user: User, context: Any) -> None:
         if len(self._streams) >= self._maximum_subscriptions:

@@ -10,8 +10,18 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 
 from telemetry.subscribe import Timer
+from yang.bus import Watch
 
 Wake = Callable[[], None]
+
+
+async def follow(watch: Watch, wake: Wake) -> None:
+    """Call `wake` whenever a watch of the bus is touched, until it is closed or this is cancelled."""
+    try:
+        while await watch.wait():
+            wake()
+    finally:
+        watch.close()
 
 
 class Source(ABC):
