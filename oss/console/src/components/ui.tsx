@@ -336,6 +336,12 @@ export function Drawer({
       <Primitive.Portal>
         <Primitive.Content
           aria-describedby={undefined}
+          tabIndex={-1}
+          onOpenAutoFocus={(event) => {
+            // the panel, not its close button: who opened it wants to read
+            event.preventDefault();
+            (event.currentTarget as HTMLElement).focus();
+          }}
           onInteractOutside={(event) => event.preventDefault()}
           className="slide fixed inset-y-0 right-0 z-30 flex w-full max-w-[30rem] flex-col border-l border-line bg-panel shadow-2xl focus:outline-none"
         >

@@ -1,7 +1,7 @@
 /** An event of the journal as a sentence. */
 import type { JournalEvent } from "../api/client";
 import type { Tone } from "../components/ui";
-import { portOf, rate } from "../lib/format";
+import { portOf, speed } from "../lib/format";
 
 export const EVENT_TYPES = {
   "session-start": { text: "Started", tone: "good" },
@@ -19,6 +19,8 @@ export function eventKind(type: string): { text: string; tone: Tone } {
   return EVENT_TYPES[type as KnownType] ?? { text: type, tone: "plain" };
 }
 
+const rateInForce = (bits: number | null) => (bits == null ? "–" : speed(bits / 1000));
+
 export function who(event: JournalEvent): string {
   const line = event.remote_id ? `${event.remote_id} port ${portOf(event.circuit_id)}` : "";
   return event.customer_name ?? line;
@@ -33,7 +35,7 @@ export function eventDetail(event: JournalEvent): string {
     case "session-rejected":
       return event.reason ?? "RADIUS refused";
     case "policy-apply": {
-      const rates = `${rate(event.download_rate)} down, ${rate(event.upload_rate)} up`;
+      const rates = `${rateInForce(event.download_rate)} down, ${rateInForce(event.upload_rate)} up`;
       return event.profile ? `${event.profile}: ${rates}` : rates;
     }
     case "router-update": {

@@ -8,7 +8,7 @@ import { RateChart, type RatePoint } from "../components/charts";
 import { useMayWrite } from "../components/session";
 import { useToast } from "../components/toast";
 import { Button, Dialog, Drawer, Facts, Failure, FormError, Rows, Status } from "../components/ui";
-import { count, fullTime, portOf, rate, since, size, timeOf } from "../lib/format";
+import { count, fullTime, portOf, rate, since, size, speed, timeOf } from "../lib/format";
 import { useLive } from "../live/context";
 
 /** One session, live: who, what it carries, and what can be done to it. */
@@ -123,7 +123,12 @@ function facts(session: Session | PastSession, live: boolean) {
     ["Address", session.ip_address ?? "–"],
     ["MAC address", session.mac_address ?? "–"],
     ["Plan", session.profile ?? session.plan_name ?? "–"],
-    ["Rates in force", `${rate(session.download_rate)} down, ${rate(session.upload_rate)} up`],
+    [
+      "Rates in force",
+      session.download_rate && session.upload_rate
+        ? `${speed(session.download_rate / 1000)} down, ${speed(session.upload_rate / 1000)} up`
+        : "–",
+    ],
     ["Started", `${fullTime(session.started)}${live ? ` (${since(session.started)})` : ""}`],
     ...end,
     ["Downloaded", `${size(session.out_octets)}, ${count(session.out_discards)} packets dropped`],
@@ -138,7 +143,7 @@ function Figure(props: { name: string; value: string; limit: number | null; tint
       <p className="text-[12px] text-faint">{props.name}</p>
       <p className={`num text-xl font-semibold tracking-tight ${props.tint}`}>{props.value}</p>
       <p className="num text-[12px] text-faint">
-        {props.limit ? `of ${rate(props.limit)}` : "no limit known"}
+        {props.limit ? `of ${speed(props.limit / 1000)}` : "no limit known"}
       </p>
     </div>
   );

@@ -1,0 +1,396 @@
+"""The OSS as a process on a real PostgreSQL, with rows as the collector writes them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.support import oss, postgres
+from tests.support.oss import ADMIN, Rows, Server
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
+
+SESSIONS = 25
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[postgres.Cluster]:
+    with postgres.cluster() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def server(cluster: postgres.Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    database, radius = oss.run(oss.databases(cluster, "api"))
+    oss.run(fill(database))
+    with oss.server(tmp_path_factory.mktemp("oss"), oss.config(database, radius)) as made:
+        yield made
+
+
+async def fill(database: str) -> None:
+    async with Rows.to(database) as rows:
+        await rows.bng("bng-01")
+        await rows.router("bng-01", "an-01")
+        for number in range(1, SESSIONS + 1):
+            status = ("active", "idle", "rejected")[number % 3]
+            await rows.session(number, port=number, status=status, profile="gold" if number % 2 else None)
+        await rows.health("bng-01")
+
+
+@pytest.fixture
+def admin(server: Server) -> Iterator[httpx.Client]:
+    client = server.login()
+    yield client
+    client.close()
+
+
+def everything(client: httpx.Client, path: str, **query: Any) -> list[dict[str, Any]]:
+    """All pages."""
+    items, cursor = [], None
+    while True:
+        page = client.get(path, params={**query, **({"cursor": cursor} if cursor else {})}).json()
+        items += page["items"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return items
+
+
+# -- who may
+
+
+def test_nothing_but_health_is_open(server: Server) -> None:
+    document = server.login().get("/api/openapi.json").json()
+    anonymous = httpx.Client(base_url=server.url)
+    for path, methods in document["paths"].items():
+        for method in methods:
+            if path in ("/healthz", "/api/auth/login"):
+                continue
+            url = path.replace("{", "").replace("}", "")
+            assert anonymous.request(method, url).status_code == 401, f"{method} {path}"
+
+
+def test_a_write_without_the_csrf_token_is_refused(server: Server) -> None:
+    client = server.login()
+    del client.headers["X-CSRF-Token"]
+    answer = client.post("/api/customers", json={"name": "Mallory"})
+    assert answer.status_code == 403
+    assert "X-CSRF-Token" in answer.json()["detail"]
+
+
+def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(server: Server) -> None:
+    answer = httpx.post(f"{server.url}/api/auth/login", json=ADMIN)
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+
+
+def test_logout_ends_the_session(server: Server) -> None:
+    client = server.login()
+    assert client.get("/api/auth/me").json()["username"] == "admin"
+    cookie = dict(client.cookies)
+    assert client.post("/api/auth/logout").status_code == 204
+    assert httpx.get(f"{server.url}/api/auth/me", cookies=cookie).status_code == 401
+
+
+def test_roles_and_tokens(server: Server, admin: httpx.Client) -> None:
+    new = {"username": "watcher", "password": "only watching", "role": "viewer"}
+    assert admin.post("/api/users", json=new).status_code == 201
+    assert admin.post("/api/users", json=new).status_code == 409
+    viewer = server.login("watcher", "only watching")
+    assert viewer.get("/api/plans").status_code == 200
+    assert viewer.post("/api/customers", json={"name": "X"}).status_code == 403
+    assert viewer.get("/api/users").status_code == 403
+
+    made = admin.post("/api/tokens", json={"name": "robot", "role": "operator"}).json()
+    robot = httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {made['token']}"})
+    assert robot.post("/api/customers", json={"name": "By Robot"}).status_code == 201
+    assert robot.get("/api/users").status_code == 403
+    assert admin.delete(f"/api/tokens/{made['id']}").status_code == 204
+    assert robot.get("/api/plans").status_code == 401
+    assert "token" not in admin.get("/api/tokens").text.replace("tokens", "")
+
+
+def test_the_last_admin_stays(admin: httpx.Client) -> None:
+    me = next(user for user in admin.get("/api/users").json() if user["username"] == "admin")
+    answer = admin.patch(f"/api/users/{me['id']}", json={"role": "viewer"})
+    assert answer.status_code == 409
+    assert admin.get("/api/users").status_code == 200, "nothing has changed"
+
+
+def test_failed_logins_must_wait(cluster: postgres.Cluster, tmp_path: Path) -> None:
+    database, radius = oss.run(oss.databases(cluster, "throttle"))
+    with oss.server(tmp_path, oss.config(database, radius)) as server:
+        answers = [
+            httpx.post(f"{server.url}/api/auth/login", json={"username": "admin", "password": "guess"})
+            for _ in range(6)
+        ]
+        assert [answer.status_code for answer in answers] == [401] * 5 + [429]
+        assert int(answers[-1].headers["retry-after"]) >= 1
+        assert httpx.post(f"{server.url}/api/auth/login", json=ADMIN).status_code == 429
+
+
+# -- inventory
+
+
+def test_customers(admin: httpx.Client) -> None:
+    new = {"name": " Grace Hopper ", "email": "grace@example.net", "city": "Arlington"}
+    made = admin.post("/api/customers", json=new).json()
+    assert (made["name"], made["services"], made["online"]) == ("Grace Hopper", 0, 0)
+    answer = admin.post("/api/customers", json={"name": "Other", "email": "GRACE@example.net"})
+    assert answer.status_code == 409
+    assert "grace@example.net" in answer.json()["detail"].lower()
+    assert admin.post("/api/customers", json={"name": "X", "email": "nonsense"}).status_code == 422
+    assert admin.post("/api/customers", json={"name": "X", "emial": "a@b.c"}).status_code == 422
+    found = everything(admin, "/api/customers", q="hopper")
+    assert [customer["id"] for customer in found] == [made["id"]]
+    assert everything(admin, "/api/customers", q="%") == [], "wildcards mean themselves"
+    assert admin.delete(f"/api/customers/{made['id']}").status_code == 204
+    assert admin.get(f"/api/customers/{made['id']}").status_code == 404
+
+
+def test_a_customer_with_a_service_is_kept(admin: httpx.Client) -> None:
+    ada = everything(admin, "/api/customers", q="lovelace")[0]
+    assert (ada["services"], ada["online"]) == (1, 1)
+    assert admin.delete(f"/api/customers/{ada['id']}").status_code == 409
+    assert [c["name"] for c in everything(admin, "/api/customers", presence="online")] == ["Ada Lovelace"]
+
+
+def test_ports_and_conflicts(admin: httpx.Client) -> None:
+    ports = admin.get("/api/access-routers/bng-01/an-01/ports").json()
+    assert [port["state"] for port in ports] == ["occupied"] + ["free"] * 7
+    assert (ports[0]["customer_name"], ports[0]["plan_name"]) == ("Ada Lovelace", "gold")
+    assert ports[1]["session_status"] == "rejected"
+
+    alan = everything(admin, "/api/customers", q="turing")[0]["id"]
+    gold = next(plan["id"] for plan in admin.get("/api/plans").json() if plan["name"] == "gold")
+    new = {"customer_id": alan, "plan_id": gold, "bng_id": "bng-01", "remote_id": "an-01"}
+    taken = admin.post("/api/services", json={**new, "circuit_id": "1/0/1"})
+    assert taken.status_code == 409
+    assert "bng-01/an-01/1/0/1" in taken.json()["detail"]
+    for circuit_id in ("1/0/9", "1/0/0", "1/0/01", "1/0/x", "2/0/1"):
+        assert admin.post("/api/services", json={**new, "circuit_id": circuit_id}).status_code == 422
+    wrong = {**new, "circuit_id": "1/0/3"}
+    assert admin.post("/api/services", json={**wrong, "customer_id": 10**6}).status_code == 422
+    assert admin.post("/api/services", json={**wrong, "plan_id": 10**6}).status_code == 422
+    assert admin.post("/api/services", json={**wrong, "remote_id": "an-99"}).status_code == 422
+
+
+def test_a_plan_in_use_cannot_be_deleted(admin: httpx.Client) -> None:
+    gold = next(plan for plan in admin.get("/api/plans").json() if plan["name"] == "gold")
+    assert admin.delete(f"/api/plans/{gold['id']}").status_code == 409
+    assert admin.get("/api/plans/1000000").status_code == 404
+
+
+def test_what_changed_is_in_the_audit_log(admin: httpx.Client) -> None:
+    plan = next(plan for plan in admin.get("/api/plans").json() if plan["name"] == "bronze")
+    answer = admin.patch(f"/api/plans/{plan['id']}", json={"price": "21.50"})
+    assert answer.json()["price"] == 21.5
+    entry = admin.get("/api/audit", params={"object": "plan:bronze", "limit": 1}).json()["items"][0]
+    assert (entry["username"], entry["action"]) == ("admin", "change")
+    assert (entry["before"]["price"], entry["after"]["price"]) == ("19.90", "21.50")
+    assert entry["request_id"] == answer.headers["x-request-id"]
+
+
+# -- reads
+
+
+@pytest.mark.parametrize("sort", ["username", "ip_address", "status", "profile", "customer_name", "started"])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_pages_hold_every_session_once_in_order(admin: httpx.Client, sort: str, order: str) -> None:
+    query = {"sort": sort, "order": order}
+    paged = everything(admin, "/api/sessions", limit=4, **query)
+    assert len(paged) == SESSIONS
+    whole = admin.get("/api/sessions", params={**query, "limit": 500}).json()["items"]
+    assert [s["session_id"] for s in paged] == [s["session_id"] for s in whole]
+    assert len({s["session_id"] for s in paged}) == SESSIONS
+
+
+def test_filters(admin: httpx.Client) -> None:
+    rejected = everything(admin, "/api/sessions", status="rejected")
+    assert {session["status"] for session in rejected} == {"rejected"}
+    both = everything(admin, "/api/sessions", status=["rejected", "idle"])
+    assert {session["status"] for session in both} == {"rejected", "idle"}
+    assert [s["session_id"] for s in everything(admin, "/api/sessions", q="02:00:00:00:00:07")] == [f"{7:016x}"]
+    assert everything(admin, "/api/sessions", q="LOVELACE")[0]["circuit_id"] == "1/0/1"
+    assert everything(admin, "/api/sessions", bng_id="bng-99") == []
+    assert len(everything(admin, "/api/events", type="session-rejected", limit=3)) == len(rejected)
+    assert admin.get("/api/sessions", params={"sort": "password"}).status_code == 422
+    assert admin.get("/api/sessions", params={"limit": 10**9}).status_code == 422
+
+
+def test_bngs_and_stats(admin: httpx.Client) -> None:
+    (bng,) = admin.get("/api/bngs").json()
+    assert (bng["state"], bng["configured"], sum(bng["sessions"].values())) == ("connected", False, SESSIONS)
+    assert bng["health"]["radius_servers"][0]["up"] is True
+    assert admin.get("/api/bngs/bng-99").status_code == 404
+    assert len(admin.get("/api/bngs/bng-01/health", params={"range": "15m"}).json()["points"]) <= 1
+    stats = admin.get("/api/stats").json()
+    assert (stats["bngs_connected"], stats["access_routers_up"]) == (1, 1)
+    assert sum(stats["sessions"].values()) == SESSIONS
+
+
+def test_traffic_loses_and_invents_no_octet(cluster: postgres.Cluster, tmp_path: Path) -> None:
+    """Samples with gaps, off the buckets' bounds, and with a counter that restarts."""
+    database, radius = oss.run(oss.databases(cluster, "traffic"))
+    end = datetime.fromtimestamp(datetime.now(UTC).timestamp() // 10 * 10, UTC)
+    start = end - timedelta(seconds=600)
+
+    async def samples() -> None:
+        async with Rows.to(database) as rows:
+            for seconds, into, out in (
+                (3, 1_000, 5_000_000),
+                (8, 2_000, 6_000_000),
+                (61, 3_000, 9_000_000),  # a long gap
+                (66, 500, 1_000_000),  # counted anew
+                (71.5, 500, 1_000_000),  # nothing passed
+            ):
+                totals = {"a": (into, out), "b": (2 * into, 2 * out)}
+                await rows.sample("bng-01", totals, start + timedelta(seconds=seconds), live=False)
+
+    oss.run(samples())
+    with oss.server(tmp_path, oss.config(database, radius)) as server:
+        client = server.login()
+        for query, factor in (({}, 3), ({"session_id": "a"}, 1), ({"session_id": "b"}, 2)):
+            series = client.get("/api/traffic", params={"range": "15m", "bucket": 10, **query}).json()
+            octets = [
+                sum(p[name] for p in series["points"]) * series["bucket"] / 8 for name in ("in_rate", "out_rate")
+            ]
+            # 1000 → 3000, then 500 anew; 5 M → 9 M, then 1 M anew
+            assert octets == pytest.approx([2_500 * factor, 5_000_000 * factor])
+        by_time = {p["time"]: p["out_rate"] for p in series["points"]}
+        in_gap = (start + timedelta(seconds=30)).isoformat().replace("+00:00", "Z")
+        assert by_time[in_gap] == pytest.approx(2 * 3_000_000 * 8 / 53), "the gap is filled with its mean"
+        assert len(by_time) == 90
+        assert client.get("/api/traffic", params={"bng_id": "bng-99"}).json()["points"][0]["out_rate"] == 0
+
+
+# -- live
+
+
+class Stream:
+    """A browser's event stream, read in a thread."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self.messages: list[tuple[str, Any]] = []
+        self._arrived = threading.Condition()
+        self._client = client
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        event = ""
+        with (
+            contextlib.suppress(httpx.TransportError),  # the server ends before its stream
+            self._client.stream("GET", "/api/live", timeout=30) as answer,
+        ):
+            for line in answer.iter_lines():
+                if line.startswith("event: "):
+                    event = line[7:]
+                elif line.startswith("data: "):
+                    with self._arrived:
+                        self.messages.append((event, json.loads(line[6:])))
+                        self._arrived.notify_all()
+
+    def wait(self, event: str, condition: Any = lambda _: True) -> Any:
+        def find() -> Any:
+            return next((data for name, data in self.messages if name == event and condition(data)), None)
+
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: find() is not None, timeout=20), f"no {event}"
+            return find()
+
+
+def test_live_snapshot_then_changes(cluster: postgres.Cluster, tmp_path: Path) -> None:
+    database, radius = oss.run(oss.databases(cluster, "live"))
+    oss.run(fill(database))
+    with oss.server(tmp_path, oss.config(database, radius)) as server:
+        stream = Stream(server.login())
+        snapshot = stream.wait("snapshot", lambda data: data["ready"])
+        assert len(snapshot["sessions"]) == SESSIONS
+        ada = next(s for s in snapshot["sessions"] if s["customer_name"] == "Ada Lovelace")
+
+        async def act() -> None:
+            async with Rows.to(database) as rows:
+                rows.seq = {"bng-01": SESSIONS}
+                t0 = datetime.now(UTC) - timedelta(seconds=10)
+                await rows.sample("bng-01", {ada["session_id"]: (1000, 10_000)}, t0)
+                await asyncio.sleep(0.4)
+                await rows.sample("bng-01", {ada["session_id"]: (2000, 60_000)}, t0 + timedelta(seconds=5))
+                await rows.session(99, port=7)
+                await rows.stop("bng-01", f"{2:016x}")
+                await rows.health("bng-01")
+
+        oss.run(act())
+        rates = stream.wait("rates", lambda data: data["rows"][0][1] is not None)
+        assert rates["rows"] == [[ada["session_id"], 1600.0, 80000.0, 2000, 60_000]]
+        assert stream.wait("traffic", lambda data: data["bng-01"][1] > 0) == {"bng-01": [1600.0, 80000.0]}
+        stream.wait("sessions", lambda data: any(s["session_id"] == f"{99:016x}" for s in data["upsert"]))
+        stream.wait("sessions", lambda data: f"{2:016x}" in data["remove"])
+        stream.wait("events", lambda data: any(e["type"] == "session-stop" for e in data))
+        assert stream.wait("health") == {"bng_ids": ["bng-01"]}
+        client = server.login()
+        live = client.get(f"/api/sessions/bng-01/{ada['session_id']}").json()
+        assert (live["in_rate"], live["out_rate"]) == (1600.0, 80000.0)
+        past = client.get(f"/api/sessions/bng-01/{2:016x}").json()
+        assert past["terminate_cause"] == "User-Request"
+
+
+# -- starting
+
+
+def test_seeding_again_changes_nothing(cluster: postgres.Cluster, tmp_path: Path) -> None:
+    database, radius = oss.run(oss.databases(cluster, "seed"))
+    settings = oss.config(database, radius)
+    with oss.server(tmp_path, settings) as server:
+        client = server.login()
+        service = everything(client, "/api/services")[0]
+        ended = client.patch(f"/api/services/{service['id']}", json={"status": "TERMINATED"})
+        assert ended.json()["status"] == "TERMINATED"
+        before = {path: client.get(path).json() for path in ("/api/customers", "/api/services", "/api/users")}
+    settings["admin"] = {"username": "admin", "password": "another password"}
+    with oss.server(tmp_path, settings) as server:
+        client = server.login()
+        before["/api/users"][0]["last_login"] = client.get("/api/users").json()[0]["last_login"]
+        for path, content in before.items():
+            assert client.get(path).json() == content, f"{path}: what a user ended does not come back"
+
+
+def test_before_the_collector_has_made_its_tables(cluster: postgres.Cluster, tmp_path: Path) -> None:
+    database, radius = cluster.create("early_oss"), cluster.create("early_radius")
+    with oss.server(tmp_path, oss.config(database, radius)) as server:
+        client = server.login()
+        assert client.get("/api/plans").status_code == 200
+        answer = client.get("/api/sessions")
+        assert answer.status_code == 503
+        assert "aether collector run" in answer.json()["detail"]
+        pending = client.get("/api/deliveries", params={"state": "pending"}).json()["items"]
+        assert pending, "the RADIUS database has no tables yet: what is to be delivered waits"
+        oss.run(tables(radius))
+        assert client.post(f"/api/deliveries/{pending[-1]['id']}/retry").status_code == 202
+
+
+async def tables(radius: str) -> None:
+    connection = await asyncpg.connect(radius)
+    await connection.execute(oss.RADIUS_TABLES)
+    await connection.close()
+
+
+def test_two_processes_migrate_one_database(cluster: postgres.Cluster, tmp_path: Path) -> None:
+    from oss.database import migrate
+
+    database = cluster.create("twice")
+
+    async def both() -> None:
+        await asyncio.gather(*(migrate(database) for _ in range(3)))
+
+    oss.run(both())
