@@ -216,9 +216,8 @@ class World:
     def give_address(self, subscriber: Subscriber) -> None:
         """Let the kernel of the subscribers' namespace speak with a subscriber's addresses."""
         n = self.namespaces
-        n.ip("s", "link", "set", "s0", "down")
         n.ip("s", "link", "set", "s0", "address", subscriber.mac_text)
-        n.ip("s", "link", "set", "s0", "up")
+        n.ip("s", "address", "flush", "dev", "s0")
         n.ip("s", "address", "replace", f"{subscriber.address}/16", "dev", "s0")
         n.ip("s", "route", "replace", "default", "via", GATEWAY)
 
