@@ -46,7 +46,7 @@ class Validator:
         """
         cnode = self._cnodes.get(node)
         if cnode is None:
-            cnode = lib.lys_find_path(self._context.cdata, ffi.NULL, node.path.encode(), 0)
+            cnode = self._find(node)
             self._cnodes[node] = cnode
         if cnode == ffi.NULL or "\0" in text:
             return "it cannot be checked" if cnode == ffi.NULL else "it holds a NUL character"
@@ -58,6 +58,11 @@ class Validator:
             return None
         message = self._last_error()[0]
         return readable(message)
+
+    def _find(self, node: SchemaNode) -> Any:
+        """libyang's schema node; its paths leave out the word input."""
+        path = "".join(f"/{level.json_name}" for level in node.chain if level.kind != "input")
+        return lib.lys_find_path(self._context.cdata, ffi.NULL, path.encode(), 0)
 
     def complete(self, tree: Tree) -> dict[str, Any]:
         """Validate a configuration, and answer it as RFC 7951 members with all defaults.

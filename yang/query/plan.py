@@ -180,19 +180,28 @@ class NodePlan:
 
     def _choose(self, own: Keys | None, config: Mapping[str, Any] | None, record: Any) -> Body | None:
         """What this instance shows; None if no branch takes it or the user may not see it."""
+        context = self._fixed
+        if context is None:
+            context = self.planner.rules.enter(self.context, self.node, own)
         mask = 0
         for index, branch in enumerate(self.branches):
             keys = self._sets[index]
             if keys is not None and own not in keys:
                 continue
-            if all(holds(match, config, record) for match in branch.matches):
+            if all(
+                holds(match, config, record) and self._readable(match, context) for match in branch.matches
+            ):
                 mask |= 1 << index
-        if not mask:
-            return None
-        context = self._fixed
-        if context is None:
-            context = self.planner.rules.enter(self.context, self.node, own)
-        return self._body(mask, context)
+        return self._body(mask, context) if mask else None
+
+    def _readable(self, match: Match, context: Context) -> bool:
+        """A condition on what the user may not read never holds: it would tell the value."""
+        rules = self.planner.rules
+        for level in match.path:
+            context = rules.enter(context, level)
+            if not rules.permits(context, level, "read"):
+                return False
+        return True
 
     def _body(self, mask: int, context: Context) -> Body | None:
         known = (mask, context)

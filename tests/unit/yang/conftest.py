@@ -220,6 +220,16 @@ async def net(tmp_path: Path, session_count: int) -> AsyncIterator[Element]:
         "/aether-access-router:access-routers/access-router",
         {("an-1",): Record(state=Record(reachability="up", active_sessions=5))},
     )
+    interfaces = ListProvider(
+        "/ietf-interfaces:interfaces/interface",
+        {
+            (name,): Record(
+                oper_status="up",
+                statistics=Record(discontinuity_time="2026-11-21T00:00:00Z", in_octets=2**63),
+            )
+            for name in ("eth0", "eth1")
+        },
+    )
     handler = Handler()
     calls: list[Any] = []
 
@@ -231,7 +241,7 @@ async def net(tmp_path: Path, session_count: int) -> AsyncIterator[Element]:
     startup.write_text(json.dumps(STARTUP))
     tree = await Tree.open(
         Registration(
-            state=[sessions, profiles, routers],
+            state=[sessions, profiles, routers, interfaces],
             config=[handler],
             operations={
                 "/aether-subscriber:sessions/session/disconnect": disconnect,

@@ -204,7 +204,7 @@ async def test_cleartext_passwords_are_hashed_when_committed(net: Any, one: Sess
 
 async def test_an_unconfirmed_commit_is_reverted_in_time(net: Any, one: Session) -> None:
     await net.edit(timers(9), one)
-    await net.commit(one, confirmed=True, confirm_timeout=0.05)
+    await net.commit(one, confirmed=True, confirm_timeout=0.3)
     assert counters(net) == 9
     async with asyncio.timeout(5):
         while counters(net) == 9:
