@@ -84,6 +84,7 @@ class SchemaNode:
     """RFC 7951 member name: ``module:name`` where the module differs from the parent's, else the name."""
     attr: str = ""
     """Attribute of a provider's record: the name with ``-`` and ``.`` written ``_``."""
+    _key_nodes: tuple[SchemaNode, ...] | None = None
     _by_name: dict[str, SchemaNode | None] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -123,7 +124,9 @@ class SchemaNode:
     @property
     def key_nodes(self) -> tuple[SchemaNode, ...]:
         """The leaves that are this list's keys, in order."""
-        return tuple(self.children[self.module, name] for name in self.keys)
+        if self._key_nodes is None:
+            self._key_nodes = tuple(self.children[self.module, name] for name in self.keys)
+        return self._key_nodes
 
     @property
     def is_leaf(self) -> bool:

@@ -22,7 +22,7 @@ from yang.datastore.model import CommitResult, PathOperation
 from yang.datastore.running import Author, Running, Snapshot
 from yang.datastore.validator import Validator
 from yang.encode.json import JsonEncoder
-from yang.encode.leaves import Leaf, read_leaves
+from yang.encode.leaves import Leaf, LeavesEncoder
 from yang.encode.xml import XmlEncoder
 from yang.operations import InputReader, Record, find_operation, typed_keys
 from yang.path import DataPath
@@ -74,6 +74,7 @@ class Tree:
         self._planners: dict[tuple[Rules, Content, WithDefaults, bool], Planner] = {}
         self._xml = XmlEncoder(schema)
         self._json = JsonEncoder()
+        self._leaves = LeavesEncoder()
         self._input = InputReader(schema, ValueReader(validator.check_value))
         self._worker: ThreadPoolExecutor | None = None
         self._nacm: Any = None
@@ -267,7 +268,7 @@ class Tree:
         container, its path and its leaves: (names relative to it, Python value, schema node). Names are
         RFC 7951 member names. A leaf-list is a list of values."""
         root = self._plan(selection.top, user, content, source, with_defaults, depth)
-        return read_leaves(root, self._config(source, with_defaults))
+        return self._leaves.encode(root, self._config(source, with_defaults))
 
     def _plan(
         self,

@@ -11,7 +11,7 @@ import structlog
 from yang.datastore.context import SchemaBuilder, load_context
 from yang.datastore.data import EMPTY, Tree, to_json
 from yang.datastore.history import Entry, Store
-from yang.datastore.running import Snapshot, hash_passwords
+from yang.datastore.running import EMPTY_SNAPSHOT, Snapshot, complete, hash_passwords
 from yang.datastore.validator import Validator
 from yang.provider import OperationError
 from yang.schema import Schema
@@ -35,7 +35,7 @@ def boot(
         except OSError as error:
             raise OperationError("operation-failed", f"{startup} cannot be read: {error.strerror}") from error
     tree = _load(validator, document, origin)
-    snapshot = Snapshot(schema, tree, validator.complete(tree))
+    snapshot = complete(schema, validator, tree, EMPTY_SNAPSHOT)
     if stored is None or store.unconfirmed:
         reason = (
             "startup" if stored is None else "the element stopped before a confirmed commit was confirmed"

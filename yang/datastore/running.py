@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -26,23 +25,38 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """A valid configuration.
 
     Attributes:
         tree: what was set explicitly.
         members: RFC 7951, with defaults.
+        full: the tree with defaults.
     """
 
-    schema: Schema
     tree: Tree
     members: Mapping[str, Any]
+    full: Tree
 
-    @cached_property
-    def full(self) -> Tree:
-        """The tree with defaults."""
-        return from_json(self.schema.root, self.members)
+
+EMPTY_SNAPSHOT: Final = Snapshot(EMPTY, EMPTY, EMPTY)
+
+
+def complete(schema: Schema, validator: Validator, tree: Tree, before: Snapshot) -> Snapshot:
+    """Validate a tree. What is as in an earlier snapshot is taken over from it. In the worker.
+
+    Raises:
+        OperationError: the first constraint that does not hold.
+    """
+    members = validator.complete(tree)
+    full: dict[str, Any] = {}
+    for name, value in members.items():
+        if name in before.full and before.members[name] == value:
+            full[name] = before.full[name]
+        else:
+            full.update(from_json(schema.root, {name: value}))
+    return Snapshot(tree, members, full)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +120,7 @@ class Running:
         self, tree: Tree, author: Author, check: Callable[[Sequence[str]], None] | None
     ) -> CommitResult:
         old = self.snapshot
-        snapshot, changed = await self.in_worker(self._prepare, old.tree, tree)
+        snapshot, changed = await self.in_worker(self._prepare, old, tree)
         if not changed:
             return CommitResult(0)
         if check is not None:
@@ -117,9 +131,8 @@ class Running:
         entry = Entry(
             number, datetime.now(UTC).isoformat(), author.user, author.origin, author.comment, changed
         )
-        members = to_json(self._schema.root, snapshot.tree)
         try:
-            await self.in_worker(self._store.save, members, entry)
+            await self.in_worker(self._save, snapshot, entry)
         except OSError as error:
             await self._abort(prepared)
             log.error("config.write-failed", error=str(error))
@@ -135,15 +148,17 @@ class Running:
             listener(snapshot, changed, author)
         return CommitResult(number, changed)
 
-    def _prepare(self, old: Tree, tree: Tree) -> tuple[Snapshot, list[str]]:
+    def _prepare(self, old: Snapshot, tree: Tree) -> tuple[Snapshot, list[str]]:
         """In the worker: the valid snapshot of a tree, and what differs from the old one."""
         tree = hash_passwords(tree)
-        changed = [found.path for found in differences(self._schema.root, old, tree, ALLOW_ALL)]
+        changed = [found.path for found in differences(self._schema.root, old.tree, tree, ALLOW_ALL)]
         if not changed:
-            return Snapshot(self._schema, tree, EMPTY), changed
-        snapshot = Snapshot(self._schema, tree, self._validator.complete(tree))
-        _ = snapshot.full  # here rather than in the loop
-        return snapshot, changed
+            return old, changed
+        return complete(self._schema, self._validator, tree, old), changed
+
+    def _save(self, snapshot: Snapshot, entry: Entry) -> None:
+        """In the worker."""
+        self._store.save(to_json(self._schema.root, snapshot.tree), entry)
 
     async def _ask(self, diff: ConfigDiff) -> list[tuple[ConfigHandler, Any]]:
         prepared: list[tuple[ConfigHandler, Any]] = []
