@@ -18,7 +18,8 @@ def shape(document: dict[str, Any]) -> dict[str, Any]:
         for method, operation in methods.items()
     }
     schemas = {
-        name: sorted(schema.get("properties", {})) for name, schema in document["components"]["schemas"].items()
+        name: sorted(schema.get("properties", {}))
+        for name, schema in document["components"]["schemas"].items()
     }
     return {"operations": operations, "schemas": schemas}
 
