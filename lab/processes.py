@@ -146,7 +146,8 @@ def _bng(bng: Bng, network: Topology, paths: LabPaths) -> ProcessSpec:
             str(paths.bng_state(bng.bng_id)),
         ),
         namespace=network.namespace(bng.bng_id),
-        after=("kea", "radius"),
+        # it answers nobody before they do; its last Accounting-Stop needs them still
+        uses=("kea", "radius"),
         ready=Probe(tcp=(NETCONF_PORT, GNMI_PORT), address=str(bng.dhcp_uplink.ip)),
         stop_timeout=10.0,
     )
@@ -161,6 +162,7 @@ def _management(config: LabConfig, network: Topology, paths: LabPaths) -> list[P
             aether("collector", "run", "--config", str(paths.root / "collector.json")),
             namespace=network.namespace("collector"),
             after=("postgres-databases",),
+            uses=tuple(bng.bng_id for bng in config.bngs),
         ),
         ProcessSpec(
             "oss",
@@ -207,6 +209,6 @@ def _subscriber(remote_id: str, port: int, bng: Bng, network: Topology, paths: L
         ),
         namespace=network.namespace(name),
         # the OSS tells RADIUS of the services; a line that asks earlier is refused and waits for its retry
-        after=(remote_id, bng.bng_id, "oss"),
+        after=(remote_id, bng.bng_id, "oss", "kea", "radius"),
         ready=Probe(log=r'"dhcp\.(bound|renew)"'),
     )

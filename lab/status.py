@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from lab import observe, topology
@@ -48,13 +50,19 @@ class Program:
 
 @dataclass(frozen=True)
 class Status:
-    """Everything at one moment. ``trouble`` is why sessions could not be observed, empty when they were."""
+    """Everything at one moment.
+
+    Attributes:
+        bng_pids: the processes of each BNG by what they are: run, control, management.
+        trouble: why sessions could not be observed, empty when they were.
+    """
 
     instance: Instance
     config: LabConfig
     secrets: Secrets
     programs: tuple[Program, ...]
     subscribers: tuple[Subscriber, ...]
+    bng_pids: dict[str, dict[str, int]]
     trouble: str
 
     @property
@@ -89,7 +97,22 @@ def collect(instance: Instance, paths: LabPaths) -> Status:
         found = observe.sessions(database_url(secrets, "oss", published.address, published.postgres))
     except observe.ObservationError as error:
         trouble = str(error)
-    return Status(instance, config, secrets, programs, tuple(_subscribers(config, found)), trouble)
+    subscribers = tuple(_subscribers(config, found))
+    pids = {program.spec.name: program.state.pid for program in programs}
+    bng_pids = {
+        bng.bng_id: _bng_pids(paths.bng_state(bng.bng_id), pids.get(bng.bng_id)) for bng in config.bngs
+    }
+    return Status(instance, config, secrets, programs, subscribers, bng_pids, trouble)
+
+
+def _bng_pids(state: Path, running_pid: int | None) -> dict[str, int]:
+    """What a BNG says of its own processes; empty while this run of it has said nothing."""
+    try:
+        listed = json.loads((state / "pids.json").read_text())
+        pids = {str(role): int(pid) for role, pid in listed.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+    return pids if pids.get("run") == running_pid else {}
 
 
 def _programs(paths: LabPaths) -> tuple[Program, ...]:
@@ -142,6 +165,7 @@ def as_json(status: Status) -> dict[str, Any]:
                 "id": bng.bng_id,
                 "netns": program.spec.namespace,
                 "pid": program.state.pid,
+                "pids": status.bng_pids[bng.bng_id],
                 "netconf": {"host": published.address, "port": netconf, **login},
                 "gnmi": {"host": published.address, "port": gnmi, **login, "ca": str(status.secrets.ca)},
             }

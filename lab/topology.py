@@ -183,7 +183,7 @@ def _bng(topology: Topology, config: LabConfig, bng: Bng) -> None:
         Address(bng.upstream_interface, str(bng.upstream)),
         Address(bng.dhcp_uplink_interface, str(bng.dhcp_uplink)),
     ]
-    # its routes are its own affair: default-gateway and the subnets of access routers are in its configuration.
+    # it has no routes here: the BNG sets its own, to default-gateway and to the subnets of access routers.
     # without the third, forwarding overwrites skb->priority and upload is not shaped
     node.sysctls |= {
         "net.ipv4.ip_forward": "1",

@@ -6,7 +6,7 @@
 WANTED="iproute2 nftables iputils-ping procps ca-certificates openssl curl
   iperf3 udhcpc kea-dhcp4-server kea-admin freeradius freeradius-postgresql freeradius-utils
   postgresql libnftables1
-  build-essential pkg-config libyang2-dev"
+  build-essential pkg-config libyang2-dev libyang2-tools"
 # the browser of the end-to-end tests
 WANTED="$WANTED chromium"
 

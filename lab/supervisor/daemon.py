@@ -62,7 +62,8 @@ class Supervisor:
 
     async def _stop(self, program: Program) -> None:
         """Stop what comes after this program first."""
-        followers = [other for other in self._programs.values() if program.spec.name in other.spec.after]
+        name = program.spec.name
+        followers = [other for other in self._programs.values() if name in other.spec.after + other.spec.uses]
         await asyncio.gather(*(follower.stopped.wait() for follower in followers))
         await program.stop()
 

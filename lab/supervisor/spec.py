@@ -38,6 +38,7 @@ class ProcessSpec:
         binds: (folder of the lab, place where this program alone sees it).
         oneshot: runs to its end; ready when it ended with 0, tried again otherwise.
         after: names of programs that must be ready first; it is stopped before them.
+        uses: names of programs that it is stopped before, but starts beside: it waits for them itself.
         stop_signal: name of the signal that asks it to stop.
         stop_timeout: seconds until it is killed.
     """
@@ -52,6 +53,7 @@ class ProcessSpec:
     environment: dict[str, str] = field(default_factory=dict)
     oneshot: bool = False
     after: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
     ready: Probe = Probe()
     stop_signal: str = "SIGTERM"
     stop_timeout: float = 5.0
@@ -113,6 +115,7 @@ def _spec(entry: dict[str, Any]) -> ProcessSpec:
     ready = values.pop("ready")
     values["argv"] = tuple(values["argv"])
     values["after"] = tuple(values["after"])
+    values["uses"] = tuple(values["uses"])
     values["capabilities"] = tuple(values["capabilities"])
     values["binds"] = tuple((source, target) for source, target in values["binds"])
     probe = Probe(ready["log"], tuple(ready["tcp"]), ready["address"])
