@@ -7,9 +7,8 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from telemetry.encoder import Entry, messages
+from telemetry.packing import Entry, elements, messages
 from telemetry.plan import Part, Permission
-from telemetry.protocol.model import elements
 from telemetry.reader import Look, same
 from telemetry.records import Leaf, Projection
 from telemetry.sampler import READ_MESSAGE
@@ -180,7 +179,7 @@ class ChangeSource(Source):
         names, _ = self._known.pop(path)
         owned = self._part.content != "state" or not self._part.node.config
         whole = owned and len(path.steps) >= self._part.depth
-        return Entry(elements(path), deletes=[()] if whole else names)
+        return Entry(elements(path.to_gnmi()), deletes=[()] if whole else names)
 
     def close(self) -> None:
         """Listen no more."""

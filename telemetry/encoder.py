@@ -1,4 +1,4 @@
-"""Turning data into SubscribeResponses: ordinary protobuf, and a fixed layout for columns of counters.
+"""Columns of counters as SubscribeResponses with a fixed layout.
 
 What limits a gNMI server in Python is the cost of each message, then that of each object in it. So the
 counters of up to 200 list entries share one message whose octets are laid out once: every value is a
@@ -9,17 +9,15 @@ and parse to the same message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from telemetry.packing import MAXIMUM_MESSAGE
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.protocol.wire import PADDED_64, delimited, padded_varint, tag, varint
-
-MAXIMUM_MESSAGE = 256 * 1024
-"""Octets of a SubscribeResponse; clients refuse 4 MiB, and small messages share a connection better."""
 
 BLOCK_ENTRIES = 200
 MAXIMUM_DUPLICATES = (1 << 14) - 1
@@ -50,10 +48,9 @@ class ColumnShape:
     key_names: tuple[str, ...]
     leaves: tuple[tuple[str, ...], ...]
 
-    def entry(self, key: Key) -> pb.Path:
-        """Path of an entry below the prefix."""
-        keys = {name: key_text(value) for name, value in zip(self.key_names, key, strict=True)}
-        return pb.Path(elem=[pb.PathElem(name=self.list_name, key=keys)])
+    def key_texts(self, key: Key) -> dict[str, str]:
+        """The keys of an entry as they are in its path."""
+        return {name: key_text(value) for name, value in zip(self.key_names, key, strict=True)}
 
 
 def key_text(value: object) -> str:
@@ -63,6 +60,12 @@ def key_text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
+
+
+def _texts(keys: Sequence[Key]) -> Iterator[list[bytes]]:
+    """For each key of the list, its text in all of these entries."""
+    for column in zip(*keys, strict=True):
+        yield [key_text(value).encode() for value in column]
 
 
 class RowLayout:
@@ -114,15 +117,12 @@ class Block:
     any later time. The octets are laid out when the first message is made.
     """
 
-    def __init__(
-        self, prefix: bytes, layout: RowLayout, keys: Sequence[Key], texts: Sequence[tuple[bytes, ...]]
-    ):
+    def __init__(self, prefix: bytes, layout: RowLayout, keys: Sequence[Key]) -> None:
         self.keys = tuple(keys)
         self.capacity = layout.capacity
         self._layout = layout
         self._stride = len(layout.template)
         self._prefix = prefix
-        self._texts = texts
         self._octets: np.ndarray | None = None
         self._low: list[np.ndarray] = []
         self._high: list[np.ndarray] = []
@@ -131,12 +131,11 @@ class Block:
 
     def _laid_out(self) -> np.ndarray:
         rows = np.tile(np.frombuffer(self._layout.template, np.uint8), (len(self.keys), 1))
-        for column, places in zip(zip(*self._texts, strict=True), self._layout.keys, strict=True):
+        for column, places in zip(_texts(self.keys), self._layout.keys, strict=True):
             text = np.frombuffer(b"".join(column), np.uint8).reshape(len(self.keys), -1)
             for place in places:
                 rows[:, place : place + text.shape[1]] = text
         octets = rows.reshape(-1)
-        self._texts = ()
         values = self._layout.values
         self._low = [self._column(octets, at, "<u8") for at in values]
         self._high = [self._column(octets, at + 8, "<u2") for at in values]
@@ -254,17 +253,15 @@ class ColumnEncoder:
         kept = [block for block, _ in self._current.blocks if self._stays(block, position)]
         placed = {key for block in kept for key in block.keys}
         loose = [key for key in position if key not in placed]
-        columns = [[key_text(value).encode() for value in column] for column in zip(*loose, strict=True)]
-        sizes = zip(*(map(len, column) for column in columns), strict=True)
-        alike: dict[tuple[int, ...], list[tuple[Key, tuple[bytes, ...]]]] = {}
-        for size, key, texts in zip(sizes, loose, zip(*columns, strict=True), strict=True):
-            alike.setdefault(size, []).append((key, texts))
+        columns = ([len(text) for text in column] for column in _texts(loose))
+        alike: dict[tuple[int, ...], list[Key]] = {}
+        for size, key in zip(zip(*columns, strict=True), loose, strict=True):
+            alike.setdefault(size, []).append(key)
         self._row_layouts = {size: self._row_layout(size) for size in alike}
-        for size, entries in alike.items():
+        for size, keys in alike.items():
             layout = self._row_layouts[size]
-            for start in range(0, len(entries), layout.capacity):
-                keys, texts_of_keys = zip(*entries[start : start + layout.capacity], strict=True)
-                kept.append(Block(self._prefix, layout, keys, texts_of_keys))
+            for start in range(0, len(keys), layout.capacity):
+                kept.append(Block(self._prefix, layout, keys[start : start + layout.capacity]))
         return kept
 
     @staticmethod
@@ -273,73 +270,3 @@ class ColumnEncoder:
 
     def _row_layout(self, sizes: tuple[int, ...]) -> RowLayout:
         return self._row_layouts.get(sizes) or RowLayout(self.shape, sizes)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Values of one container or list entry, to be sent together.
-
-    Attributes:
-        path: elements of the container or entry, below the prefix of the messages.
-        updates: (element names below `path`, value) of each leaf.
-        deletes: element names below `path` of what no longer exists; an empty tuple is `path` itself.
-    """
-
-    path: tuple[pb.PathElem, ...]
-    updates: Sequence[tuple[tuple[str, ...], pb.TypedValue]] = ()
-    deletes: Sequence[tuple[str, ...]] = ()
-
-
-def messages(
-    prefix: pb.Path, entries: Iterable[Entry], time_ns: int, duplicates: int = 0, size: int = MAXIMUM_MESSAGE
-) -> Iterator[bytes]:
-    """SubscribeResponses by ordinary protobuf: as many entries per message as fit into about `size` octets.
-
-    A single value that is larger than `size` is sent alone, as large as it is.
-    """
-    empty = pb.SubscribeResponse(update=pb.Notification(timestamp=time_ns, prefix=prefix)).SerializeToString()
-    response = pb.SubscribeResponse.FromString(empty)
-    used = len(empty)
-    for is_delete, item, octets in _items(entries, duplicates):
-        if used + octets > size and used > len(empty):
-            yield response.SerializeToString()
-            response = pb.SubscribeResponse.FromString(empty)
-            used = len(empty)
-        used += octets
-        if is_delete:
-            response.update.delete.append(item)
-        else:
-            response.update.update.append(item)
-    if used > len(empty):
-        yield response.SerializeToString()
-
-
-def _items(entries: Iterable[Entry], duplicates: int) -> Iterator[tuple[bool, Any, int]]:
-    """(is a delete, the Path or Update, at most how many octets it takes) of each entry."""
-    for entry in entries:
-        for names in entry.deletes:
-            path = _join(entry.path, names)
-            yield True, path, path.ByteSize() + 5
-        for names, value in entry.updates:
-            update = pb.Update(path=_join(entry.path, names), val=value, duplicates=duplicates)
-            yield False, update, update.ByteSize() + 5
-
-
-def _join(path: tuple[pb.PathElem, ...], names: Sequence[str]) -> pb.Path:
-    return pb.Path(elem=[*path, *(pb.PathElem(name=name) for name in names)])
-
-
-def atomic(prefix: pb.Path, updates: Iterable[tuple[tuple[str, ...], pb.TypedValue]], time_ns: int) -> bytes:
-    """One atomic notification: these updates are all that there is below the prefix."""
-    notification = pb.Notification(timestamp=time_ns, prefix=prefix, atomic=True)
-    for names, value in updates:
-        notification.update.add(path=_join((), names), val=value)
-    return _serialised(pb.SubscribeResponse(update=notification))
-
-
-def _serialised(response: pb.SubscribeResponse) -> bytes:
-    octets: bytes = response.SerializeToString()
-    return octets
-
-
-SYNC_RESPONSE = _serialised(pb.SubscribeResponse(sync_response=True))

@@ -107,7 +107,10 @@ async def _updates(
                 await asyncio.sleep(0)
         return
     for instance, value in tree.read_json(tree.select_paths([path]), user, content=content):
-        yield pb.Update(path=gnmi_path(instance), val=_json(tree, instance, value, encoding))
+        # a whole tree takes long to write: a thread does it
+        yield pb.Update(
+            path=gnmi_path(instance), val=await asyncio.to_thread(_json, tree, instance, value, encoding)
+        )
         number += 1
         if number % SLICE == 0:
             await asyncio.sleep(0)

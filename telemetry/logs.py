@@ -7,9 +7,8 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from telemetry.encoder import atomic
+from telemetry.packing import atomic
 from telemetry.plan import Part, Permission
-from telemetry.protocol.model import gnmi_path
 from telemetry.reader import Look
 from telemetry.records import Leaf, Projection
 from telemetry.source import Source, Wake, follow
@@ -119,8 +118,9 @@ class LogSource(Source):
         leaves = self._leaves(path, record)
         if not leaves:
             return None
-        prefix = gnmi_path(path, origin=self._look.origin, target=self._look.target)
-        return atomic(prefix, self._look.updates(leaves), time_ns)
+        look = self._look
+        updates = look.updates(leaves)
+        return atomic(path.to_gnmi(), updates, time_ns, origin=look.origin, target=look.target)
 
     def _leaves(self, path: DataPath, record: Any) -> list[Leaf]:
         """The leaves that the user may read."""

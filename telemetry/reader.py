@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from telemetry.encoder import Entry
+from telemetry.packing import Entry, elements
 from telemetry.plan import Content
 from telemetry.protocol import gnmi_pb2 as pb
-from telemetry.protocol.model import elements, encode, nested
+from telemetry.protocol.model import encode_octets, nested
 from telemetry.records import Leaf
 from yang.access import User
 from yang.path import DataPath
@@ -58,13 +58,13 @@ class Look:
 
     def entry(self, path: DataPath, leaves: Sequence[Leaf], deletes: Sequence[tuple[str, ...]] = ()) -> Entry:
         """Leaves of one entry, encoded."""
-        return Entry(elements(path), self.updates(leaves), deletes)
+        return Entry(elements(path.to_gnmi()), self.updates(leaves), deletes)
 
-    def updates(self, leaves: Sequence[Leaf]) -> list[tuple[tuple[str, ...], pb.TypedValue]]:
+    def updates(self, leaves: Sequence[Leaf]) -> list[tuple[tuple[str, ...], bytes]]:
         """Leaves, encoded; with `aggregate` as one object."""
         if self.aggregate and leaves and self.encoding in (pb.JSON, pb.JSON_IETF):
-            return [((), nested(leaves, self.encoding))]
-        return [(names, encode(value, node, self.encoding)) for names, value, node in leaves]
+            return [((), nested(leaves, self.encoding).SerializeToString())]
+        return [(names, encode_octets(value, node, self.encoding)) for names, value, node in leaves]
 
 
 def scalars(

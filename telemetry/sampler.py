@@ -14,10 +14,11 @@ from typing import Any, Protocol
 import numpy as np
 import structlog
 
-from telemetry.encoder import ColumnEncoder, ColumnShape, Entry, Layout, messages
+from telemetry.encoder import ColumnEncoder, ColumnShape, Key, Layout
+from telemetry.packing import Entry, elements, messages
 from telemetry.plan import Part
 from telemetry.protocol import gnmi_pb2 as pb
-from telemetry.protocol.model import elements, gnmi_path
+from telemetry.protocol.model import gnmi_path
 from telemetry.reader import Look
 from telemetry.subscribe import Wheel
 from yang.path import DataPath
@@ -163,14 +164,10 @@ class ReadProducer:
         return ReadTick(entries, look)
 
 
-def deletes(prefix: pb.Path, paths: Sequence[pb.Path], time_ns: int) -> Iterator[bytes]:
-    """Messages that say that these paths, below the prefix, are gone."""
-    return messages(prefix, (Entry(tuple(path.elem), deletes=[()]) for path in paths), time_ns)
-
-
-def delete_entry(path: DataPath) -> Entry:
-    """An entry that no longer exists."""
-    return Entry(elements(path), deletes=[()])
+def deletes(shape: ColumnShape, gone: Sequence[Key], time_ns: int) -> Iterator[bytes]:
+    """Messages that say that these entries no longer exist."""
+    entries = (Entry(elements([(shape.list_name, shape.key_texts(key))]), deletes=[()]) for key in gone)
+    return messages(shape.prefix, entries, time_ns)
 
 
 class Sampler:

@@ -105,9 +105,8 @@ class SampleSource(Source):
     def _deletes(self, before: ColumnTick, tick: ColumnTick) -> Sequence[bytes]:
         if before.layout is tick.layout or not isinstance(self._producer, ColumnProducer):
             return ()
-        shape = self._producer.shape
-        gone = [shape.entry(key) for key in before.layout.gone(tick.layout)]
-        return list(deletes(shape.prefix, gone, tick.time_ns))
+        gone = before.layout.gone(tick.layout)
+        return list(deletes(self._producer.shape, gone, tick.time_ns))
 
     def close(self) -> None:
         """Leave the wheel."""

@@ -11,9 +11,9 @@ from typing import Any
 import grpc
 
 from telemetry.changes import ChangeSource
-from telemetry.encoder import SYNC_RESPONSE
 from telemetry.errors import EXPECTED, Code, Refused, invalid, refusal, unimplemented
 from telemetry.logs import LogSource
+from telemetry.packing import SYNC_RESPONSE
 from telemetry.plan import Feed, Part, Planner
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.protocol.model import data_path

@@ -57,11 +57,6 @@ def gnmi_path(path: DataPath, *, origin: str = "", target: str = "") -> pb.Path:
     return build((Step(name, keys) for name, keys in path.to_gnmi()), origin=origin, target=target)
 
 
-def elements(path: DataPath) -> tuple[pb.PathElem, ...]:
-    """The path's elements, for messages that join several paths."""
-    return tuple(pb.PathElem(name=name, key=keys) for name, keys in path.to_gnmi())
-
-
 def encode(value: Any, node: SchemaNode, encoding: int) -> pb.TypedValue:
     """A leaf's or leaf-list's Python value in an encoding of `ENCODINGS`."""
     kind = _type(node)
@@ -73,6 +68,14 @@ def encode(value: Any, node: SchemaNode, encoding: int) -> pb.TypedValue:
         return pb.TypedValue(json_val=orjson.dumps(plain(value)))
     items = value if node.kind == "leaf-list" else (value,)
     return pb.TypedValue(ascii_val=",".join(map(kind.format, items)))
+
+
+def encode_octets(value: Any, node: SchemaNode, encoding: int) -> bytes:
+    """`encode`, serialised."""
+    if encoding == pb.PROTO:
+        return values.octets(value, signed=_type(node).base in _SIGNED)
+    made: bytes = encode(value, node, encoding).SerializeToString()
+    return made
 
 
 def _type(node: SchemaNode) -> LeafType:

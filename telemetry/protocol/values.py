@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from telemetry.protocol import gnmi_pb2 as pb
+from telemetry.protocol.wire import VARINT, delimited, tag, varint
 
 Value = Any
 """bool, int, float, Decimal, str, bytes, a list of these, or what JSON makes."""
@@ -39,6 +40,22 @@ def proto(value: Value, *, signed: bool = False) -> pb.TypedValue:
         elements = [proto(item, signed=signed) for item in value]
         return pb.TypedValue(leaflist_val=pb.ScalarArray(element=elements))
     raise TypeError(f"no gNMI scalar for {type(value).__name__}")
+
+
+def octets(value: Value, *, signed: bool = False) -> bytes:
+    """`proto`, serialised; the common kinds without a message object."""
+    if isinstance(value, str):
+        return delimited(1, value.encode())
+    if isinstance(value, bool):
+        return _TRUE if value else _FALSE
+    if isinstance(value, int) and value >= 0:
+        return (_INT if signed else _UINT) + varint(value)
+    made: bytes = proto(value, signed=signed).SerializeToString()
+    return made
+
+
+_TRUE, _FALSE = tag(4, VARINT) + b"\x01", tag(4, VARINT) + b"\x00"
+_INT, _UINT = tag(2, VARINT), tag(3, VARINT)
 
 
 def text(value: Value) -> str:

@@ -7,9 +7,13 @@ LENGTH_DELIMITED = 2
 PADDED_64 = 10
 """Octets of a varint that can hold any uint64; a smaller number in it is padded with continuation bits."""
 
+_ONE_OCTET = tuple(bytes([number]) for number in range(0x80))
+
 
 def varint(number: int) -> bytes:
     """The shortest varint of a number from 0 to 2⁶⁴ − 1."""
+    if 0 <= number < 0x80:
+        return _ONE_OCTET[number]
     if not 0 <= number < 1 << 64:
         raise ValueError(f"{number} does not fit a varint")
     octets = bytearray()
@@ -36,4 +40,7 @@ def tag(field: int, wire_type: int) -> bytes:
 
 def delimited(field: int, content: bytes) -> bytes:
     """A string, bytes or message field."""
-    return tag(field, LENGTH_DELIMITED) + varint(len(content)) + content
+    size = len(content)
+    if size < 0x80 and field < 0x10:
+        return _ONE_OCTET[field << 3 | LENGTH_DELIMITED] + _ONE_OCTET[size] + content
+    return tag(field, LENGTH_DELIMITED) + varint(size) + content

@@ -7,16 +7,12 @@ from hypothesis import strategies as st
 from telemetry.encoder import (
     BLOCK_ENTRIES,
     MAXIMUM_DUPLICATES,
-    MAXIMUM_MESSAGE,
     ColumnEncoder,
     ColumnShape,
-    Entry,
-    atomic,
-    messages,
 )
+from telemetry.packing import MAXIMUM_MESSAGE
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.protocol.paths import Step, build
-from telemetry.protocol.values import proto
 
 LEAVES = (("counters", "in-octets"), ("counters", "out-octets"), ("tick",))
 PREFIX = build([Step("m:sessions")], target="bng-01")
@@ -39,7 +35,9 @@ def ordinary(of, layout, values, duplicates=0, mask=None):
                 if mask is not None and not mask[row, column]:
                     continue
                 update = response.update.update.add(duplicates=min(duplicates, MAXIMUM_DUPLICATES))
-                update.path.elem.append(of.entry(key).elem[0])
+                element = update.path.elem.add(name=of.list_name)
+                for name, value in of.key_texts(key).items():
+                    element.key[name] = value
                 for name in leaf:
                     update.path.elem.add(name=name)
                 update.val.uint_val = int(values[row, column])
@@ -133,35 +131,3 @@ def test_messages_stay_below_the_limit_with_long_names():
     sizes = [len(block.message(values[rows], TIME)) for block, rows in layout.blocks]
     assert max(sizes) <= MAXIMUM_MESSAGE
     assert len(sizes) < 20
-
-
-def test_ordinary_messages_are_packed_and_bounded():
-    entries = [
-        Entry((pb.PathElem(name="e", key={"k": str(number)}),), [(("leaf",), proto("x" * 100))], [("old",)])
-        for number in range(300)
-    ]
-    made = list(messages(PREFIX, entries, TIME, size=4096))
-    assert max(map(len, made)) <= 4096
-    assert len(made) > 5
-    found = parsed(made)
-    assert [u.path.elem[0].key["k"] for r in found for u in r.update.update] == [str(n) for n in range(300)]
-    assert sum(len(response.update.delete) for response in found) == 300
-    assert all(r.update.prefix == PREFIX and r.update.timestamp == TIME for r in found)
-
-
-def test_one_large_value_is_sent_alone():
-    entries = [Entry((), [(("a",), proto("small")), (("b",), proto("x" * 10_000)), (("c",), proto("small"))])]
-    assert [
-        len(response.update.update) for response in parsed(messages(PREFIX, entries, TIME, size=1000))
-    ] == [1, 1, 1]
-
-
-def test_nothing_to_say_is_no_message():
-    assert list(messages(PREFIX, [Entry(())], TIME)) == []
-
-
-def test_atomic():
-    (response,) = parsed([atomic(PREFIX, [(("a", "b"), proto(1))], TIME)])
-    assert response.update.atomic
-    assert response.update.prefix == PREFIX
-    assert [element.name for element in response.update.update[0].path.elem] == ["a", "b"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetry.protocol import gnmi_pb2 as pb
-from telemetry.protocol.values import BadValue, proto, python, text
+from telemetry.protocol.values import BadValue, octets, proto, python, text
 
 scalars = (
     st.booleans()
@@ -28,6 +28,15 @@ def test_proto_round_trip(value):
     found = python(wire(proto(value)))
     assert found == value
     assert type(found) is type(value)
+
+
+@given(scalars | st.lists(scalars, max_size=3), st.booleans())
+def test_octets_are_what_protobuf_writes(value, signed):
+    if signed and isinstance(value, int) and value >= 2**63:
+        return
+    if signed and isinstance(value, list):
+        value = [item for item in value if not isinstance(item, int) or item < 2**63]
+    assert octets(value, signed=signed) == proto(value, signed=signed).SerializeToString()
 
 
 @given(st.integers(-(2**63), 2**63 - 1))

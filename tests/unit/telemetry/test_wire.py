@@ -30,6 +30,6 @@ def test_out_of_range(number):
         varint(number)
 
 
-@given(st.binary(max_size=300))
+@given(st.binary(max_size=20) | st.integers(100, 20_000).map(bytes))
 def test_delimited(content):
     assert delimited(5, content) == pb.TypedValue(bytes_val=content).SerializeToString()
