@@ -158,6 +158,8 @@ class Underlay:
             self._try(self._dataplane.refresh)
         elif self._try(lambda: self._dataplane.open(wanted)):
             self._opened = wanted
+            for warning in self._dataplane.capabilities.warnings:
+                log.warning("dataplane.warning", reason=warning)
 
     def _try(self, action: Callable[[], Refresh]) -> bool:
         try:

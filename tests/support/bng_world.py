@@ -147,13 +147,18 @@ class World:
 
     def start(self) -> None:
         """Start the BNG and wait until it serves."""
+        recovered = self.log().count('"recovery.done"')
+        self.start_processes()
+        wait_for("NETCONF and gNMI are served", self.is_up, 40)
+        wait_for("control is ready", lambda: self.log().count('"recovery.done"') > recovered, 20)
+
+    def start_processes(self) -> None:
+        """Start the BNG."""
         with (self.folder / "bng.log").open("a") as log:
             self.bng = self.namespaces.start(
                 "b", sys.executable, "-m", "bng.cli", "run", "--config", str(self.config),
                 "--state-dir", str(self.state_dir), stderr=log, stdout=log,
             )  # fmt: skip
-        wait_for("NETCONF and gNMI are served", self._is_up, 40)
-        wait_for("control has its configuration", lambda: '"recovery.done"' in self.log(), 20)
 
     def stop(self) -> None:
         """End the BNG as a supervisor does."""
@@ -162,9 +167,10 @@ class World:
         self.bng.wait(20)
 
     def log(self) -> str:
-        return (self.folder / "bng.log").read_text()
+        path = self.folder / "bng.log"
+        return path.read_text() if path.exists() else ""
 
-    def _is_up(self) -> bool:
+    def is_up(self) -> bool:
         return self.can_connect(NETCONF_PORT) and self.can_connect(GNMI_PORT)
 
     def can_connect(self, port: int) -> bool:
@@ -212,6 +218,11 @@ class World:
         bound = self.subscribers.exchange(wanted, within=30)
         assert bound == wanted, f"only {len(bound)} of {len(wanted)} got an address"
         return bound
+
+    def listen_again(self) -> None:
+        """The subscribers' end of their link was made anew."""
+        self.subscribers.close()
+        self.subscribers = self.namespaces.inside("s", lambda: Subscribers("s0"))
 
     def give_address(self, subscriber: Subscriber) -> None:
         """Let the kernel of the subscribers' namespace speak with a subscriber's addresses."""
