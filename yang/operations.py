@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from lxml import etree
 
+from yang.access import AccessControl, User
 from yang.datastore.edit import ValueReader
-from yang.provider import Keys, OperationError
+from yang.path import DataPath
+from yang.provider import Keys, Operation, OperationError
 from yang.query.subtree import module_resolver
+from yang.reader import Reader
 from yang.schema import Schema, SchemaNode
 
 _YANG_NS: Final = "urn:ietf:params:xml:ns:yang:1"
@@ -179,6 +182,69 @@ class InputReader:
             if child.defaults and not child.cases:
                 members[child.name] = child.defaults[0] if child.kind == "leaf" else list(child.defaults)
         return members
+
+
+class Invoker:
+    """Carries out the operations that an element has registered.
+
+    Args:
+        in_worker: calls a function in the thread where values are checked.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        access: AccessControl,
+        reader: Reader,
+        input_reader: InputReader,
+        in_worker: Callable[..., Awaitable[Any]],
+    ) -> None:
+        self._schema = schema
+        self._access = access
+        self._reader = reader
+        self._input = input_reader
+        self._in_worker = in_worker
+        self._operations: Mapping[str, Operation] = {}
+
+    def register(self, operations: Mapping[str, Operation]) -> None:
+        """Set the operations, by schema path. Raises ValueError for a path that is none."""
+        for path in operations:
+            node = self._schema.find(path)
+            if node is None or node.kind not in ("rpc", "action"):
+                raise ValueError(f"an operation is registered at {path}, where the schema has none")
+        self._operations = operations
+
+    async def invoke(
+        self, schema_path: str, keys: Keys, source: etree._Element | Mapping[str, Any] | None, user: User
+    ) -> Mapping[str, Any] | None:
+        """See `yang.tree.Tree.invoke`."""
+        node = self._schema.find(schema_path)
+        if node is None or node.kind not in ("rpc", "action"):
+            raise OperationError("unknown-element", f"there is no operation {schema_path}")
+        values = typed_keys(node, keys)
+        self._check_access(node, values, user)
+        operation = self._operations.get(schema_path)
+        if operation is None:
+            raise OperationError("operation-not-supported", f"{schema_path} is not available on this element")
+        members = await self._in_worker(self._input.read, self._schema.node(f"{schema_path}/input"), source)
+        return await operation(values, members, user.name)
+
+    def _check_access(self, node: SchemaNode, values: Keys, user: User) -> None:
+        """The instance that an action is for must exist, and be readable (RFC 8341 section 3.1.3)."""
+        rules = self._access.rules_for(user)
+        context, rest = rules.start, values
+        for level in node.chain:
+            own, rest = rest[: len(level.keys)], rest[len(level.keys) :]
+            context = rules.enter(context, level, own)
+            if level is not node and not rules.permits(context, level, "read"):
+                raise OperationError(
+                    "access-denied", f"user {user.name} may not see {level.path}", error_type="protocol"
+                )
+        self._access.check_exec(node, user, context)
+        if node.kind == "action" and node.parent is not None:
+            path = DataPath.of_node(node.parent, values)
+            if not self._reader.exists(path):
+                raise OperationError("data-missing", f"{path} does not exist", path=str(path))
 
 
 def _unknown(node: SchemaNode, name: str) -> OperationError:

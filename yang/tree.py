@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from lxml import etree
 
-from yang.access import ALLOW_ALL, AccessControl, Context, Rules, User
+from yang.access import AccessControl, User
 from yang.builtin import Node, builtin_providers
 from yang.bus import Bus
 from yang.datastore import Datastores
@@ -21,22 +21,19 @@ from yang.datastore.edit import ValueReader
 from yang.datastore.model import CommitResult, PathOperation
 from yang.datastore.running import Author, Running, Snapshot
 from yang.datastore.validator import Validator
-from yang.encode.json import JsonEncoder
-from yang.encode.leaves import Leaf, LeavesEncoder
-from yang.encode.xml import XmlEncoder
-from yang.operations import InputReader, Record, find_operation, typed_keys
+from yang.encode.leaves import Leaf
+from yang.operations import InputReader, Invoker, Record, find_operation
 from yang.path import DataPath
 from yang.provider import Keys, Notification, OperationError, Registration, StateProvider
 from yang.query import Selection
 from yang.query.paths import select_paths
-from yang.query.plan import Body, Content, Planner, WithDefaults
-from yang.query.selection import Children, Part
+from yang.query.plan import Content, WithDefaults
 from yang.query.subtree import select_subtree
 from yang.query.xpath import select_xpath
-from yang.schema import Schema, SchemaNode
+from yang.reader import Reader, View
+from yang.schema import Schema
 from yang.users import Users
 
-_MAX_PLANNERS: Final = 128
 _MAX_REPORTED: Final = 100
 
 
@@ -70,12 +67,9 @@ class Tree:
         self._running = running
         self._users = Users()
         self._providers: dict[str, StateProvider] = {}
-        self._registration = Registration()
-        self._planners: dict[tuple[Rules, Content, WithDefaults, bool], Planner] = {}
-        self._xml = XmlEncoder(schema)
-        self._json = JsonEncoder()
-        self._leaves = LeavesEncoder()
-        self._input = InputReader(schema, ValueReader(validator.check_value))
+        self._reader = Reader(schema, datastores, access, self._providers)
+        values = ValueReader(validator.check_value)
+        self._invoker = Invoker(schema, access, self._reader, InputReader(schema, values), running.in_worker)
         self._worker: ThreadPoolExecutor | None = None
         self._nacm: Any = None
 
@@ -128,11 +122,7 @@ class Tree:
             self._worker.shutdown(wait=False)
 
     def _register(self, registration: Registration) -> None:
-        self._registration = registration
-        for path in registration.operations:
-            node = self.schema.find(path)
-            if node is None or node.kind not in ("rpc", "action"):
-                raise ValueError(f"an operation is registered at {path}, where the schema has none")
+        self._invoker.register(registration.operations)
         for provider in builtin_providers(
             self.schema, self.datastores, self.access, lambda: list(self.capabilities)
         ):
@@ -145,7 +135,7 @@ class Tree:
         explicit = snapshot.tree.get("ietf-netconf-acm:nacm")
         if explicit is not self._nacm or explicit is None:
             self.access.configure({"ietf-netconf-acm:nacm": nacm})
-            self._planners.clear()
+            self._reader.forget()
         self._nacm = explicit
         self._users.configure(snapshot.tree)
 
@@ -217,8 +207,7 @@ class Tree:
         State comes with source ``running`` only. Between slices the caller may sleep or stop; an abandoned
         iterator costs nothing. What the user may not read is left out.
         """
-        root = self._plan(selection.top, user, content, source, with_defaults, depth)
-        return self._xml.encode(root, self._config(source, with_defaults))
+        return self._reader.xml(selection, View(user, content, source, with_defaults, depth))
 
     def read_json(
         self,
@@ -233,26 +222,7 @@ class Tree:
         """RFC 7951 values for gNMI JSON_IETF: for every instance that the selection's paths lead to, its
         path and value (a dict for a container or list entry; a scalar or list for a leaf or leaf-list).
         Member names are qualified as RFC 7951 says for a value that stands alone."""
-        config = self._config(source, with_defaults)
-        parts = selection.parts or (_whole(self.schema, selection.top),)
-        return self._read_parts(parts, config, user, content, source, with_defaults, depth)
-
-    def _read_parts(
-        self,
-        parts: Iterable[Part],
-        config: Mapping[str, Any],
-        user: User,
-        content: Content,
-        source: str,
-        with_defaults: WithDefaults,
-        depth: int | None,
-    ) -> Iterator[tuple[DataPath, Any]]:
-        for part in parts:
-            levels = None
-            if depth is not None:
-                levels = depth + max((len(target.chain) for target in part.targets), default=0)
-            root = self._plan(part.top, user, content, source, with_defaults, levels)
-            yield from self._json.encode_part(root, part, config)
+        return self._reader.json(selection, View(user, content, source, with_defaults, depth))
 
     def read_leaves(
         self,
@@ -267,41 +237,7 @@ class Tree:
         """Scalars for gNMI PROTO: per container or list entry that is not inside another list entry's
         container, its path and its leaves: (names relative to it, Python value, schema node). Names are
         RFC 7951 member names. A leaf-list is a list of values."""
-        root = self._plan(selection.top, user, content, source, with_defaults, depth)
-        return self._leaves.encode(root, self._config(source, with_defaults))
-
-    def _plan(
-        self,
-        top: Children | None,
-        user: User,
-        content: Content,
-        source: str,
-        with_defaults: WithDefaults,
-        depth: int | None,
-    ) -> Body:
-        rules = self.access.rules_for(user)
-        return self._planner(rules, content, with_defaults, source == "running").plan(top, depth)
-
-    def _planner(
-        self, rules: Rules, content: Content, with_defaults: WithDefaults, with_state: bool
-    ) -> Planner:
-        known = (rules, content, with_defaults, with_state)
-        planner = self._planners.get(known)
-        if planner is None:
-            if len(self._planners) >= _MAX_PLANNERS:
-                self._planners.clear()
-            planner = self._planners[known] = Planner(
-                self.schema.root,
-                rules,
-                self._providers,
-                content=content,
-                with_defaults=with_defaults,
-                with_state=with_state,
-            )
-        return planner
-
-    def _config(self, source: str, with_defaults: WithDefaults) -> Mapping[str, Any]:
-        return self.datastores.tree(source, defaults=with_defaults in ("report-all", "report-all-tagged"))
+        return self._reader.leaves(selection, View(user, content, source, with_defaults, depth))
 
     def running_json(self, *, defaults: bool = True) -> dict[str, Any]:
         """The running configuration as RFC 7951 objects, without access control: for the element."""
@@ -326,7 +262,7 @@ class Tree:
         if node.kind == "list" and not node.config and any(level.kind == "list" for level in node.chain[:-1]):
             raise ValueError(f"{provider.path}: a list of state inside a list comes with its entry's record")
         self._providers[provider.path] = provider
-        self._planners.clear()
+        self._reader.forget()
 
     # --- change ----------------------------------------------------------------------------------
 
@@ -380,47 +316,7 @@ class Tree:
             OperationError: ``access-denied``, ``operation-not-supported`` (nothing is registered),
                 ``data-missing`` (no such instance), ``invalid-value`` …
         """
-        node = self.schema.find(schema_path)
-        if node is None or node.kind not in ("rpc", "action"):
-            raise OperationError("unknown-element", f"there is no operation {schema_path}")
-        values = typed_keys(node, keys)
-        rules = self.access.rules_for(user)
-        self._check_ancestors(node, values, rules, user)
-        self.access.check_exec(node, user, self._context(node, values, rules))
-        operation = self._registration.operations.get(schema_path)
-        if operation is None:
-            raise OperationError("operation-not-supported", f"{schema_path} is not available on this element")
-        members = await self._running.in_worker(
-            self._input.read, self.schema.node(f"{schema_path}/input"), input
-        )
-        return await operation(values, members, user.name)
-
-    def _context(self, node: SchemaNode, values: Keys, rules: Rules) -> Context:
-        context, rest = rules.start, values
-        for level in node.chain:
-            own, rest = rest[: len(level.keys)], rest[len(level.keys) :]
-            context = rules.enter(context, level, own)
-        return context
-
-    def _check_ancestors(self, action: SchemaNode, values: Keys, rules: Rules, user: User) -> None:
-        """The instance that an action is for must exist, and be readable (RFC 8341 section 3.1.3)."""
-        chain = action.chain[:-1]
-        if not chain:
-            return
-        context, rest = rules.start, values
-        for level in chain:
-            own, rest = rest[: len(level.keys)], rest[len(level.keys) :]
-            context = rules.enter(context, level, own)
-            if not rules.permits(context, level, "read"):
-                raise OperationError(
-                    "access-denied", f"user {user.name} may not see {level.path}", error_type="protocol"
-                )
-        path = DataPath.of_node(chain[-1], values)
-        selection = select_paths(self.schema, [path])
-        root = self._planner(ALLOW_ALL, "all", "explicit", True).plan(selection.top)
-        config = self.datastores.running.tree
-        if next(self._json.encode_part(root, selection.parts[0], config), None) is None:
-            raise OperationError("data-missing", f"{path} does not exist", path=str(path))
+        return await self._invoker.invoke(schema_path, keys, input, user)
 
     def find_operation(self, element: etree._Element) -> tuple[str, tuple[str, ...], etree._Element] | None:
         """What an ``<rpc>``'s child asks for, if the model defines it: (schema path, key texts, the element
@@ -437,14 +333,7 @@ class Tree:
         node = self.schema.find(f"{schema_path}/output")
         if node is None or not output:
             return b""
-        return self._xml.content(self._free_body(node), Record(node, output))
-
-    def _free_body(self, node: SchemaNode) -> Body:
-        """Everything of an output or a notification."""
-        planner = self._planner(ALLOW_ALL, "all", "explicit", True)
-        body = planner.body(node, None, (), None)
-        assert body is not None
-        return body
+        return self._reader.content(node, Record(node, output))
 
     def check_exec(self, schema_path: str, user: User) -> None:
         """NACM for a protocol operation that the server carries out itself: ``/ietf-netconf:get-config``.
@@ -462,14 +351,12 @@ class Tree:
 
     def encode_notification(self, notification: Notification) -> bytes:
         """The content of a notification as one XML element."""
-        node = self.schema.node(notification.path)
-        return self._xml.element(self._free_body(node), notification.record)
+        return self._reader.element(self.schema.node(notification.path), notification.record)
 
     def notification_json(self, notification: Notification) -> dict[str, Any]:
         """The content of a notification as RFC 7951 members, under its qualified name."""
         node = self.schema.node(notification.path)
-        content = self._json.encoder(self._free_body(node))(None, notification.record, ())
-        return {node.json_name: content or {}}
+        return {node.json_name: self._reader.members(node, notification.record)}
 
     # --- modules ---------------------------------------------------------------------------------
 
@@ -486,12 +373,6 @@ class Tree:
                 return module.text
         what = identifier if not version else f"{identifier}@{version}"
         raise OperationError("invalid-value", f"there is no module {what}")
-
-
-def _whole(schema: Schema, top: Children | None) -> Part:
-    """Top-level nodes as targets, for a selection that does not come from paths."""
-    targets = [node for node in schema.root.data_children if top is None or node in top]
-    return Part(top, tuple(targets))
 
 
 def _config_change(changed: Sequence[str], author: Author) -> Notification:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from yang.schema import Schema
 from yang.users import hash_cleartext
 
 T = TypeVar("T")
+_UNWATCHED: Final[set[asyncio.Task[Any]]] = set()
 
 log = structlog.get_logger()
 
@@ -186,9 +187,22 @@ class Running:
             await _quietly("config.commit-failed", handler.commit(token))
 
 
-async def finish(work: Awaitable[T]) -> T:
+async def finish(work: Coroutine[Any, Any, T]) -> T:
     """Await, but let the work go on when the waiting is cancelled."""
-    return await asyncio.shield(asyncio.ensure_future(work))
+    task = asyncio.ensure_future(work)
+    _UNWATCHED.add(task)
+    task.add_done_callback(_UNWATCHED.discard)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(_report)
+        raise
+
+
+def _report(task: asyncio.Task[Any]) -> None:
+    """Nobody waits any more: say how it ended."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.warning("config.abandoned-change-failed", error=str(error))
 
 
 async def _quietly(event: str, work: Awaitable[None]) -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
 from lxml import etree
 
-from yang.access import ALLOW_ALL, AccessControl, Rules, User
+from yang.access import ALLOW_ALL, AccessControl, User
 from yang.datastore.confirm import ConfirmedCommit
-from yang.datastore.data import EMPTY, Tree, check_access, differences, from_json, to_json
-from yang.datastore.edit import Editor, ValueReader
-from yang.datastore.edit_paths import edits_of_operations
-from yang.datastore.edit_xml import XmlEdits
+from yang.datastore.data import EMPTY, Tree, differences, from_json, to_json
+from yang.datastore.edits import Change, Edits
 from yang.datastore.history import Store
 from yang.datastore.locks import Locks, PartialLock, denied
 from yang.datastore.model import CommitResult, PathOperation, Session
@@ -46,7 +44,7 @@ class Datastores:
         self._running = running
         self._store = store
         self._access = access
-        self._values = ValueReader(validator.check_value)
+        self._edits = Edits(schema, validator, access)
         self._locks = Locks()
         self._candidate: Tree | None = None
         self._change = asyncio.Lock()
@@ -165,19 +163,8 @@ class Datastores:
         _check_option("test-option", test_option or "set", _TEST_OPTIONS)
         _check_option("error-option", error_option, _ERROR_OPTIONS)
         self._check_target(session, target)
-        keep_going = error_option == "continue-on-error"
         errors: list[OperationError] = []
-
-        def apply(tree: Tree) -> Tree:
-            reader = XmlEdits(self._schema, self._values, keep_going=keep_going)
-            editor = Editor(keep_going=keep_going)
-            edits = reader.read(config)
-            base: Tree = EMPTY if default_operation == "replace" else tree
-            operation = "merge" if default_operation == "replace" else default_operation
-            result = editor.apply(base, edits, operation)
-            errors.extend((*reader.errors, *editor.errors))
-            return result
-
+        apply = self._edits.of_xml(config, default_operation, error_option == "continue-on-error", errors)
         async with self._change:
             tree = await self._edited(session.user, apply, test_option)
             if test_option != "test-only":
@@ -189,40 +176,16 @@ class Datastores:
         """The same from paths and JSON values; operations are applied in the order given."""
         self._check_target(session, target)
         async with self._change:
-            self._candidate = await self._edited(session.user, self._path_edit(operations), None)
+            self._candidate = await self._edited(session.user, self._edits.of_paths(operations), None)
 
-    def _path_edit(self, operations: Sequence[PathOperation]) -> Callable[[Tree], Tree]:
-        def apply(tree: Tree) -> Tree:
-            for operation in operations:
-                edits, default = edits_of_operations(self._schema, operation, self._values, tree)
-                tree = Editor().apply(tree, edits, default)
-            return tree
-
-        return apply
-
-    async def _edited(self, user: User, apply: Callable[[Tree], Tree], test_option: str | None) -> Tree:
+    async def _edited(self, user: User, apply: Change, test_option: str | None) -> Tree:
         """Candidate after an edit, which the user must be allowed to make."""
-        before, rules = self.candidate, self._access.rules_for(user)
-
-        def work() -> Tree:
-            after = apply(before)
-            self._check_access(before, after, rules)
-            if test_option in ("test-then-set", "test-only"):
-                self._validator.complete(after)
-            return after
-
-        result: Tree = await self._running.in_worker(work)
+        validate = test_option in ("test-then-set", "test-only")
+        rules = self._access.rules_for(user)
+        result: Tree = await self._running.in_worker(
+            self._edits.carry_out, self.candidate, apply, rules, validate
+        )
         return result
-
-    def _check_access(self, before: Tree, after: Tree, rules: Rules) -> None:
-        if not rules.enabled:
-            return
-        try:
-            for found in differences(self._schema.root, before, after, rules, (), rules.start):
-                check_access(found, rules)
-        except OperationError:
-            self._access.denied_data_writes += 1
-            raise
 
     def _check_target(self, session: Session, target: str) -> None:
         _check_name(target)
@@ -264,10 +227,7 @@ class Datastores:
         if isinstance(source, str):
             return self.tree(source)
 
-        def read() -> Tree:
-            return Editor().apply(EMPTY, XmlEdits(self._schema, self._values).read(source), "merge")
-
-        result: Tree = await self._running.in_worker(read)
+        result: Tree = await self._running.in_worker(self._edits.of_xml(source), EMPTY)
         return result
 
     # --- commits ---------------------------------------------------------------------------------
@@ -322,7 +282,7 @@ class Datastores:
         before = self.running.tree
         # the exact nodes that a commit changes are those that need permission (RFC 8341 section 3.2.8)
         rules = self._access.rules_for(user)
-        await self._running.in_worker(self._check_access, before, tree, rules)
+        await self._running.in_worker(self._edits.check_access, before, tree, rules)
         return await self._running.replace(
             tree, author, lambda changed: self._locks.check_paths(session_id, changed)
         )
@@ -401,7 +361,7 @@ class Datastores:
             if self._confirm.active:
                 raise OperationError("in-use", "a confirmed commit is under way")
             backup = self.running.tree
-            apply = self._path_edit(_in_gnmi_order(operations))
+            apply = self._edits.of_paths(_in_gnmi_order(operations))
             tree = await self._running.in_worker(apply, backup)
             author = Author(user.name, origin, comment)
             result = await self._replace(0, user, tree, author)
@@ -413,7 +373,7 @@ class Datastores:
                 await self._confirm.start(backup, members, author, 0, confirm_timeout, persist_id)
             return result
 
-    async def _rebased(self, apply: Callable[[Tree], Tree], candidate: Tree) -> Tree:
+    async def _rebased(self, apply: Change, candidate: Tree) -> Tree:
         try:
             result: Tree = await self._running.in_worker(apply, candidate)
         except OperationError:

@@ -18,7 +18,7 @@ Group = tuple[DataPath, list[Leaf]]
 
 
 class LeavesEncoder:
-    """Encodes plans as one group per top-level container and per list entry; containers inside are part of it."""
+    """One group per top-level container and per list entry; containers inside are part of it."""
 
     name = "leaves"
 
@@ -81,8 +81,11 @@ class _GroupDialect:
                 return None
             leaves: list[Leaf] = []
             for found in plan.instances(config, record, keys):
-                part = Source(self, "None").compile(found.body)(found.config, found.record, found.keys)
-                leaves.extend(part or ())
+                known = f"leaves below {self._base.path}"
+                encoder = found.body.compiled.get(known)
+                if encoder is None:
+                    encoder = found.body.compiled[known] = Source(self, "None").compile(found.body)
+                leaves.extend(encoder(found.config, found.record, found.keys) or ())
             return leaves or None
 
         return encode

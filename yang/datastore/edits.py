@@ -1,0 +1,92 @@
+"""Requests to change a configuration, as functions from tree to tree; they run in the worker thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from lxml import etree
+
+from yang.access import AccessControl, Rules
+from yang.datastore.data import EMPTY, Tree, check_access, differences
+from yang.datastore.edit import Editor, ValueReader
+from yang.datastore.edit_paths import edits_of_operations
+from yang.datastore.edit_xml import XmlEdits
+from yang.datastore.model import PathOperation
+from yang.datastore.validator import Validator
+from yang.provider import OperationError
+from yang.schema import Schema
+
+Change = Callable[[Tree], Tree]
+
+
+class Edits:
+    """Makes changes of requests, and carries them out for a user."""
+
+    def __init__(self, schema: Schema, validator: Validator, access: AccessControl) -> None:
+        self._schema = schema
+        self._validator = validator
+        self._access = access
+        self._values = ValueReader(validator.check_value)
+
+    def of_xml(
+        self,
+        config: etree._Element,
+        default_operation: str = "merge",
+        keep_going: bool = False,
+        errors: list[OperationError] | None = None,
+    ) -> Change:
+        """The change that an edit-config's ``<config>`` asks for.
+
+        Args:
+            keep_going: leave out what fails, and append it to `errors`.
+        """
+
+        def apply(tree: Tree) -> Tree:
+            reader = XmlEdits(self._schema, self._values, keep_going=keep_going)
+            editor = Editor(keep_going=keep_going)
+            edits = reader.read(config)
+            base = EMPTY if default_operation == "replace" else tree
+            operation = "merge" if default_operation == "replace" else default_operation
+            result = editor.apply(base, edits, operation)
+            if errors is not None:
+                errors.extend((*reader.errors, *editor.errors))
+            return result
+
+        return apply
+
+    def of_paths(self, operations: Sequence[PathOperation]) -> Change:
+        """The change that operations on paths ask for, one after the other."""
+
+        def apply(tree: Tree) -> Tree:
+            for operation in operations:
+                edits, default = edits_of_operations(self._schema, operation, self._values, tree)
+                tree = Editor().apply(tree, edits, default)
+            return tree
+
+        return apply
+
+    def carry_out(self, before: Tree, change: Change, rules: Rules, validate: bool) -> Tree:
+        """The tree after a change that the rules permit.
+
+        Args:
+            validate: check all constraints too.
+
+        Raises:
+            OperationError: ``access-denied``, or what is wrong with the change or its result.
+        """
+        after = change(before)
+        self.check_access(before, after, rules)
+        if validate:
+            self._validator.complete(after)
+        return after
+
+    def check_access(self, before: Tree, after: Tree, rules: Rules) -> None:
+        """Raise ``access-denied`` unless all that differs may be changed."""
+        if not rules.enabled:
+            return
+        try:
+            for found in differences(self._schema.root, before, after, rules, (), rules.start):
+                check_access(found, rules)
+        except OperationError:
+            self._access.denied_data_writes += 1
+            raise
