@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from telemetry.packing import Entry, elements, messages
-from telemetry.plan import Part, Permission
+from telemetry.plan import Feed, Part, Permission
 from telemetry.reader import Look, same
 from telemetry.records import Leaf, Projection
 from telemetry.sampler import READ_MESSAGE
@@ -189,7 +189,7 @@ class ChangeSource(Source):
 
 def _watch_projection(part: Part) -> Projection | None:
     """How to read the records that a provider says have changed; None where it does not say which."""
-    if part.provider is None or not hasattr(part.provider, "changes"):
+    if part.feed is not Feed.WATCH:
         return None
     exact = any(step.keys for path in part.paths for step in path.steps)
     if exact or not Projection.possible(part.node, part.leaves):

@@ -104,11 +104,17 @@ class Planner:
                     yield log_part(target, node, provider)
                 elif node in target.node.chain:
                     raise PlanError(f"{node.path} is a log: subscribe to it ON_CHANGE or TARGET_DEFINED")
-            elif isinstance(provider, ColumnProvider) and self._columns_possible(target, node):
-                leaves = self._column_leaves(target, node, provider)
-                if leaves:
+            elif isinstance(provider, ColumnProvider):
+                leaves = column_leaves(target, node, provider)
+                if self._matrix_suffices(target, node, leaves):
                     excluded.update(leaves)
                     yield column_part(node, provider, leaves, on_change=mode is Mode.ON_CHANGE)
+                elif leaves and mode in (Mode.ON_CHANGE, Mode.TARGET_DEFINED):
+                    # counters change at each sweep, and nobody announces it
+                    excluded.update(leaves)
+                    feed = Feed.POLL if mode is Mode.ON_CHANGE else Feed.READ
+                    pieces = [_descended(target, leaf) for leaf in leaves]
+                    yield from _one_part(feed, node, pieces, target, content="state", provider=provider)
         rest = list(without(target, excluded))
         if mode is None or mode is Mode.SAMPLE:
             yield from _one_part(Feed.READ, target.node, rest, target)
@@ -144,16 +150,16 @@ class Planner:
                 if provider is not None:
                     yield candidate, provider
 
-    def _columns_possible(self, target: Target, node: SchemaNode) -> bool:
-        return self._use_columns and target.open and node.kind == "list" and _lists_above(node) == 1
+    def _matrix_suffices(self, target: Target, node: SchemaNode, leaves: tuple[SchemaNode, ...]) -> bool:
+        """True when these columns can be sent as they are: all entries, all permitted, as PROTO."""
+        possible = self._use_columns and target.open and node.kind == "list" and _lists_above(node) == 1
+        return bool(leaves) and possible and Permission(self._tree, self._user, (node, *leaves)).granted
 
-    def _column_leaves(
-        self, target: Target, node: SchemaNode, provider: ColumnProvider
-    ) -> tuple[SchemaNode, ...]:
-        """The selected leaves that the matrix has, in its order; none if the user may not read them all."""
-        found = (column_leaf(node, names) for names in provider.columns().leaves)
-        leaves = tuple(leaf for leaf in found if target.node.kind == "root" or _is_below(leaf, target.node))
-        return leaves if Permission(self._tree, self._user, (node, *leaves)).granted else ()
+
+def column_leaves(target: Target, node: SchemaNode, provider: ColumnProvider) -> tuple[SchemaNode, ...]:
+    """The leaves below the target that a matrix has, in its order."""
+    found = (column_leaf(node, names) for names in provider.columns().leaves)
+    return tuple(leaf for leaf in found if target.node.kind == "root" or _is_below(leaf, target.node))
 
 
 class Permission:
@@ -198,8 +204,11 @@ def column_leaf(node: SchemaNode, names: Sequence[str]) -> SchemaNode:
 
 
 def leaves_below(node: SchemaNode) -> Iterator[SchemaNode]:
-    """All leaves and leaf-lists at or below a node."""
-    return (found for found in node.walk() if found.is_leaf)
+    """All leaves and leaf-lists of the data tree at or below a node."""
+    if node.is_leaf:
+        yield node
+    for child in node.data_children:
+        yield from leaves_below(child)
 
 
 def log_part(target: Target, node: SchemaNode, provider: LogProvider) -> Part:
@@ -249,9 +258,7 @@ def within(pieces: Iterable[Target], node: SchemaNode, *, state_only: bool) -> I
             if not (state_only and piece.node.config and not _has_state(piece.node)):
                 yield piece
         elif piece.node.kind == "root" or _is_below(node, piece.node):
-            for step in node.chain[len(piece.node.chain) :]:
-                piece = _child(piece, step)
-            yield piece
+            yield _descended(piece, node)
 
 
 def _has_state(node: SchemaNode) -> bool:
@@ -260,6 +267,13 @@ def _has_state(node: SchemaNode) -> bool:
 
 def _child(target: Target, child: SchemaNode) -> Target:
     return Target(child, target.path.child(child.name, child.module), target.open)
+
+
+def _descended(target: Target, node: SchemaNode) -> Target:
+    """The target's descendant `node`."""
+    for step in node.chain[len(target.node.chain) :]:
+        target = _child(target, step)
+    return target
 
 
 def _is_below(node: SchemaNode, ancestor: SchemaNode) -> bool:

@@ -215,6 +215,23 @@ async def test_changes_of_counters(target, client):
     assert in_octets(picture) == [1007]
 
 
+@pytest.mark.parametrize("encoding", [pb.PROTO, pb.JSON])
+@pytest.mark.parametrize("where", [f"{entry(1)}/counters", entry(1), COUNTERS])
+async def test_changes_of_counters_that_no_matrix_serves(target, client, where, encoding):
+    subscription = await client.subscribe(where, mode=pb.ON_CHANGE, encoding=encoding)
+    assert 1000 in in_octets(await subscription.until_sync())
+    target.element.sessions.sweep(f"{1:016x}")
+    await gather(subscription, lambda picture: in_octets(picture) == [1007])
+
+
+async def test_counters_in_json_where_the_target_decides(target, client):
+    subscription = await client.subscribe(SESSIONS, mode=pb.TARGET_DEFINED, encoding=pb.JSON)
+    assert f"{entry(1)}/status" in (await subscription.until_sync()).values
+    target.element.sessions.sweep(f"{1:016x}")
+    picture = await gather(subscription, lambda picture: 1007 in in_octets(picture))
+    assert f"{entry(1)}/status" not in picture.values
+
+
 async def test_changes_of_state_that_nobody_announces(target, client):
     subscription = await client.subscribe(SUMMARY, mode=pb.ON_CHANGE)
     await subscription.until_sync()
