@@ -87,9 +87,9 @@ async def test_nothing_is_selected_twice_or_left_out(tree):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("/aether-subscriber:*/session/status", [f"{SESSIONS}/status"]),
+        ("/*/session/status", [f"{SESSIONS}/status"]),
         (f"{SESSIONS}[id=0000000000000001]/...", [f"{SESSIONS}{ONE}"]),
-        ("/.../session[id=0000000000000001]/counters/tick", [f"{SESSIONS}{ONE}/counters/tick"]),
+        ("/sessions/.../session[id=0000000000000001]/counters/tick", [f"{SESSIONS}{ONE}/counters/tick"]),
     ],
 )
 async def test_keys_stay_where_wildcards_were(tree, text, expected):
