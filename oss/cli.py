@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import asyncpg
@@ -29,6 +30,17 @@ def add_parser(subparsers: Any) -> None:
     openapi.set_defaults(func=_openapi)
 
 
+class _Forward(logging.Handler):
+    """What libraries log, as lines like ours: with the error's text, without its traceback."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        details = {} if error is None else {"error": repr(error)}
+        structlog.get_logger().log(
+            record.levelno, "library.log", library=record.name, message=record.getMessage(), **details
+        )
+
+
 def _logging() -> None:
     structlog.configure(
         processors=[
@@ -39,7 +51,7 @@ def _logging() -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    logging.basicConfig(level=logging.WARNING, format='{"level":"warning","event":"log","logger":"%(name)s"}')
+    logging.basicConfig(level=logging.WARNING, handlers=[_Forward()])
 
 
 def _load(arguments: argparse.Namespace) -> Config | None:
@@ -59,9 +71,19 @@ def _run(arguments: argparse.Namespace) -> int:
     config = _load(arguments)
     if config is None:
         return 2
-    server = uvicorn.Server(
+    app = create_app(config)
+
+    class Server(uvicorn.Server):
+        """Ends the endless answers first, which uvicorn would wait for."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            if hasattr(app.state, "hub"):
+                app.state.hub.end()
+            super().handle_exit(sig, frame)
+
+    server = Server(
         uvicorn.Config(
-            create_app(config),
+            app,
             host=config.listen.host,
             port=config.listen.port,
             log_config=None,

@@ -175,6 +175,7 @@ class Hub:
         self._seen: dict[str, int] = {}
         self.ready = asyncio.Event()
         """Set while the board reflects the database."""
+        self.ended = False
 
     @property
     def subscribers(self) -> int:
@@ -191,6 +192,12 @@ class Hub:
         finally:
             self._subscribers.discard(subscriber)
 
+    def end(self) -> None:
+        """The process is about to end: so do all streams, at once."""
+        self.ended = True
+        for subscriber in self._subscribers:
+            subscriber.start_over()
+
     async def run(self) -> None:
         """Follow the database until cancelled; whatever it lost meanwhile is read again."""
         while True:
@@ -205,6 +212,7 @@ class Hub:
 
     async def _follow(self) -> None:
         connection = await connect(self._database)
+        connection.add_termination_listener(lambda _: self._wakeup.set())
         try:
             for channel in CHANNELS:
                 await connection.add_listener(channel, self._notified)
@@ -213,10 +221,12 @@ class Hub:
                 try:
                     await asyncio.wait_for(self._wakeup.wait(), 10)
                 except TimeoutError:
-                    await connection.execute("SELECT 1")  # finds out that the connection is gone
+                    await connection.execute("SELECT 1")  # finds out that the other side is gone silently
                     continue
-                await asyncio.sleep(_COALESCE)
                 self._wakeup.clear()
+                if connection.is_closed():
+                    raise ConnectionError("the connection that listens was closed")
+                await asyncio.sleep(_COALESCE)
                 dirty, self._dirty = self._dirty, {}
                 await self._publish(dirty)
         finally:
@@ -345,6 +355,8 @@ async def stream(hub: Hub, subscriber: Subscriber, keepalive: float = 15.0) -> A
         if message is not None:
             yield encode(*message)
             continue
+        if hub.ended:
+            return
         # objects may change while the parts are sent: what is newer than the snapshot comes again after it
         sessions = list(hub.board.sessions.values())
         for start in range(0, max(1, len(sessions)), SNAPSHOT_PART):

@@ -235,9 +235,14 @@ def profile_of(
 
 async def _until_lost(leader: asyncpg.Connection) -> None:
     """Holds the leadership; raises when the connection that carries the lock is gone."""
-    while True:
-        await asyncio.sleep(5)
-        await leader.execute("SELECT 1")
+    closed = asyncio.Event()
+    leader.add_termination_listener(lambda _: closed.set())
+    while not leader.is_closed():
+        try:
+            await asyncio.wait_for(closed.wait(), 5)
+        except TimeoutError:
+            await leader.execute("SELECT 1")
+    raise ConnectionError("the connection that holds the lock was closed")
 
 
 async def _close(connection: asyncpg.Connection | None) -> None:

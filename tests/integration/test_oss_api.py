@@ -220,7 +220,9 @@ def test_filters(admin: httpx.Client) -> None:
     assert {session["status"] for session in rejected} == {"rejected"}
     both = everything(admin, "/api/sessions", status=["rejected", "idle"])
     assert {session["status"] for session in both} == {"rejected", "idle"}
-    assert [s["session_id"] for s in everything(admin, "/api/sessions", q="02:00:00:00:00:07")] == [f"{7:016x}"]
+    assert [s["session_id"] for s in everything(admin, "/api/sessions", q="02:00:00:00:00:07")] == [
+        f"{7:016x}"
+    ]
     assert everything(admin, "/api/sessions", q="LOVELACE")[0]["circuit_id"] == "1/0/1"
     assert everything(admin, "/api/sessions", bng_id="bng-99") == []
     assert len(everything(admin, "/api/events", type="session-rejected", limit=3)) == len(rejected)
@@ -263,7 +265,8 @@ def test_traffic_loses_and_invents_no_octet(cluster: postgres.Cluster, tmp_path:
         for query, factor in (({}, 3), ({"session_id": "a"}, 1), ({"session_id": "b"}, 2)):
             series = client.get("/api/traffic", params={"range": "15m", "bucket": 10, **query}).json()
             octets = [
-                sum(p[name] for p in series["points"]) * series["bucket"] / 8 for name in ("in_rate", "out_rate")
+                sum(p[name] for p in series["points"]) * series["bucket"] / 8
+                for name in ("in_rate", "out_rate")
             ]
             # 1000 → 3000, then 500 anew; 5 M → 9 M, then 1 M anew
             assert octets == pytest.approx([2_500 * factor, 5_000_000 * factor])
@@ -343,6 +346,29 @@ def test_live_snapshot_then_changes(cluster: postgres.Cluster, tmp_path: Path) -
         assert (live["in_rate"], live["out_rate"]) == (1600.0, 80000.0)
         past = client.get(f"/api/sessions/bng-01/{2:016x}").json()
         assert past["terminate_cause"] == "User-Request"
+
+
+def test_the_database_goes_away_and_comes_back(tmp_path: Path) -> None:
+    with postgres.cluster() as own:
+        database, radius = oss.run(oss.databases(own, "away"))
+        oss.run(fill(database))
+        with oss.server(tmp_path, oss.config(database, radius)) as server:
+            client = server.login()
+            stream = Stream(server.login())
+            stream.wait("snapshot", lambda data: data["ready"])
+            own.stop()
+            answer = client.get("/api/plans")
+            assert answer.status_code == 503
+            assert "database" in answer.json()["detail"]
+            assert httpx.get(f"{server.url}/healthz").status_code == 503
+            stream.messages.clear()
+            own.start()
+            stream.wait("snapshot", lambda data: len(data["sessions"]) == SESSIONS)
+            assert httpx.get(f"{server.url}/healthz").json() == {"database": "up", "live": True}
+            new = {"name": "after", "download_kbps": 1000, "upload_kbps": 1000}
+            plan = client.post("/api/plans", json=new).json()
+            assert {delivery["state"] for delivery in plan["deliveries"]} == {"delivered"}
+            assert "Traceback" not in server.log()
 
 
 # -- starting

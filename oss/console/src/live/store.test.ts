@@ -13,7 +13,7 @@ const session = (id: string, more: Partial<Session> = {}): Session =>
   }) as Session;
 
 const filled = (...ids: string[]): LiveStore => {
-  const store = new LiveStore();
+  const store = new LiveStore((run) => run());
   store.snapshot({ first: true, last: true, ready: true, sessions: ids.map((id) => session(id)) });
   return store;
 };
@@ -61,7 +61,7 @@ describe("LiveStore", () => {
   });
 
   it("adds up the BNGs, and takes reports of one moment as one point", () => {
-    const store = new LiveStore();
+    const store = new LiveStore((run) => run());
     store.totals({ a: [1, 10], b: [2, 20] }, 1000);
     store.totals({ a: [2, 10], b: [2, 20] }, 1500);
     store.totals({ a: [5, 5] }, 9000);
@@ -72,15 +72,30 @@ describe("LiveStore", () => {
   });
 
   it("keeps the newest events first, and not all of them", () => {
-    const store = new LiveStore();
+    const store = new LiveStore((run) => run());
     const event = (seq: number) => ({ bng_id: "b", seq }) as JournalEvent;
     for (let seq = 0; seq < 100; seq += 2) store.happened([event(seq), event(seq + 1)]);
     expect(store.events[0]?.seq).toBe(99);
     expect(store.events).toHaveLength(50);
   });
 
+  it("tells of many changes at once only once", () => {
+    const waiting: (() => void)[] = [];
+    const store = new LiveStore((run) => waiting.push(run));
+    let told = 0;
+    store.subscribe(() => {
+      told += 1;
+    });
+    store.totals({ a: [1, 1] });
+    store.totals({ a: [2, 2] });
+    expect([told, store.version, waiting.length]).toEqual([0, 0, 1]);
+    waiting.pop()?.();
+    store.totals({ a: [3, 3] });
+    expect([told, store.version, waiting.length]).toEqual([1, 1, 1]);
+  });
+
   it("tells its subscribers", () => {
-    const store = new LiveStore();
+    const store = new LiveStore((run) => run());
     let told = 0;
     const stop = store.subscribe(() => {
       told += 1;

@@ -26,11 +26,15 @@ export class LiveStore {
   events: JournalEvent[] = [];
   state: LiveState = "connecting";
   ready = false;
-  /** Grows with every change: what React compares. */
+  /** Grows when something has changed: what React compares. */
   version = 0;
 
   private listeners = new Set<() => void>();
+  private telling = false;
   private incoming: Map<string, Session> | null = null;
+
+  /** @param later how to wait a moment, so that one sweep of all BNGs is one change */
+  constructor(private later: (run: () => void) => void = (run) => setTimeout(run, 60)) {}
 
   subscribe = (listener: () => void): (() => void) => {
     this.listeners.add(listener);
@@ -108,8 +112,13 @@ export class LiveStore {
   }
 
   private changed(): void {
-    this.version += 1;
-    for (const listener of this.listeners) listener();
+    if (this.telling) return;
+    this.telling = true;
+    this.later(() => {
+      this.telling = false;
+      this.version += 1;
+      for (const listener of this.listeners) listener();
+    });
   }
 }
 
