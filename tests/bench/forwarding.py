@@ -155,8 +155,8 @@ def main() -> None:
         conditions=(
             f"{sessions} sessions, each with gate, source guard, counters and its own HTB class both ways; "
             "64-octet UDP frames, round over all sessions, no NAT; mean of both ways, veth in namespaces; "
-            f"the sender's share is subtracted ({whole}); best of {ROUNDS} alternating runs of {SECONDS} s on "
-            "one core"
+            f"the sender's share is subtracted ({whole}); "
+            f"best of {ROUNDS} alternating runs of {SECONDS} s on one core"
         ),
     )
 
