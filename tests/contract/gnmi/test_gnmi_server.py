@@ -32,7 +32,7 @@ async def test_wrong_credentials(target, username, password):
     code, message = await refused(target.client(username, password).capabilities())
     assert code is Code.UNAUTHENTICATED
     assert "wrong" in message
-    subscription = await target.client(username, password).subscribe(COUNTERS)
+    subscription = await target.client(username, password).open()
     assert (await subscription.status())[0] is Code.UNAUTHENTICATED
 
 
@@ -86,7 +86,7 @@ async def test_too_many_subscriptions(serve):
     open_ones = [await client.subscribe(COUNTERS) for _ in range(2)]
     for subscription in open_ones:
         await subscription.until_sync()
-    code, message = await (await client.subscribe(COUNTERS)).status()
+    code, message = await (await client.open()).status()
     assert code is Code.RESOURCE_EXHAUSTED
     assert "2 subscriptions" in message
     open_ones[0].call.cancel()
