@@ -213,12 +213,14 @@ class Refresh:
         restarted_in, restarted_out: slots of live sessions whose upload or download class was made anew: its
             raw counters begin at 0 (`bng.session.counters.restart`).
         missing: configured interfaces that do not exist at this time.
+        repaired: sessions whose gate somebody had closed and strangers for whom somebody had opened one.
     """
 
     attached: tuple[str, ...] = ()
     restarted_in: tuple[int, ...] = ()
     restarted_out: tuple[int, ...] = ()
     missing: tuple[str, ...] = ()
+    repaired: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,8 +258,9 @@ class DataPlane(Protocol):
         ...
 
     def refresh(self) -> Refresh:
-        """Set up interfaces that have (re)appeared, with their sessions. Cheap when nothing changed: call
-        it every few seconds and when the kernel tells of a link."""
+        """Set up interfaces that have (re)appeared, with their sessions, and bring back a ruleset that is
+        gone. Cheap when nothing changed: call it every few seconds and when the kernel tells of a link.
+        Every 15 seconds it also compares the gates with the sessions and repairs them."""
         ...
 
     def start(self, starts: Sequence[Start]) -> list[StartResult]:

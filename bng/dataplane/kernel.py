@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import structlog
 
 from bng.dataplane import elements, nft, port, tc
+from bng.dataplane.audit import audit
 from bng.dataplane.base import (
     COUNTERS,
     MAX_SLOTS,
@@ -37,6 +39,8 @@ from bng.dataplane.programming import Programmer, Task
 
 log = structlog.get_logger(__name__)
 
+_AUDIT_SECONDS = 15.0
+
 
 class _Open:
     """What exists between `open` and `close`: connections, and what stands on them."""
@@ -46,6 +50,7 @@ class _Open:
         self.netfilter = Connection(NETFILTER)
         self.ground = Ground(self.route, config, leaf)
         self.programmer = Programmer(self.route, self.netfilter)
+        self.next_audit = 0.0
 
     def close(self) -> None:
         for connection in (self.route, self.sweeping, self.growing, self.netfilter):
@@ -104,7 +109,12 @@ class KernelDataPlane:
                 nft.run(nft.ruleset(kernel.ground.config.nat))
                 kernel.programmer.restore(self._tasks(kernel, self._book.sessions()))
             tables = kernel.ground.attach()
-            return self._rebuilt(kernel, tables, attached=tables)
+            result = self._rebuilt(kernel, tables, attached=tables)
+            if time.monotonic() < kernel.next_audit:
+                return result
+            kernel.next_audit = time.monotonic() + _AUDIT_SECONDS
+            tasks = self._tasks(kernel, self._book.sessions())
+            return replace(result, repaired=audit(kernel.netfilter, kernel.programmer, tasks))
         except OSError as fault:
             raise _failure(fault) from fault
 
@@ -160,8 +170,10 @@ class KernelDataPlane:
 
     def _rebuilt(self, kernel: _Open, tables: dict[str, ClassTable], attached: Iterable[str]) -> Refresh:
         """Bring sessions back to interfaces that were made anew, and neighbours to those that were down."""
-        sessions = list(self._book.sessions())
         ground = kernel.ground
+        if not tables and not ground.flapped:
+            return Refresh(tuple(attached), missing=tuple(ground.missing))
+        sessions = list(self._book.sessions())
         moved = self._tasks(kernel, (start for start in sessions if start.interface in tables))
         others = self._tasks(kernel, (start for start in sessions if start.interface not in tables))
         new_upstream = ground.config.upstream in tables

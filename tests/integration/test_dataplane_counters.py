@@ -11,6 +11,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -282,6 +283,32 @@ def test_a_ruleset_that_somebody_flushed_comes_back(
     sub.send(net.upload(3), 10)
     assert len(up.arrived()) == 10
     assert row(plane, 0).in_packets == 20
+
+
+def test_gates_that_somebody_touched_are_put_right(
+    plane: KernelDataPlane, world: net.World, sub: net.Wire, up: net.Wire
+) -> None:
+    plane.start([start(0), start(1), start(2), replace(start(3), mac=None)])
+    world.run(world.bng, f"nft delete element ip aether dn {{ {net.subscriber_ip(1)} }}")
+    world.run(world.bng, f"nft delete element ip aether up_routed {{ acc0 . {net.subscriber_ip(3)} }}")
+    stranger = f"acc0 . {net.mac_text(net.subscriber_mac(9))} . {net.subscriber_ip(9)} : 1:10"
+    world.run(world.bng, f"nft add element ip aether up {{ {stranger} }}")
+    sub.send(net.upload(9), 10)
+    assert len(up.arrived()) == 10
+    assert plane.refresh().repaired == 3
+    for number in (0, 1, 2, 3):
+        sub.send(net.upload(number), 10)
+    for number in (0, 1, 2):
+        up.send(net.download(number), 10)
+    sub.send(net.upload(9), 10)
+    assert len(up.arrived()) == 40
+    assert len(sub.arrived()) == 30
+
+
+def test_gates_that_nobody_touched_are_left_alone(plane: KernelDataPlane) -> None:
+    plane.start([start(number) for number in range(600)] + [replace(start(601), mac=None)])
+    plane.stop([stop(number) for number in range(0, 600, 7)])
+    assert plane.refresh().repaired == 0
 
 
 def test_sessions_return_with_their_interface(plane: KernelDataPlane, world: net.World, up: net.Wire) -> None:
