@@ -193,8 +193,8 @@ def as_json(status: Status) -> dict[str, Any]:
 
 
 def _services(status: Status) -> list[Program]:
-    """Long-running programs other than the BNGs and the subscribers' DHCP clients."""
-    others = {bng.bng_id for bng in status.config.bngs} | {one.name for one in status.subscribers}
+    """Long-running programs other than the BNGs, the subscribers' DHCP clients among them."""
+    others = {bng.bng_id for bng in status.config.bngs}
     return [
         program for program in status.programs if program.spec.name not in others and not program.spec.oneshot
     ]
