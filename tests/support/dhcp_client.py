@@ -57,14 +57,22 @@ class Subscriber:
     def mac_text(self) -> str:
         return self.mac.hex(":")
 
-    def frame(
-        self, kind: int, *, ciaddr: str = "0.0.0.0", requested: str = "", server: str = "", xid: int = 0
+    def payload(
+        self,
+        kind: int,
+        *,
+        ciaddr: str = "0.0.0.0",
+        requested: str = "",
+        server: str = "",
+        xid: int = 0,
+        relay: tuple[str, str] | None = None,
     ) -> bytes:
-        """A DHCP request as it leaves the access node. xid 0: the subscriber's number."""
+        """A DHCP request. xid 0: the subscriber's number; relay: giaddr and link-selection of an agent."""
+        giaddr = socket.inet_aton(relay[0]) if relay else bytes(4)
         head = struct.pack(
             "!BBBBIHH4s4s4s4s16s64s128s",
             1, 1, 6, 0, xid or self.number + 1, 0, 0,
-            socket.inet_aton(ciaddr), bytes(4), bytes(4), bytes(4), self.mac, b"", b"",
+            socket.inet_aton(ciaddr), bytes(4), bytes(4), giaddr, self.mac, b"", b"",
         )  # fmt: skip
         options = bytes([53, 1, kind])
         if requested:
@@ -72,8 +80,16 @@ class Subscriber:
         if server:
             options += b"\x36\x04" + socket.inet_aton(server)
         circuit, remote = self.circuit_id.encode(), self.remote_id.encode()
-        relay = bytes([1, len(circuit)]) + circuit + bytes([2, len(remote)]) + remote
-        payload = head + _MAGIC + options + bytes([82, len(relay)]) + relay + b"\xff"
+        agent = bytes([1, len(circuit)]) + circuit + bytes([2, len(remote)]) + remote
+        if relay:
+            agent += b"\x05\x04" + socket.inet_aton(relay[1])
+        return head + _MAGIC + options + bytes([82, len(agent)]) + agent + b"\xff"
+
+    def frame(
+        self, kind: int, *, ciaddr: str = "0.0.0.0", requested: str = "", server: str = "", xid: int = 0
+    ) -> bytes:
+        """A DHCP request as it leaves the access node."""
+        payload = self.payload(kind, ciaddr=ciaddr, requested=requested, server=server, xid=xid)
         udp = struct.pack("!HHHH", 68, 67, 8 + len(payload), 0) + payload
         source = socket.inet_aton(ciaddr)
         ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0, source, b"\xff" * 4)
@@ -88,7 +104,11 @@ def parse_reply(frame: bytes) -> tuple[int, bytes, str, str, int] | None:
     start = 14 + (frame[14] & 15) * 4
     if frame[start + 2 : start + 4] != b"\0\x44" or frame[start + 8] != 2:
         return None
-    packet = frame[start + 8 :]
+    return parse_packet(frame[start + 8 :])
+
+
+def parse_packet(packet: bytes) -> tuple[int, bytes, str, str, int]:
+    """The same of a DHCP packet."""
     kind, server, at = 0, "", 240
     while at + 2 <= len(packet) and packet[at] != 255:
         if packet[at] == 0:
@@ -120,6 +140,14 @@ class Subscribers:
     def send(self, frame: bytes) -> None:
         self.socket.send(frame)
 
+    def message(self, subscriber: Subscriber, kind: int, **fields: str) -> bytes:
+        """What is sent for a subscriber."""
+        return subscriber.frame(kind, **fields)  # type: ignore[arg-type]
+
+    def receive(self) -> tuple[int, bytes, str, str, int] | None:
+        """The next reply, None for what is none. Raises BlockingIOError."""
+        return parse_reply(self.socket.recv(2048))
+
     def exchange(
         self, subscribers: Iterable[Subscriber], *, window: int = 64, retry: float = 1.0, within: float = 30.0
     ) -> list[Subscriber]:
@@ -130,15 +158,17 @@ class Subscribers:
         deadline = time.monotonic() + within
         poll = select.poll()
         poll.register(self.socket, select.POLLIN)
+        looked = time.monotonic()
         while (waiting or flying) and time.monotonic() < deadline:
             while waiting and len(flying) < window:
                 subscriber = waiting.popleft()
                 subscriber.began = time.monotonic()
-                self._say(flying, subscriber, subscriber.frame(DISCOVER))
-            if not poll.poll(50):
+                self._say(flying, subscriber, self.message(subscriber, DISCOVER))
+            if poll.poll(50):
+                self._drain(flying)
+            if time.monotonic() - looked > retry / 4:
+                looked = time.monotonic()
                 self._repeat(flying, retry)
-                continue
-            self._drain(flying)
         return [subscriber for subscriber in everyone if subscriber.bound]
 
     def _say(
@@ -156,7 +186,7 @@ class Subscribers:
     def _drain(self, flying: dict[bytes, tuple[Subscriber, bytes, float]]) -> None:
         for _ in range(256):
             try:
-                reply = parse_reply(self.socket.recv(2048))
+                reply = self.receive()
             except BlockingIOError:
                 return
             if reply is None or reply[1] not in flying:
@@ -164,15 +194,15 @@ class Subscribers:
             _, mac, address, server, kind = reply
             subscriber = flying[mac][0]
             if kind == OFFER:
-                frame = subscriber.frame(REQUEST, requested=address, server=server)
-                self._say(flying, subscriber, frame)
+                request = self.message(subscriber, REQUEST, requested=address, server=server)
+                self._say(flying, subscriber, request)
             elif kind == ACK:
                 subscriber.address, subscriber.server = address, server
                 subscriber.bound = time.monotonic()
                 del flying[mac]
             elif kind == NAK:
                 subscriber.nak += 1
-                self._say(flying, subscriber, subscriber.frame(DISCOVER))
+                self._say(flying, subscriber, self.message(subscriber, DISCOVER))
 
     def renew(self, subscriber: Subscriber, within: float = 5.0) -> int:
         """Renew the lease; returns the type of the answer, 0 without one."""
@@ -189,3 +219,21 @@ class Subscribers:
     def release(self, subscriber: Subscriber) -> None:
         """Give the address back."""
         self.send(subscriber.frame(RELEASE, ciaddr=subscriber.address, server=subscriber.server))
+
+
+class RelayedSubscribers(Subscribers):
+    """The same subscribers without a BNG: a relay agent that speaks with the DHCP server itself."""
+
+    def __init__(self, giaddr: str, link: str, server: str) -> None:
+        self.relay = (giaddr, link)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        self.socket.bind((giaddr, 67))
+        self.socket.connect((server, 67))
+        self.socket.setblocking(False)
+
+    def message(self, subscriber: Subscriber, kind: int, **fields: str) -> bytes:
+        return subscriber.payload(kind, relay=self.relay, **fields)  # type: ignore[arg-type]
+
+    def receive(self) -> tuple[int, bytes, str, str, int] | None:
+        return parse_packet(self.socket.recv(2048))

@@ -1,0 +1,78 @@
+"""Two-step configuration in control: what is refused, kept, and put in force."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bng.config import Config, Units, digest, empty_units, merge
+from bng.configuration import Configuration
+from yang.provider import OperationError
+
+
+def profile(rate: int) -> dict:
+    return {"name": "gold", "download": {"rate": str(rate)}, "upload": {"rate": str(rate)}}
+
+
+class Applied:
+    def __init__(self, path: Path) -> None:
+        self.calls: list[tuple[Config, Config]] = []
+        self.configuration = Configuration(path, self._apply)
+
+    async def _apply(self, config: Config, old: Config) -> None:
+        self.calls.append((config, old))
+
+    async def take(self, units: Units, *, replace: bool = False) -> None:
+        await self.configuration.commit(self.configuration.prepare(units, replace=replace))
+
+
+async def test_prepare_changes_nothing_commit_does_and_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "control" / "config.json"
+    made = Applied(path)
+    units = {"shaping-profiles": {"gold": profile(9000)}}
+    token = made.configuration.prepare(units)
+    assert made.configuration.config.profiles == {}
+    assert made.calls == []
+    await made.configuration.commit(token)
+    assert made.configuration.config.profiles["gold"].download_rate == 9000
+    assert len(made.calls) == 1
+    again = Applied(path)
+    assert again.configuration.config.profiles["gold"].download_rate == 9000
+    assert again.configuration.digest == digest(merge(empty_units(), units))
+
+
+async def test_replace_drops_what_is_not_named(tmp_path: Path) -> None:
+    made = Applied(tmp_path / "c.json")
+    await made.take({"shaping-profiles": {"gold": profile(9000), "iron": profile(8000)}})
+    await made.take({"shaping-profiles": {"gold": profile(9000)}})
+    assert set(made.configuration.config.profiles) == {"gold", "iron"}
+    await made.take({"shaping-profiles": {"gold": profile(9000)}}, replace=True)
+    assert set(made.configuration.config.profiles) == {"gold"}
+
+
+async def test_tokens_are_good_once_and_only_the_last(tmp_path: Path) -> None:
+    made = Applied(tmp_path / "c.json")
+    first = made.configuration.prepare({})
+    second = made.configuration.prepare({})
+    with pytest.raises(OperationError, match="not prepared"):
+        await made.configuration.commit(first)
+    await made.configuration.commit(second)
+    with pytest.raises(OperationError, match="not prepared"):
+        await made.configuration.commit(second)
+    third = made.configuration.prepare({})
+    made.configuration.abort(third)
+    with pytest.raises(OperationError, match="not prepared"):
+        await made.configuration.commit(third)
+
+
+def test_what_is_wrong_is_refused_at_prepare(tmp_path: Path) -> None:
+    made = Applied(tmp_path / "c.json")
+    with pytest.raises(OperationError, match="cannot be understood"):
+        made.configuration.prepare({"shaping-profiles": {"gold": {"name": "gold"}}})
+
+
+@pytest.mark.parametrize("content", ["", "nonsense", "[]", '{"bng": 7}', '{"shaping-profiles": {"x": {}}}'])
+def test_a_damaged_file_is_no_obstacle(tmp_path: Path, content: str) -> None:
+    (tmp_path / "c.json").write_text(content)
+    assert Applied(tmp_path / "c.json").configuration.config == Config()
