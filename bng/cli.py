@@ -22,6 +22,9 @@ def _add_verbs(parser: argparse.ArgumentParser) -> None:
     run.set_defaults(func=_run)
     doctor = verbs.add_parser("doctor", help="look whether the kernel has what the data plane needs")
     doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.add_argument(
+        "--interface", action="append", default=[], metavar="NAME", help="look at its offloads as well"
+    )
     doctor.set_defaults(func=_doctor)
     for name, text in (("control", "the control process"), ("management", "the management process")):
         child = verbs.add_parser(name, help=f"{text}; started by run")
@@ -56,9 +59,9 @@ def _child(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from bng.dataplane import probe
+    from bng.dataplane.probe import probe
 
-    report = probe.probe()
+    report = probe(tuple(arguments.interface))
     if arguments.json:
         print(json.dumps(report.as_dict()))
     else:

@@ -27,7 +27,7 @@ from bng.config import Config
 from bng.configuration import Configuration
 from bng.daemon.methods import Methods
 from bng.daemon.process import read_pids, run_until_signal
-from bng.dataplane.base import DataPlane, DataPlaneError
+from bng.dataplane.base import DataPlane, DataPlaneError, Refresh
 from bng.dataplane.kernel import KernelDataPlane
 from bng.enforcement import Enforcer
 from bng.health import Health, LagMeter, UsageMeter, find_cgroup
@@ -116,7 +116,7 @@ class Control:
         self.captures = Captures(self.outlets.from_subscriber)
         self.uplink = Uplink(self.outlets.from_server)
         self.outlets.captures, self.outlets.uplink = self.captures, self.uplink
-        self.underlay = Underlay(self.dataplane, self.sweeper.refreshed, self.captures, self.uplink)
+        self.underlay = Underlay(self.dataplane, self._refreshed, self.captures, self.uplink)
         self.reconciler = Reconciler(
             self.writer,
             self.dataplane,
@@ -272,6 +272,10 @@ class Control:
             await asyncio.sleep(0.005 if more else 1)
 
     # what the parts tell each other
+
+    def _refreshed(self, refresh: Refresh) -> None:
+        self.sweeper.refreshed(refresh)
+        self.reconciler.repaired += refresh.repaired
 
     def _published(self, newest: int) -> None:
         self.server.push("journal", newest_seq=newest)

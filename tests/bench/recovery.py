@@ -20,6 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
 from bng.config import units_of
 from bng.daemon.control import Control
 from bng.daemon.process import configure_logging
@@ -125,7 +127,7 @@ def measure(folder: Path, count: int) -> tuple[float, float]:
         units = units_of(startup(counters=5))
         (state_dir / "control" / "config.json").write_text(json.dumps(units))
         filler = namespaces.start(
-            "b", sys.executable, "-m", "tests.bench.recovery", "--fill", str(state_dir),
+            "b", sys.executable, __file__, "--fill", str(state_dir),
             "--sessions", str(count), stdout=subprocess.PIPE, stderr=(folder / "fill.log").open("w"),
         )  # fmt: skip
         assert filler.stdout is not None

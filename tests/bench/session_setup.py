@@ -9,9 +9,12 @@ emulator in the same run: what remains when the BNG costs nothing.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bng.seam.reader import JournalReader
 from tests.bench import harness
