@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.lab_client import Lab
 from tests.support.running_lab import RunningLab
+
+if TYPE_CHECKING:
+    from tests.support.lab_client import Lab
 
 
 @pytest.fixture(scope="session")
@@ -29,4 +32,6 @@ def running_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLab
 @pytest.fixture
 def lab(running_lab: RunningLab) -> Lab:
     """The running lab as its users have it: `lab.status` is the parsed `aether lab status --json`."""
+    from tests.support.lab_client import Lab  # with its protocol clients, which most tests do without
+
     return Lab(running_lab.status)
