@@ -6,6 +6,7 @@ from bng.aaa.shell import AaaShell
 from bng.access import Captures
 from bng.codec import dhcp, frame
 from bng.codec.errors import DecodeError
+from bng.ledger import Ledger
 from bng.loop import Writer
 from bng.routers import RouterWatch
 from bng.session import effects as fx
@@ -26,11 +27,12 @@ class NetworkOutlets:
     captures: Captures
     uplink: Uplink
 
-    def __init__(self, writer: Writer, aaa: AaaShell, routers: RouterWatch) -> None:
+    def __init__(self, writer: Writer, aaa: AaaShell, routers: RouterWatch, ledger: Ledger) -> None:
         self.malformed = 0
         self._writer = writer
         self._aaa = aaa
         self._routers = routers
+        self._ledger = ledger
 
     # in
 
@@ -69,6 +71,7 @@ class NetworkOutlets:
     def account(self, effect: fx.Account) -> None:
         assert effect.counters is not None
         self._aaa.account(effect, effect.counters)
+        self._ledger.given(self._writer.commit.journal.durable)
 
     def router_seen(self, effect: fx.RouterSeen) -> None:
         self._routers.seen(effect.remote_id, effect.giaddr)

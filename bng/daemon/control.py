@@ -31,6 +31,7 @@ from bng.dataplane.base import DataPlane, DataPlaneError, Refresh
 from bng.dataplane.kernel import KernelDataPlane
 from bng.enforcement import Enforcer
 from bng.health import Health, LagMeter, UsageMeter, find_cgroup
+from bng.ledger import Ledger, outstanding
 from bng.loop import Writer
 from bng.outlets import NetworkOutlets
 from bng.reconcile import Reconciler
@@ -111,7 +112,8 @@ class Control:
         self.writer = Writer(self.machine, self.enforcer, self.commit)
         self.routers = RouterWatch(self.writer.journal, self.machine.store.count_behind)
         self.aaa = AaaShell(AaaClient(aaa_settings(self.config, {})), self._deliver)
-        self.outlets = NetworkOutlets(self.writer, self.aaa, self.routers)
+        self.ledger = Ledger(self.state_dir / "accounted", recovered.seq)
+        self.outlets = NetworkOutlets(self.writer, self.aaa, self.routers, self.ledger)
         self.writer.outlets = self.outlets
         self.captures = Captures(self.outlets.from_subscriber)
         self.uplink = Uplink(self.outlets.from_server)
@@ -152,7 +154,7 @@ class Control:
                 self._every(lambda: self.config.periods.health, self._report_health),
                 self._every(lambda: self.config.periods.reconcile, self._reconcile),
                 self._every(lambda: _LOOK_AT_LINKS, self._look_at_links),
-                self._push_routers(),
+                self._housekeeping(),
                 self._grow(),
                 self.lag.run(),
             )
@@ -168,7 +170,9 @@ class Control:
         self.routers.close()
         with suppress(DataPlaneError):
             await self.sweeper.run()
-        await self.aaa.drain(_DRAIN_ACCOUNTING)
+        if await self.aaa.drain(_DRAIN_ACCOUNTING):
+            self.ledger.settle()
+        self.ledger.close()
         self.aaa.close()
         self.underlay.close()
         await self.commit.close()
@@ -182,6 +186,18 @@ class Control:
         effects = self.machine.restore(recovered.by_id.values(), recovered.tombstones, now)
         self._adopt()
         self.writer.carry_out(effects)
+        self._account_again(recovered.seq)
+
+    def _account_again(self, newest: int) -> None:
+        """Send what no RADIUS server had acknowledged when the last control plane ended."""
+        count = 0
+        for account in outstanding(JournalReader(self.state_dir / "journal"), self.ledger.settled):
+            if account.counters is not None:
+                self.aaa.account(account, account.counters)
+                count += 1
+        self.ledger.given(newest)
+        if count:
+            log.info("accounting.sent-again", records=count)
 
     def _adopt(self) -> None:
         """Bring the kernel and the sessions together, once, as soon as the data plane is open."""
@@ -254,11 +270,13 @@ class Control:
             self._configure_parts()
         self._adopt()
 
-    async def _push_routers(self) -> None:
+    async def _housekeeping(self) -> None:
         elapsed = 0.0
         while True:
             await asyncio.sleep(0.25)
             elapsed += 0.25
+            if not len(self.aaa.client.backlog):
+                self.ledger.settle()
             if self.routers.urgent or (self.routers.changed and elapsed >= self.config.periods.health):
                 elapsed = 0.0
                 self.server.push("routers", records=self.routers.records())

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.bng_manager import accounting, act, gnmi_get, session_of, wait_status
-from tests.support.bng_world import INTERNET, World, world
+from tests.support.bng_world import INTERNET, World, users, world
 from tests.support.netns import run
 from tests.support.servers import wait_for
 
@@ -103,6 +103,31 @@ def test_killing_either_process_is_not_noticed(bng: World) -> None:
     assert final_octets(bng, session["id"]) == (sent * PACKET, sent * PACKET), "no octet lost or twice"
     assert bng.log().count('"adopted":1,"removed":0,"installed":0') == 3
     assert "Traceback" not in bng.log()
+
+
+def test_accounting_that_nobody_took_outlives_control(bng: World) -> None:
+    session = attach(bng)
+    other = wait_status_of(bng, 2)
+    assert bng.ping(10, 0.01, PAYLOAD) == (10, 10)
+    time.sleep(0.6)
+    bng.radius.stop()
+    act(bng, session["id"], "<disconnect/>")
+    bng.kill("control")
+    wait_recovered(bng, 2)
+    bng.radius.start(users())
+
+    def stops() -> list[dict[str, str]]:
+        return accounting(bng, session["id"], "Stop")
+
+    (stop,) = wait_for("the Stop is delivered", stops, 30)  # type: ignore[misc]
+    assert (stop["Acct-Input-Octets"], stop["Acct-Terminate-Cause"]) == (str(10 * PACKET), "Admin-Reset")
+    assert stop["Class"] == "0x626c7565"
+    assert len(accounting(bng, other["id"], "Start")) == 1, "what was acknowledged is not sent again"
+
+
+def wait_status_of(bng: World, number: int) -> dict[str, Any]:
+    bng.attach(number)
+    return wait_status(bng, number, "active")
 
 
 def test_a_clean_restart_leaves_the_kernel_at_work(bng: World) -> None:
