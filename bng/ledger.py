@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bng.seam.clock import NS
 from bng.seam.reader import JournalReader
 from bng.session.effects import Account, AccountKind
 from bng.session.events import Counters
@@ -22,8 +21,6 @@ from bng.session.records import from_event
 
 _NUMBER = struct.Struct("!Q")
 _BATCH = 256
-_AT_ONCE = 2 * NS
-"""A policy-apply is the start of accounting when it is no later than this after it; others are changes."""
 
 
 class Ledger:
@@ -70,13 +67,14 @@ def outstanding(journal: JournalReader, settled: int) -> Iterator[Account]:
 
 def account_of(event: Mapping[str, Any]) -> Account | None:
     """The accounting that an event led to, or None."""
-    authorized, time_ns = event.get("_authorized", 0), event["_time_ns"]
+    authorized = event.get("_authorized", 0)
     if not authorized:
         return None
     if event["type"] == "session-stop":
         counters = {name.replace("-", "_"): value for name, value in event["counters"].items()}
         return _account(event, AccountKind.STOP, Counters(**counters))
-    if event["type"] == "policy-apply" and time_ns - authorized < _AT_ONCE:
+    # the first policy-apply is the change by which accounting starts, later ones are changes of policy
+    if event["type"] == "policy-apply" and event["_last_change"] == authorized:
         return _account(event, AccountKind.START, Counters())
     return None
 
