@@ -24,9 +24,9 @@ async def test_starts_and_stops_are_made_from_the_journal(tmp_path: Path) -> Non
         replace(account, time=0) for account in bench.outlets.accounts
     ]
     assert [account.kind.value for account in again] == ["start", "start", "stop"]
-    stop_seq = bench.events()[-1]["seq"]
-    assert list(outstanding(JournalReader(tmp_path / "journal"), stop_seq)) == []
-    assert [a.session_id for a in outstanding(JournalReader(tmp_path / "journal"), stop_seq - 1)] == [first]
+    (stop,) = [event["seq"] for event in bench.events() if event["type"] == "session-stop"]
+    assert list(outstanding(JournalReader(tmp_path / "journal"), stop)) == []
+    assert [a.session_id for a in outstanding(JournalReader(tmp_path / "journal"), stop - 1)] == [first]
     await bench.commit.close()
 
 
