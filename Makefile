@@ -3,6 +3,9 @@
 AETHER := .venv/bin/aether
 PYTEST := .venv/bin/pytest
 
+# what `make setup` builds
+export PATH := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/aether/bin:$(PATH)
+
 .DEFAULT_GOAL := help
 .PHONY: help setup lab down status test unit lint bench console lock
 
