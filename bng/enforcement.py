@@ -13,6 +13,7 @@ from bng.seam.matrix import GENERATION, OFFSETS, TOTALS, Matrix
 from bng.session import counters
 from bng.session.effects import EnforceChange, EnforceStart, EnforceStop
 from bng.session.events import Counters, Enforced, Operation
+from bng.session.records import Session
 from bng.session.settings import Policy
 
 log = structlog.get_logger()
@@ -84,6 +85,22 @@ class Enforcer:
                 batch, kind_of = {}, {effect.session_id: kind}
             batch.setdefault(kind, []).append(effect)
         return results + self._run(batch)
+
+    def adopt(self, sessions: Sequence[Session]) -> None:
+        """Sessions go on as the kernel has them. Those that the matrix does not know count from now on: its
+        file was lost."""
+        if not sessions:
+            return
+        self._matrix.grow(1 + max(session.slot for session in sessions))
+        unknown = [s for s in sessions if self.totals(s.slot, s.generation) is None]
+        if unknown:
+            log.warning("recovery.counters-lost", sessions=len(unknown))
+            values = self._dataplane.sweep().values
+            with self._matrix.writing() as rows:
+                for session in unknown:
+                    counters.bind(rows, session.slot, session.generation, values[session.slot].tolist())
+        for session in sessions:
+            self._bound(session.slot, session.id)
 
     def totals(self, slot: int, generation: int) -> Counters | None:
         """Counters of a session as of the last sweep; None when its slot does not count for it."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -14,6 +15,8 @@ from bng.session.states import State
 
 log = structlog.get_logger()
 
+_SLICE = 250
+"""Sessions that are looked at before the loop gets its turn: about a millisecond."""
 _FORWARDING = frozenset({State.ACTIVE, State.IDLE})
 
 
@@ -46,7 +49,7 @@ class Reconciler:
     """Keeps the kernel what the sessions say.
 
     Args:
-        bound: called with (slot, session id, whether it is idle) for sessions that are adopted.
+        adopted: called with the sessions that are taken over as the kernel has them.
         forwards: whether sessions behind an interface can forward at this time; others are left alone.
 
     Attributes:
@@ -58,13 +61,13 @@ class Reconciler:
         self,
         writer: Writer,
         dataplane: DataPlane,
-        bound: Callable[[int, str, bool], None],
+        adopted: Callable[[Sequence[Session]], None],
         forwards: Callable[[str], bool],
     ) -> None:
         self.repaired = 0
         self._writer = writer
         self._dataplane = dataplane
-        self._bound = bound
+        self._adopted = adopted
         self._forwards = forwards
 
     def compare(self) -> Difference:
@@ -92,8 +95,7 @@ class Reconciler:
     def adopt(self) -> Difference:
         """The comparison at start: what fits is taken over as it is, the rest is repaired."""
         difference = self.compare()
-        for session in difference.adopted:
-            self._bound(session.slot, session.id, session.state is State.IDLE)
+        self._adopted(difference.adopted)
         self._repair(difference)
         log.info(
             "recovery.done",
@@ -103,9 +105,14 @@ class Reconciler:
         )
         return difference
 
-    def run(self) -> Difference | None:
-        """One comparison with its repairs; None when the data plane cannot tell."""
+    async def run(self) -> Difference | None:
+        """One comparison with its repairs; None when all fits, or when the data plane cannot tell.
+
+        The loop gets its turn in between; only what looks wrong is compared at one go, and repaired.
+        """
         try:
+            if await self._looks_right():
+                return None
             difference = self.compare()
         except DataPlaneError as error:
             log.warning("reconcile.failed", reason=str(error))
@@ -120,6 +127,30 @@ class Reconciler:
             )
             self._repair(difference)
         return difference
+
+    async def _looks_right(self) -> bool:
+        """Whether nothing needs repair, looked at in slices. What changes meanwhile may look wrong."""
+        store = self._writer.machine.store
+        elements = self._dataplane.installed()
+        held = set()
+        for first in range(0, len(elements), _SLICE):
+            for element in elements[first : first + _SLICE]:
+                session = store.get(element.session_id)
+                if session is None or not session.enforcing or not _fits(element, session):
+                    return False
+                held.add(element.session_id)
+            await asyncio.sleep(0)
+        sessions = list(store)
+        for first in range(0, len(sessions), _SLICE):
+            for session in sessions[first : first + _SLICE]:
+                if (
+                    session.state in _FORWARDING
+                    and session.id not in held
+                    and self._forwards(session.interface)
+                ):
+                    return False
+            await asyncio.sleep(0)
+        return True
 
     def _repair(self, difference: Difference) -> None:
         if difference.surplus:

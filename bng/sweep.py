@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import structlog
@@ -39,7 +39,7 @@ class Sweeper:
         self._octets = np.zeros(0, np.uint64)
         self._last_traffic = np.zeros(0, np.int64)
 
-    def bind(self, slot: int, session_id: str | None, *, idle: bool = False) -> None:
+    def bind(self, slot: int, session_id: str | None) -> None:
         """A slot counts for this session from now on (None: for none)."""
         if session_id is None:
             self._sessions.pop(slot, None)
@@ -51,9 +51,14 @@ class Sweeper:
             return
         self._sessions[slot] = session_id
         self._bound[slot] = True
-        self._idle[slot] = idle
+        self._idle[slot] = False
         self._octets[slot] = self._matrix.rows[slot, 1:3].sum()
         self._last_traffic[slot] = time.time_ns()
+
+    def mark_idle(self, slots: Iterable[int]) -> None:
+        """The sessions of these slots are idle already: only traffic is news of them."""
+        for slot in slots:
+            self._idle[slot] = True
 
     def refreshed(self, refresh: Refresh) -> None:
         """The kernel's classes of some slots were made anew and count from 0."""

@@ -9,10 +9,11 @@ only by an element that has no sessions from before.
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ from bng.seam.reader import JournalReader
 from bng.seam.sessions import Checkpoint, Sessions, load
 from bng.session import events as ev
 from bng.session.machine import Machine
+from bng.session.records import Session
 from bng.session.states import State
 from bng.sweep import Sweeper
 from bng.underlay import Underlay, aaa_settings, machine_settings
@@ -122,7 +124,7 @@ class Control:
         self.reconciler = Reconciler(
             self.writer,
             self.dataplane,
-            lambda slot, session_id, idle: self.sweeper.bind(slot, session_id, idle=idle),
+            self._take_over,
             self.underlay.forwards,
         )
         self.methods = Methods(self)
@@ -146,6 +148,9 @@ class Control:
         await self.underlay.apply(self.config)
         self._configure_parts()
         self._recover()
+        # what was recovered lives long: the garbage collector need not look at it again and again
+        gc.collect()
+        gc.freeze()
         self.routers.start()
         self._tasks = [
             asyncio.ensure_future(task)
@@ -187,6 +192,10 @@ class Control:
         self._adopt()
         self.writer.carry_out(effects)
         self._account_again(recovered.seq)
+
+    def _take_over(self, sessions: Sequence[Session]) -> None:
+        self.enforcer.adopt(sessions)
+        self.sweeper.mark_idle(session.slot for session in sessions if session.state is State.IDLE)
 
     def _account_again(self, newest: int) -> None:
         """Send what no RADIUS server had acknowledged when the last control plane ended."""
@@ -263,7 +272,7 @@ class Control:
 
     async def _reconcile(self) -> None:
         if self._adopted:
-            self.reconciler.run()
+            await self.reconciler.run()
 
     async def _look_at_links(self) -> None:
         if await self.underlay.refresh():

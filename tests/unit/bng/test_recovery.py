@@ -18,7 +18,7 @@ def reconciler(bench: Bench, forwards: Callable[[str], bool] = lambda _: True) -
     return Reconciler(
         bench.writer,
         bench.dataplane,
-        lambda slot, session_id, idle: bench.sweeper.bind(slot, session_id, idle=idle),
+        bench.enforcer.adopt,
         forwards,
     )
 
@@ -72,6 +72,22 @@ async def test_a_kernel_that_forgot_gets_its_sessions_back(tmp_path: Path) -> No
     await again.commit.close()
 
 
+async def test_without_its_matrix_a_session_counts_from_now_on(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    (session_id,) = await bench.begin(1)
+    bench.kernel.carry(0, RawCounters(1000, 1000, 1, 1))
+    await killed(bench)
+    (tmp_path / "matrix").unlink()
+    again = Bench(tmp_path, bench.kernel)
+    again.restore()
+    reconciler(again).adopt()
+    bench.kernel.carry(0, RawCounters(7, 8, 1, 1))
+    await again.writer.command(lambda token: ev.Disconnect(token, session_id))
+    await again.settle()
+    assert counters_of(again.events()[-1]) == (7, 8)
+    await again.commit.close()
+
+
 async def test_elements_without_a_session_are_removed(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     await bench.begin(1)
@@ -103,7 +119,7 @@ async def test_a_healthy_run_changes_nothing(tmp_path: Path) -> None:
     events = len(bench.events())
     keeper = reconciler(bench)
     for _ in range(3):
-        keeper.run()
+        await keeper.run()
     await bench.settle()
     assert keeper.repaired == 0
     assert len(bench.events()) == events
@@ -115,7 +131,7 @@ async def test_what_went_missing_is_repaired_and_counted(tmp_path: Path) -> None
     (session_id,) = await bench.begin(1)
     bench.dataplane.stop([Stop(0, session_id)])
     keeper = reconciler(bench)
-    keeper.run()
+    await keeper.run()
     assert keeper.repaired == 1
     assert [element.session_id for element in bench.dataplane.installed()] == [session_id]
     await bench.commit.close()
@@ -126,7 +142,7 @@ async def test_interfaces_that_are_away_are_left_alone(tmp_path: Path) -> None:
     (session_id,) = await bench.begin(1)
     bench.dataplane.stop([Stop(0, session_id)])
     keeper = reconciler(bench, lambda _: False)
-    keeper.run()
+    await keeper.run()
     assert keeper.repaired == 0
     await bench.commit.close()
 
