@@ -60,6 +60,8 @@ def read_pids(state_dir: Path) -> dict[str, int]:
         pids = orjson.loads((state_dir / PIDS_FILE).read_bytes())
     except (OSError, orjson.JSONDecodeError):
         return {}
+    if not isinstance(pids, dict):
+        return {}
     return {name: pid for name, pid in pids.items() if isinstance(pid, int)}
 
 

@@ -1,0 +1,44 @@
+"""The certificate that is made when none is configured."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from bng.daemon import tls
+
+
+async def test_a_made_certificate_is_kept_and_believed(tmp_path: Path) -> None:
+    key, certificate = tls.load_or_make(tmp_path / "tls", ["192.0.2.7", "bng-01.example"])
+    assert tls.load_or_make(tmp_path / "tls", []) == (key, certificate)
+    assert (tmp_path / "tls" / "key.pem").stat().st_mode & 0o777 == 0o600
+    names = x509.load_pem_x509_certificate(certificate).extensions.get_extension_for_class(
+        x509.SubjectAlternativeName
+    )
+    assert {str(name.value) for name in names.value} == {
+        "192.0.2.7", "bng-01.example", "localhost", "127.0.0.1",
+    }  # fmt: skip
+
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(tmp_path / "tls" / "cert.pem", tmp_path / "tls" / "key.pem")
+    trusting = ssl.create_default_context(cafile=str(tmp_path / "tls" / "cert.pem"))
+
+    async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"hello")
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0, ssl=serving)
+    port = server.sockets[0].getsockname()[1]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
+    assert await reader.read() == b"hello"
+    writer.close()
+    server.close()
+
+
+def test_configured_files_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"cannot read .*missing\.pem"):
+        tls.read_configured(str(tmp_path / "missing.pem"), str(tmp_path / "key.pem"))
