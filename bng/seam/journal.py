@@ -78,6 +78,7 @@ class Journal:
         self._writing = threading.Lock()
         self._pending: list[bytes] = []
         self._file = -1
+        self._has_torn_tail = False
         self._time = 0
         self._checkpoint = 0
         try:
@@ -240,6 +241,9 @@ class Journal:
     # writing
 
     def _write(self, batch: list[bytes]) -> int:
+        if self._has_torn_tail:
+            os.ftruncate(self._file, self._durable_size)
+            self._has_torn_tail = False
         view = memoryview(b"".join(batch))
         while view:
             view = view[os.write(self._file, view) :]
@@ -249,6 +253,7 @@ class Journal:
 
     def _whole_records_on_disk(self, batch: list[bytes]) -> int:
         """After a failed write: keep the records that are whole and flushed, cut the rest."""
+        self._has_torn_tail = True
         count, size = 0, self._durable_size
         there = os.fstat(self._file).st_size
         for record in batch:
@@ -261,10 +266,9 @@ class Journal:
             os.fdatasync(self._file)
         except OSError:
             # Nothing is known of what the disk holds: none of it counts, all of it is written again.
-            os.ftruncate(self._file, self._durable_size)
-            self._size = self._durable_size
             return 0
         self._size = self._durable_size = size
+        self._has_torn_tail = False
         return count
 
     def _make_room(self, error: OSError) -> bool:

@@ -199,6 +199,26 @@ def test_disk_full_drops_the_oldest_then_alarms_then_recovers(tmp_path: Path, mo
     assert [e["seq"] for e in reader.read(reader.oldest, 500)] == list(range(reader.oldest, 164))
 
 
+def test_a_disk_that_refuses_everything_for_a_while(tmp_path: Path, monkeypatch) -> None:
+    journal = Journal(tmp_path, INSTANCE)
+    fill(journal, 5)
+
+    def refuse(*_: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    for name in ("fdatasync", "ftruncate"):
+        monkeypatch.setattr(os, name, refuse)
+    journal.append(event(6))
+    for _ in range(3):
+        assert journal.sync() == 5
+    assert "Input/output" in str(journal.alarm)
+    monkeypatch.undo()
+    journal.append(event(7))
+    assert journal.sync() == 7
+    reader = JournalReader(tmp_path)
+    assert [e["seq"] for e in reader.read(1, 100)] == list(range(1, 8)), "nothing is there twice"
+
+
 WRITER = """
 import sys, pathlib
 from bng.seam.journal import Journal
