@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -134,7 +135,8 @@ class SessionsProvider:
             there &= chosen[:, GENERATION] == generations
             values[:, :6] = np.where(there[:, None], chosen[:, TOTALS], 0)
         values[:, 6] = tick
-        return Columns(keys, _LEAVES, values, membership, tick, time_ns)
+        # before the first sweep there is no time of one: these zeros are of now, not of 1970
+        return Columns(keys, _LEAVES, values, membership, tick, time_ns or time.time_ns())
 
     # WatchableProvider
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,12 @@ def test_membership_changes_only_with_the_keys(sessions: SessionsProvider) -> No
     sessions.remove(f"{1:016x}", 9)
     assert sessions.columns().membership not in (first, second)
     assert sessions.columns().keys == [(f"{2:016x}",)]
+
+
+def test_before_the_first_sweep_the_time_is_now(tmp_path: Path) -> None:
+    before = time.time_ns()
+    columns = SessionsProvider(MatrixReader(tmp_path / "none")).columns()
+    assert before <= columns.time_ns <= time.time_ns()
 
 
 def test_an_empty_matrix_gives_empty_columns(tmp_path: Path) -> None:
