@@ -8,19 +8,12 @@ from typing import Any
 import asyncpg
 import orjson
 import structlog
-from alembic import command
-from alembic.config import Config as AlembicConfig
-from sqlalchemy import Connection as SqlConnection
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
+
+from collector import migrations
 
 log = structlog.get_logger()
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
-
-_MIGRATION_LOCK = 0x6F7373  # "oss": the key of the advisory lock
-_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:
@@ -51,22 +44,7 @@ async def connect(dsn: str) -> asyncpg.Connection:
 
 async def migrate(dsn: str) -> None:
     """Bring the OSS's own tables to the newest version; of two processes the second waits for the first."""
-    engine = create_async_engine(
-        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(dsn, timeout=10), poolclass=NullPool
-    )
-    config = AlembicConfig()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-
-    def upgrade(connection: SqlConnection) -> None:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-
-    try:
-        async with engine.begin() as connection:
-            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
-            await connection.run_sync(upgrade)
-    finally:
-        await engine.dispose()
+    await migrations.migrate(dsn, Path(__file__).parent / "migrations", "oss_version")
     log.info("database.migrated", tables="oss")
 
 

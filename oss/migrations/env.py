@@ -1,6 +1,9 @@
-"""What Alembic runs: the versions, on the connection that `oss.database.migrate` opened."""
+"""What Alembic runs: migrations on the connection that `collector.migrations.migrate` opened."""
 
 from alembic import context
 
-context.configure(connection=context.config.attributes["connection"], version_table="oss_version")
+context.configure(
+    connection=context.config.attributes["connection"],
+    version_table=context.config.attributes["version_table"],
+)
 context.run_migrations()
