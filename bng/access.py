@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Callable, Iterable
 
 import structlog
@@ -29,6 +30,10 @@ class Captures:
         self._received = received
         self._captures: dict[str, DhcpCapture] = {}
         self._macs: dict[str, str] = {}
+        self._by_descriptor: dict[int, DhcpCapture] = {}
+        # A packet socket has an error pending when its interface goes down. libuv would never look at such
+        # a descriptor again; an epoll descriptor in between has no errors of its own.
+        self._epoll: select.epoll | None = None
 
     def follow(self, names: Iterable[str]) -> None:
         """Listen on these interfaces from now on, and on no others. They may be away, or be made anew."""
@@ -41,7 +46,7 @@ class Captures:
             except OSError as error:
                 log.error("dhcp.no-capture", interface=name, reason=error.strerror)
                 continue
-            asyncio.get_running_loop().add_reader(capture.fileno(), self._drain, capture)
+            self._watch(capture)
         for name, capture in self._captures.items():
             capture.rebind()
             self._macs[name] = netif.mac_of(name) or ""
@@ -50,6 +55,10 @@ class Captures:
         """Stop listening."""
         for name in list(self._captures):
             self._close(name)
+        if self._epoll is not None:
+            asyncio.get_running_loop().remove_reader(self._epoll.fileno())
+            self._epoll.close()
+            self._epoll = None
 
     def send(self, effect: SendToSubscriber) -> None:
         """Send a DHCP packet as a frame; one that cannot be sent is lost, as on any network."""
@@ -73,12 +82,24 @@ class Captures:
             return
         capture.send(data)
 
-    def _drain(self, capture: DhcpCapture) -> None:
-        for captured in capture.receive():
-            self._received(capture.interface, captured.data, captured.checksum_ready)
+    def _watch(self, capture: DhcpCapture) -> None:
+        if self._epoll is None:
+            self._epoll = select.epoll()
+            asyncio.get_running_loop().add_reader(self._epoll.fileno(), self._drain)
+        self._epoll.register(capture.fileno(), select.EPOLLIN)
+        self._by_descriptor[capture.fileno()] = capture
+
+    def _drain(self) -> None:
+        assert self._epoll is not None
+        for descriptor, _ in self._epoll.poll(0):
+            capture = self._by_descriptor[descriptor]
+            for captured in capture.receive():
+                self._received(capture.interface, captured.data, captured.checksum_ready)
 
     def _close(self, name: str) -> None:
         capture = self._captures.pop(name)
         self._macs.pop(name, None)
-        asyncio.get_running_loop().remove_reader(capture.fileno())
+        if self._epoll is not None:
+            self._epoll.unregister(capture.fileno())
+        del self._by_descriptor[capture.fileno()]
         capture.close()

@@ -185,6 +185,17 @@ def test_interfaces_that_come_late_are_waited_for(tmp_path: Path) -> None:
         assert bng.ping(3)[1] == 3
 
 
+def test_interfaces_that_go_down_come_back_to_work(bng: World) -> None:
+    attach(bng)
+    for _ in range(2):
+        bng.namespaces.ip("b", "link", "set", "sub0", "down")
+        time.sleep(0.2)
+        bng.namespaces.ip("b", "link", "set", "sub0", "up")
+        bng.listen_again()
+        bng.attach(2)
+        wait_for("traffic passes again", lambda: bng.ping(1)[1] == 1)
+
+
 def test_what_happened_while_control_was_down_is_made_up_for(bng: World) -> None:
     """A lease that ends and a configuration that is sent again."""
     attach(bng)
