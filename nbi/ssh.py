@@ -11,6 +11,7 @@ from typing import Protocol
 import asyncssh
 import structlog
 
+from nbi.carrier import Carrier
 from nbi.info import Limits
 from nbi.link import WRITE_BUFFER, Link
 from nbi.session import NetconfSession
@@ -198,7 +199,7 @@ class SshConnection(asyncssh.SSHServer):
             self._connection.close()
 
 
-class SshChannel(asyncssh.SSHServerSession[bytes]):
+class SshChannel(Carrier, asyncssh.SSHServerSession[bytes]):
     """One channel, which becomes a NETCONF session by asking for the subsystem.
 
     Shells and commands are refused by the base class.
@@ -210,8 +211,6 @@ class SshChannel(asyncssh.SSHServerSession[bytes]):
         self._user = user
         self._peer = peer
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
-        self._link: Link | None = None
-        self._session: NetconfSession | None = None
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
         """The channel is open."""
@@ -230,30 +229,7 @@ class SshChannel(asyncssh.SSHServerSession[bytes]):
         self._session = self._owner.open_session(self._link, self._user, "netconf-ssh", self._peer)
         return self._session is not None
 
-    def data_received(self, data: bytes, datatype: int | None) -> None:  # noqa: ARG002
-        """Octets from the client."""
-        if self._session is not None:
-            self._session.data_received(data)
-
-    def eof_received(self) -> bool:
-        """The client has said all; it still gets its answers."""
-        if self._session is None:
-            return False
-        self._session.eof_received()
-        return True
-
-    def pause_writing(self) -> None:
-        """asyncssh holds enough for this client."""
-        if self._link is not None:
-            self._link.pause_writing()
-
-    def resume_writing(self) -> None:
-        """asyncssh takes more."""
-        if self._link is not None:
-            self._link.resume_writing()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:
         """The channel is closed."""
-        if self._session is not None:
-            self._session.connection_lost()
+        super().connection_lost(exc)
         self._connection.channel_closed()

@@ -9,6 +9,7 @@ import struct
 from pathlib import Path
 from typing import Protocol
 
+from nbi.carrier import Carrier
 from nbi.info import Limits
 from nbi.link import WRITE_BUFFER, Link
 from nbi.session import NetconfSession
@@ -49,14 +50,12 @@ def _is_trusted(connection: socket.socket) -> bool:
     return uid in (0, os.geteuid())
 
 
-class UnixConnection(asyncio.Protocol):
+class UnixConnection(Carrier, asyncio.Protocol):
     """One connection, one session."""
 
     def __init__(self, owner: UnixOwner, user: User) -> None:
         self._owner = owner
         self._user = user
-        self._link: Link | None = None
-        self._session: NetconfSession | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin a session, if the peer may have one."""
@@ -69,30 +68,3 @@ class UnixConnection(asyncio.Protocol):
         self._session = self._owner.open_session(self._link, self._user, "netconf-ssh", "")
         if self._session is None:
             transport.abort()
-
-    def data_received(self, data: bytes) -> None:
-        """Octets from the client."""
-        if self._session is not None:
-            self._session.data_received(data)
-
-    def eof_received(self) -> bool:
-        """The client has said all; it still gets its answers."""
-        if self._session is None:
-            return False
-        self._session.eof_received()
-        return True
-
-    def pause_writing(self) -> None:
-        """asyncio holds enough for this client."""
-        if self._link is not None:
-            self._link.pause_writing()
-
-    def resume_writing(self) -> None:
-        """asyncio takes more."""
-        if self._link is not None:
-            self._link.resume_writing()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """The connection is closed."""
-        if self._session is not None:
-            self._session.connection_lost()
