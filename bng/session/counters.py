@@ -33,6 +33,9 @@ _IN = np.array([0, 2, 4])
 _OUT = np.array([1, 3, 5])
 _WORD = np.uint64(1 << 32)
 _HALF = np.uint64(1 << 31)
+_BELOW_ZERO = np.uint64((1 << 64) - (1 << 32))
+"""From here on a last raw value of the drops is negative: the writer died when it had counted a round, but
+not yet what followed."""
 _LINK_HEADER = np.uint64(14)
 """Octets of Ethernet header: IP octets are the kernel's octets less so many per packet."""
 
@@ -112,4 +115,5 @@ def _wrapped(last: UInt64s, now: UInt64s) -> Bools:
 
 def _restarted(last: UInt64s, now: UInt64s) -> Bools:
     """Which classes started to count anew."""
-    return np.asarray(_carried_less(last, now) | (now[:, 2] < last[:, 2]), np.bool_)
+    fewer_drops = (now[:, 2] < last[:, 2]) & (last[:, 2] < _BELOW_ZERO)
+    return np.asarray(_carried_less(last, now) | fewer_drops, np.bool_)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bng.session import counters
@@ -132,6 +132,7 @@ def test_totals_never_go_back(last: list[int], now: list[int]) -> None:
     last=st.lists(st.integers(1, 1 << 40), min_size=6, max_size=6),
     now=st.lists(st.integers(0, 1 << 40), min_size=6, max_size=6),
 )
+@example(last=[1, 1, 1, 1, 1, 1 << 31], now=[0, 0, 0, 2, 0, 0])  # the drops went round
 def test_a_writer_that_dies_between_its_two_writes_counts_nothing_twice(
     last: list[int], now: list[int]
 ) -> None:
