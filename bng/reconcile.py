@@ -78,8 +78,8 @@ class Reconciler:
         for element in self._dataplane.installed():
             session = store.get(element.session_id)
             # what is starting or ending has its own effects under way: left to them
-            busy = session is not None and (session.enforcing or session.state is State.TERMINATING)
-            if session is None or not busy or not _fits(element, session):
+            wanted = session is not None and (session.enforcing or session.state is State.TERMINATING)
+            if session is None or not wanted or not _fits(element, session):
                 surplus.append(element)
                 continue
             held.add(session.id)
