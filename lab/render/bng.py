@@ -23,7 +23,11 @@ _OPERATOR_MODULES = ("aether-shaping", "aether-access-router", "aether-subscribe
 
 
 def startup(config: LabConfig, bng: Bng, secrets: Secrets) -> dict[str, Any]:
-    """The content of ``startup.json``."""
+    """The content of ``startup.json``.
+
+    Without shaping profiles: plans are the OSS's, which delivers them over NETCONF. A changed file must not
+    delete or change behind its back what was made in the console since.
+    """
     return {
         "ietf-interfaces:interfaces": {
             "interface": [
@@ -40,16 +44,6 @@ def startup(config: LabConfig, bng: Bng, secrets: Secrets) -> dict[str, Any]:
         },
         "ietf-netconf-acm:nacm": _access_control(),
         "aether-bng:bng": _bng(config, bng, secrets),
-        "aether-shaping:shaping-profiles": {
-            "profile": [
-                {
-                    "name": plan.name,
-                    "download": {"rate": str(plan.download_kbps * 1000)},
-                    "upload": {"rate": str(plan.upload_kbps * 1000)},
-                }
-                for plan in config.plans
-            ]
-        },
         "aether-access-router:access-routers": {
             "access-router": [_access_router(bng, node) for node in bng.access_nodes]
         },
