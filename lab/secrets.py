@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import string
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -129,8 +130,14 @@ _USABLE = re.compile(r"[A-Za-z0-9._~-]{8,128}")
 """Secrets stand in URLs, SQL and other people's configuration languages: nothing that any of them quotes."""
 
 
+_ALPHABET = string.ascii_letters + string.digits
+_LENGTH = 25
+"""Characters of a password: 148 bits."""
+
+
 def _password() -> str:
-    return secrets.token_urlsafe(18)
+    # letters and digits alone: a leading hyphen would be an option on a command line
+    return "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
 
 
 def crypt_hash(password: str) -> str:
