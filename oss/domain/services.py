@@ -190,7 +190,8 @@ async def change(pool: asyncpg.Pool, service_id: int, change: ServiceChange, act
             await _sold_plan(connection, plan_id)
         after = {**before, "status": status, "plan_id": plan_id}
         await connection.execute(
-            "UPDATE services SET status = $2, plan_id = $3, changed = now() WHERE id = $1",
+            "UPDATE services SET status = $2, plan_id = $3, changed = now(), "
+            "terminated = CASE WHEN $2 = 'TERMINATED' THEN now() END WHERE id = $1",
             service_id,
             status,
             plan_id,

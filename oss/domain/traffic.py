@@ -111,20 +111,25 @@ async def series(
             conditions += f" AND s.{name} = ${len(parameters)}"
     if remote_id is not None or customer_id is not None:
         parameters += [remote_id, customer_id]
-        conditions += _of_lines(len(parameters) - 1, len(parameters))
+        conditions += _of_lines(len(parameters) - 1, len(parameters), of_customer=customer_id is not None)
     rows = await pool.fetch(_SERIES.format(conditions=conditions), *parameters)
     return TrafficSeries(range=range_, bucket=bucket, points=[TrafficPoint(**row) for row in rows])
 
 
-def _of_lines(remote: int, customer: int) -> str:
-    """Samples carry no access line: those of the sessions, live and past, that have it."""
+def _of_lines(remote: int, customer: int, *, of_customer: bool) -> str:
+    """Samples carry no access line: those of the sessions, live and past, that have it.
+
+    A customer's are those from the time the line was theirs.
+    """
+    service = """JOIN services v ON v.bng_id = l.bng_id AND v.remote_id = l.remote_id
+            AND v.circuit_id = l.circuit_id AND v.created <= s.time
+            AND (v.terminated IS NULL OR v.terminated > s.time)"""
+    owned = f"v.customer_id = ${customer}" if of_customer else f"${customer}::bigint IS NULL"
     return f""" AND EXISTS (
         SELECT 1 FROM (SELECT bng_id, session_id, remote_id, circuit_id FROM sessions_active
                        UNION ALL
                        SELECT bng_id, session_id, remote_id, circuit_id FROM sessions_history
                        WHERE stopped >= $1) l
-        LEFT JOIN services v ON v.bng_id = l.bng_id AND v.remote_id = l.remote_id
-            AND v.circuit_id = l.circuit_id AND v.status <> 'TERMINATED'
+        {service if of_customer else ""}
         WHERE l.bng_id = s.bng_id AND l.session_id = s.session_id
-          AND (${remote}::text IS NULL OR l.remote_id = ${remote})
-          AND (${customer}::bigint IS NULL OR v.customer_id = ${customer}))"""  # noqa: S608
+          AND (${remote}::text IS NULL OR l.remote_id = ${remote}) AND {owned})"""  # noqa: S608

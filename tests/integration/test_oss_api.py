@@ -277,6 +277,44 @@ def test_traffic_loses_and_invents_no_octet(cluster: postgres.Cluster, tmp_path:
         assert client.get("/api/traffic", params={"bng_id": "bng-99"}).json()["points"][0]["out_rate"] == 0
 
 
+def test_a_line_sold_anew_keeps_its_history_apart(cluster: postgres.Cluster, tmp_path: Path) -> None:
+    database, radius = oss.run(oss.databases(cluster, "owners"))
+    before, start = f"{70:016x}", datetime.now(UTC)
+
+    async def use(number: int, at: datetime | None = None) -> str:
+        async with Rows.to(database) as rows:
+            rows.seq["bng-01"] = 10 * number
+            session = await rows.session(number, port=1, started=at)
+            await rows.stop("bng-01", session)
+            if at is not None:
+                await rows.db.execute(
+                    "UPDATE sessions_history SET stopped = $1 WHERE session_id = $2", at, session
+                )
+                await rows.db.execute("UPDATE events SET time = $1 WHERE session_id = $2", at, session)
+            return session
+
+    with oss.server(tmp_path, oss.config(database, radius)) as server:
+        client = server.login()
+        (service,) = everything(client, "/api/services")
+        ada, alan = service["customer_id"], everything(client, "/api/customers", q="turing")[0]["id"]
+        assert oss.run(use(70, start - timedelta(days=1))) == before
+        first = oss.run(use(71))
+        assert client.patch(f"/api/services/{service['id']}", json={"status": "TERMINATED"}).is_success
+        late = oss.run(use(72))
+        sold = {name: service[name] for name in ("plan_id", "bng_id", "remote_id", "circuit_id")}
+        assert client.post("/api/services", json={**sold, "customer_id": alan}).is_success
+        second = oss.run(use(73))
+        owners = {first: ada, late: ada, second: alan, before: None}
+        for path in ("/api/sessions/history", "/api/events"):
+            found = [(row["session_id"], row["customer_id"]) for row in everything(client, path)]
+            assert set(found) == set(owners.items()), path
+            for customer in (ada, alan):
+                theirs = everything(client, path, customer_id=customer)
+                assert {row["session_id"] for row in theirs} == {s for s in owners if owners[s] == customer}
+        assert client.get(f"/api/sessions/bng-01/{first}").json()["customer_name"] == "Ada Lovelace"
+        assert client.get("/api/traffic", params={"customer_id": alan}).json()["points"]
+
+
 # -- live
 
 
