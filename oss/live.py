@@ -39,8 +39,10 @@ _COALESCE = 0.1
 Key = tuple[str, str]
 Message = tuple[str, Any]
 
+_TOTALS = ("in_octets", "out_octets", "in_discards", "out_discards")
+"""Counters that the live rows carry: those that the console shows."""
 _COUNTERS_OF_BNG = (
-    "SELECT session_id, in_octets, out_octets, sampled_at FROM sessions_active WHERE bng_id = $1"
+    f"SELECT session_id, {', '.join(_TOTALS)}, sampled_at FROM sessions_active WHERE bng_id = $1"  # noqa: S608
 )
 
 
@@ -72,7 +74,8 @@ class Board:
     def sample(self, bng_id: str, rows: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
         """Take new counters; answers what moved.
 
-        Rows of the answer: ``[session_id, in_rate, out_rate, in_octets, out_octets]``.
+        Rows of the answer: ``[session_id, in_rate, out_rate, in_octets, out_octets, in_discards,
+        out_discards]``: rates in bit/s, counters as totals of the session.
         """
         changed: list[list[Any]] = []
         for row in rows:
@@ -82,20 +85,16 @@ class Board:
             rates = _rates(session, row)
             if rates is None:
                 continue
-            moved = rates != (session.in_rate, session.out_rate) or row["in_octets"] != session.in_octets
+            totals = [row[name] for name in _TOTALS]
+            moved = rates != (session.in_rate, session.out_rate) or totals != [
+                getattr(session, name) for name in _TOTALS
+            ]
             session.in_rate, session.out_rate = rates
-            session.in_octets, session.out_octets = row["in_octets"], row["out_octets"]
+            for name, total in zip(_TOTALS, totals, strict=True):
+                setattr(session, name, total)
             session.sampled_at = row["sampled_at"]
             if moved:
-                changed.append(
-                    [
-                        session.session_id,
-                        session.in_rate,
-                        session.out_rate,
-                        session.in_octets,
-                        session.out_octets,
-                    ]
-                )
+                changed.append([session.session_id, *rates, *totals])
         return changed
 
     def totals(self) -> dict[str, tuple[float, float]]:

@@ -373,7 +373,7 @@ def test_live_snapshot_then_changes(cluster: postgres.Cluster, tmp_path: Path) -
 
         oss.run(act())
         rates = stream.wait("rates", lambda data: data["rows"][0][1] is not None)
-        assert rates["rows"] == [[ada["session_id"], 1600.0, 80000.0, 2000, 60_000]]
+        assert rates["rows"] == [[ada["session_id"], 1600.0, 80000.0, 2000, 60_000, 0, 0]]
         assert stream.wait("traffic", lambda data: data["bng-01"][1] > 0) == {"bng-01": [1600.0, 80000.0]}
         stream.wait("sessions", lambda data: any(s["session_id"] == f"{99:016x}" for s in data["upsert"]))
         stream.wait("sessions", lambda data: f"{2:016x}" in data["remove"])

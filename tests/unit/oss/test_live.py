@@ -18,16 +18,39 @@ def session(number: str = "1", bng: str = "bng-01", **more: Any) -> Session:
     return Session(**{**fields, **more})
 
 
-def row(seconds: float, in_octets: int, out_octets: int, number: str = "1") -> dict[str, Any]:
-    at = START + timedelta(seconds=seconds)
-    return {"session_id": number, "in_octets": in_octets, "out_octets": out_octets, "sampled_at": at}
+def row(
+    seconds: float,
+    in_octets: int,
+    out_octets: int,
+    number: str = "1",
+    in_discards: int = 0,
+    out_discards: int = 0,
+) -> dict[str, Any]:
+    return {
+        "session_id": number,
+        "in_octets": in_octets,
+        "out_octets": out_octets,
+        "in_discards": in_discards,
+        "out_discards": out_discards,
+        "sampled_at": START + timedelta(seconds=seconds),
+    }
 
 
 def test_rates_come_from_two_samples() -> None:
     board = Board()
     board.put(session())
-    assert board.sample("bng-01", [row(0, 1000, 2000)]) == [["1", None, None, 1000, 2000]]
-    assert board.sample("bng-01", [row(5, 1625, 8250)]) == [["1", 1000.0, 10000.0, 1625, 8250]]
+    assert board.sample("bng-01", [row(0, 1000, 2000)]) == [["1", None, None, 1000, 2000, 0, 0]]
+    assert board.sample("bng-01", [row(5, 1625, 8250)]) == [["1", 1000.0, 10000.0, 1625, 8250, 0, 0]]
+
+
+def test_drops_are_told_even_when_nothing_else_moves() -> None:
+    board = Board()
+    board.put(session())
+    for seconds in (0, 5):
+        board.sample("bng-01", [row(seconds, 700, 700)])
+    dropped = row(10, 700, 700, in_discards=2, out_discards=9)
+    assert board.sample("bng-01", [dropped]) == [["1", 0.0, 0.0, 700, 700, 2, 9]]
+    assert board.sessions["bng-01", "1"].out_discards == 9
 
 
 def test_a_missing_sample_makes_the_mean_longer() -> None:
@@ -69,7 +92,7 @@ def test_an_event_between_samples_keeps_the_rates_and_their_base() -> None:
     newer = START + timedelta(seconds=10)
     kept = board.put(session(status="idle", in_octets=9000, sampled_at=newer))
     assert (kept.status, kept.in_rate) == ("idle", 8000.0)
-    assert board.sample("bng-01", [row(10, 10000, 0)]) == [["1", 8000.0, 0.0, 10000, 0]]
+    assert board.sample("bng-01", [row(10, 10000, 0)]) == [["1", 8000.0, 0.0, 10000, 0, 0, 0]]
 
 
 def test_samples_of_unknown_sessions_and_other_bngs_are_ignored() -> None:

@@ -37,10 +37,11 @@ describe("LiveStore", () => {
   it("makes new objects for new rates, so that rows know that they changed", () => {
     const store = filled("1");
     const before = store.sessions.get(keyOf("b", "1"));
-    store.rates({ bng_id: "b", rows: [["1", 8, 16, 100, 200]] });
+    store.rates({ bng_id: "b", rows: [["1", 8, 16, 100, 200, 3, 4]] });
     const after = store.sessions.get(keyOf("b", "1"));
     expect(after).not.toBe(before);
     expect(after).toMatchObject({ in_rate: 8, out_rate: 16, in_octets: 100, out_octets: 200 });
+    expect(after).toMatchObject({ in_discards: 3, out_discards: 4 });
   });
 
   it("keeps a bounded trail and ignores rates of unknown sessions", () => {
@@ -49,8 +50,8 @@ describe("LiveStore", () => {
       store.rates({
         bng_id: "b",
         rows: [
-          ["1", 0, n, 0, 0],
-          ["ghost", 1, 1, 1, 1],
+          ["1", 0, n, 0, 0, 0, 0],
+          ["ghost", 1, 1, 1, 1, 1, 1],
         ],
       });
     }

@@ -7,7 +7,8 @@ export const TRAIL = 24;
 const TRAFFIC_POINTS = 240;
 const RECENT_EVENTS = 50;
 
-export type RateRow = [string, number | null, number | null, number, number];
+/** Session id, rates (in, out), octets (in, out), dropped packets (in, out). */
+export type RateRow = [string, number | null, number | null, number, number, number, number];
 export type LiveState = "connecting" | "live" | "lost";
 
 export interface TrafficPoint {
@@ -69,7 +70,8 @@ export class LiveStore {
   }
 
   rates(message: { bng_id: string; rows: RateRow[] }): void {
-    for (const [id, inRate, outRate, inOctets, outOctets] of message.rows) {
+    for (const row of message.rows) {
+      const [id, inRate, outRate, inOctets, outOctets, inDiscards, outDiscards] = row;
       const key = keyOf(message.bng_id, id);
       const session = this.sessions.get(key);
       if (!session) continue;
@@ -79,6 +81,8 @@ export class LiveStore {
         out_rate: outRate,
         in_octets: inOctets,
         out_octets: outOctets,
+        in_discards: inDiscards,
+        out_discards: outDiscards,
       });
       const trail = this.trails.get(key) ?? [];
       this.trails.set(key, [...trail.slice(1 - TRAIL), outRate ?? 0]);
