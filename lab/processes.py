@@ -12,6 +12,12 @@ from lab.topology import Topology, host_name
 PUBLISH = "publish"
 """The program that shows the management network on the machine's loopback."""
 
+SEED = "oss-seed"
+"""The program that ends once plans and services have reached RADIUS and the BNGs."""
+
+_SEED_PATIENCE = 30
+"""Seconds that subscribers wait for that; then they start all the same."""
+
 
 def processes(config: LabConfig, network: Topology, paths: LabPaths) -> list[ProcessSpec]:
     """Every program, each after those that it needs."""
@@ -95,14 +101,18 @@ def _upstream(config: LabConfig, network: Topology) -> list[ProcessSpec]:
             namespace=namespace,
             ready=Probe(log="internet.ready"),
         ),
-        ProcessSpec(
-            "iperf3",
-            "internet",
-            ("iperf3", "--server", "--port", str(upstream.iperf3_port), "--forceflush"),
-            namespace=namespace,
-            ready=Probe(log="Server listening"),
-        ),
+        *(_iperf3(port, upstream.iperf3_port, namespace) for port in upstream.iperf3_ports),
     ]
+
+
+def _iperf3(port: int, first: int, namespace: str) -> ProcessSpec:
+    return ProcessSpec(
+        "iperf3" if port == first else f"iperf3-{port}",
+        "internet",
+        ("iperf3", "--server", "--port", str(port), "--forceflush"),
+        namespace=namespace,
+        ready=Probe(log="Server listening"),
+    )
 
 
 def _kea(network: Topology, paths: LabPaths) -> ProcessSpec:
@@ -172,6 +182,14 @@ def _management(config: LabConfig, network: Topology, paths: LabPaths) -> list[P
             after=("postgres-databases",),
             ready=Probe(tcp=(services.oss_port,), address=str(services.oss)),
         ),
+        ProcessSpec(
+            SEED,
+            "oss",
+            python("lab.seeded", str(paths.root / "oss.json"), str(_SEED_PATIENCE)),
+            namespace=network.namespace("oss"),
+            oneshot=True,
+            after=("oss",),
+        ),
     ]
 
 
@@ -209,6 +227,6 @@ def _subscriber(remote_id: str, port: int, bng: Bng, network: Topology, paths: L
         ),
         namespace=network.namespace(name),
         # the OSS tells RADIUS of the services; a line that asks earlier is refused and waits for its retry
-        after=(remote_id, bng.bng_id, "oss", "kea", "radius"),
+        after=(remote_id, bng.bng_id, SEED, "kea", "radius"),
         ready=Probe(log=r'"dhcp\.(bound|renew)"'),
     )

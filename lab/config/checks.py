@@ -139,6 +139,12 @@ def _wan(config: LabConfig, document: Document) -> Iterator[Problem]:
     yield from _inside(document, where, config.upstream.internet_host, internet.network, "the Internet")
     if config.upstream.internet_host == internet.ip:
         yield document.problem(where, f"{internet.ip} is the upstream router's; take another address")
+    ports = config.upstream.iperf3_ports
+    if config.upstream.http_port in ports:
+        message = (
+            f"{config.upstream.http_port} is one of iperf3's, {ports[0]} to {ports[-1]}; take another port"
+        )
+        yield document.problem((*shared, "http-port"), message)
 
 
 def _networks(config: LabConfig, document: Document) -> Iterator[Problem]:

@@ -102,6 +102,9 @@ class Bng:
         return [self.subscriber.network, *routed]
 
 
+IPERF3_SERVERS = 8
+
+
 @dataclass(frozen=True)
 class Upstream:
     """The router behind the WAN, and the host that plays the Internet."""
@@ -111,6 +114,11 @@ class Upstream:
     internet_host: IPv4Address
     iperf3_port: int
     http_port: int
+
+    @property
+    def iperf3_ports(self) -> range:
+        """Ports of iperf3, which serves one client at a time: so many may measure at once."""
+        return range(self.iperf3_port, min(self.iperf3_port + IPERF3_SERVERS, 65536))
 
 
 @dataclass(frozen=True)
