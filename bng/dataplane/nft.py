@@ -65,14 +65,15 @@ table ip aether {{
         udp dport 67 counter drop comment "DHCP: the capture has its copy"
         meta priority set meta iif . ether saddr . ip saddr map @up accept
         meta priority set meta iif . ip saddr map @up_routed accept
-        icmp type {{ echo-request, echo-reply }} fib daddr type local limit rate 500/second notrack accept
+        icmp type echo-request {answerable} limit rate 200/second notrack accept
+        icmp type echo-reply {answerable} limit rate 200/second notrack accept
         counter drop comment "not authorised"
     }}
     chain prerouting {{
         meta iifgroup {subscriber} goto gate
     }}
     chain own {{
-        icmp type {{ echo-request, echo-reply }} limit rate 1000/second burst 200 packets accept
+        icmp type {{ echo-request, echo-reply }} accept comment "limited at the gate"
         counter drop comment "for the BNG itself"
     }}
     chain input {{
@@ -105,6 +106,11 @@ table ip6 aether {{
 """
 
 
+_ANSWERABLE = "fib saddr . iif oif exists fib daddr . iif type local"
+"""Who is reached where it came from, and speaks to an address of that interface: an answer to a forged
+source would carry a stranger's payload to the Internet or to the management network."""
+
+
 def ruleset(nat: Nat | None) -> str:
     """The whole ruleset for `nft -f`: one transaction that leaves the elements of the maps alone."""
     prefixes = list(collapse_addresses(nat.prefixes)) if nat else []
@@ -116,6 +122,7 @@ def ruleset(nat: Nat | None) -> str:
         translation, no_translation = f"chain postrouting {{\n        {rule}\n    }}", ""
     return _RULESET.format(
         size=MAP_SIZE,
+        answerable=_ANSWERABLE,
         subscriber=SUBSCRIBER_GROUP,
         upstream=UPSTREAM_GROUP,
         translation=translation,

@@ -12,22 +12,31 @@ TABLE = "aether_access"
 
 
 def ruleset(
-    subscriber_interfaces: list[str], uplink: str, *, bridged: bool, protected: list[IPv4Address]
+    subscriber_interfaces: list[str],
+    uplink: str,
+    *,
+    bridged: bool,
+    protected: list[IPv4Address],
+    pool: tuple[IPv4Address, IPv4Address],
 ) -> str:
     """Rules for ``nft -f``; loading them again replaces them.
 
-    ``protected`` are the node's own management addresses, which subscribers must not reach.
+    ``protected`` are the node's own management addresses, which subscribers must not reach. ``pool`` is what
+    they may speak from, first and last address: nobody answers ARP for the gateway or for another node.
+    Which address of the pool belongs to which port is the BNG's gate to check.
     """
     lines = [f"table netdev {TABLE}", f"delete table netdev {TABLE}", f"table netdev {TABLE} {{"]
     for interface in subscriber_interfaces:
-        lines += _chain(f"from_{interface}", interface, _subscriber_rules(protected))
+        lines += _chain(f"from_{interface}", interface, _subscriber_rules(protected, pool))
     if bridged:
         # the relay delivers answers, without option 82 and to one port only
         lines += _chain(f"from_{uplink}", uplink, ["udp dport 68 drop"])
     return "\n".join([*lines, "}", ""])
 
 
-def _subscriber_rules(protected: list[IPv4Address]) -> list[str]:
+def _subscriber_rules(protected: list[IPv4Address], pool: tuple[IPv4Address, IPv4Address]) -> list[str]:
+    # 0.0.0.0 is who has no address yet: DHCP, and the probe for a duplicate (RFC 5227)
+    sources = f"{{ 0.0.0.0, {pool[0]}-{pool[1]} }}"
     rules = [
         # an untagged IPv4 service: no VLAN tags, no IPv6, no spanning tree
         "ether type != { ip, arp } drop",
@@ -35,6 +44,8 @@ def _subscriber_rules(protected: list[IPv4Address]) -> list[str]:
         "udp dport 67 drop",
         # no DHCP server behind a subscriber port
         "udp sport 67 drop",
+        f"arp saddr ip != {sources} drop",
+        f"ip saddr != {sources} drop",
     ]
     return rules + [f"ip daddr {address} drop" for address in protected]
 

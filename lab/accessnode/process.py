@@ -42,6 +42,7 @@ class Settings:
         interfaces: subscriber port → interface.
         address: the node's address: giaddr when routed, management address or None when bridged.
         bng: where a routed node sends DHCP.
+        pool: first and last address that its subscribers may speak from.
         bridge: the interface whose MAC address a routed node answers with.
     """
 
@@ -52,6 +53,7 @@ class Settings:
     interfaces: dict[int, str]
     address: IPv4Address | None
     bng: IPv4Address | None
+    pool: tuple[IPv4Address, IPv4Address]
 
     @classmethod
     def load(cls, path: Path) -> Settings:
@@ -65,6 +67,7 @@ class Settings:
             interfaces={int(port): interface for port, interface in data["interfaces"].items()},
             address=IPv4Address(data["address"]) if data.get("address") else None,
             bng=IPv4Address(data["bng"]) if data.get("bng") else None,
+            pool=(IPv4Address(data["pool"][0]), IPv4Address(data["pool"][1])),
         )
 
 
@@ -119,7 +122,11 @@ class AccessNode:
         bridged = settings.access_model == "bridged"
         protected = [settings.address] if bridged and settings.address else []
         rules = guard.ruleset(
-            list(settings.interfaces.values()), settings.uplink, bridged=bridged, protected=protected
+            list(settings.interfaces.values()),
+            settings.uplink,
+            bridged=bridged,
+            protected=protected,
+            pool=settings.pool,
         )
         subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True, capture_output=True)
 

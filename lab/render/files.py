@@ -200,6 +200,7 @@ def _access_node(bng: Bng, node: AccessNode) -> dict[str, Any]:
         "interfaces": {str(port): interface for port, interface in topology.subscriber_ports(node)},
         "address": str(node.gateway) if routed else management,
         "bng": str(bng.subscriber.ip) if routed else None,
+        "pool": [str(node.pool_start), str(node.pool_end)],
     }
 
 

@@ -79,6 +79,7 @@ class Bench:
             "interfaces": {port: f"eth{port}" for port in PORTS},
             "address": "10.1.0.2" if self.model == "bridged" else "10.2.0.1",
             "bng": None if self.model == "bridged" else "10.1.0.1",
+            "pool": ["10.1.0.10", "10.1.0.99"] if self.model == "bridged" else ["10.2.0.10", "10.2.0.99"],
         }
         (self.folder / "node.json").write_text(json.dumps(settings))
         self.node = self.run("node", *python("lab.accessnode", "--config", str(self.folder / "node.json")))

@@ -219,7 +219,10 @@ def test_damaged_messages_are_relayed_whole_or_refused(damage: list[tuple[int, i
 
 
 def test_guard_rules_name_every_port() -> None:
-    rules = ruleset(["eth1", "eth2"], "uplink", bridged=True, protected=[IPv4Address("100.64.1.2")])
+    pool = IPv4Address("100.64.1.10"), IPv4Address("100.64.1.99")
+    own = [IPv4Address("100.64.1.2")]
+    rules = ruleset(["eth1", "eth2"], "uplink", bridged=True, protected=own, pool=pool)
     assert rules.count("udp dport 67 drop") == 2 and rules.count("udp dport 68 drop") == 1
     assert "ip daddr 100.64.1.2 drop" in rules
-    assert "uplink" not in ruleset(["eth1"], "uplink", bridged=False, protected=[])
+    assert rules.count("arp saddr ip != { 0.0.0.0, 100.64.1.10-100.64.1.99 } drop") == 2
+    assert "uplink" not in ruleset(["eth1"], "uplink", bridged=False, protected=[], pool=pool)
