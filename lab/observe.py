@@ -60,6 +60,11 @@ def subscriber_address(namespace: str) -> str | None:
     return interface_address(namespace, HOST_INTERFACE)
 
 
+def profile(session: Session | None) -> str | None:
+    """The profile by which a session is shaped now; None when nothing of it is forwarded."""
+    return session.profile if session is not None and session.status in _ONLINE else None
+
+
 def is_online(address: str | None, session: Session | None) -> bool:
     """The subscriber has the address of a session that forwards."""
     return (

@@ -22,7 +22,12 @@ _UP = (Phase.READY, Phase.DONE)
 
 @dataclass(frozen=True)
 class Subscriber:
-    """One access port. ``plan`` is None where there is no service; ``reason`` tells why it is offline."""
+    """One access port.
+
+    Attributes:
+        plan: profile of the live session, else the plan of the file, None where there is neither.
+        reason: why it is offline, empty when it is online.
+    """
 
     name: str
     netns: str
@@ -144,7 +149,7 @@ def _subscribers(config: LabConfig, found: dict[observe.Line, observe.Session]) 
                         node.remote_id,
                         circuit,
                         address,
-                        None if service is None else service.plan,
+                        observe.profile(session) or (None if service is None else service.plan),
                         online,
                         reason,
                     )
@@ -229,6 +234,13 @@ def as_text(status: Status) -> list[str]:
         line = f"{one.bng}/{one.remote_id}/{one.circuit_id}"
         online = "yes" if one.online else f"no: {one.reason}"
         lines.append(f"{one.name:<20} {line:<24} {one.plan or '-':<10} {one.ip or '-':<16} {online}")
+    waiting = status.waiting_for()
+    if waiting:
+        name = waiting[0].name
+        again = f"aether lab renew {name}"
+        if waiting[0].ip is not None:
+            again = f"aether lab release {name} && {again}"
+        lines.append(f"what was disconnected or released begins anew with: {again}")
     if status.trouble:
         lines += ["", f"sessions could not be read: {status.trouble}"]
     return [*lines, "", *access_lines(status)]

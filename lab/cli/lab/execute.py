@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 from lab.cli.common import add_folder_option, lab_paths, verb
 from lab.errors import LabError
@@ -28,7 +31,14 @@ def run(arguments: argparse.Namespace) -> int:
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     if not command:
         raise LabError("no command; write: aether lab exec NODE -- CMD")
-    os.execvp("ip", ["ip", "netns", "exec", namespace, *command])  # noqa: S606
+    environment = with_own_programs(os.environ)
+    os.execvpe("ip", ["ip", "netns", "exec", namespace, *command], environment)  # noqa: S606
+
+
+def with_own_programs(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which ``aether`` is this one, also when it was called by its path or under sudo."""
+    path = environment.get("PATH", os.defpath)
+    return {**environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{path}"}
 
 
 def namespace_of(instance: Instance, node: str) -> str:
