@@ -65,15 +65,15 @@ table ip aether {{
         udp dport 67 counter drop comment "DHCP: the capture has its copy"
         meta priority set meta iif . ether saddr . ip saddr map @up accept
         meta priority set meta iif . ip saddr map @up_routed accept
-        icmp type echo-request {answerable} limit rate 200/second notrack accept
-        icmp type echo-reply {answerable} limit rate 200/second notrack accept
+        icmp type echo-request {answerable} limit rate 200/second burst 50 packets notrack accept
+        icmp type echo-reply {answerable} limit rate 200/second burst 50 packets notrack accept
         counter drop comment "not authorised"
     }}
     chain prerouting {{
         meta iifgroup {subscriber} goto gate
     }}
     chain own {{
-        icmp type {{ echo-request, echo-reply }} accept comment "limited at the gate"
+        icmp type {{ echo-request, echo-reply }} limit rate 1000/second burst 200 packets accept
         counter drop comment "for the BNG itself"
     }}
     chain input {{

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 import pytest
+from scapy.layers.inet import ICMP, IP
+from scapy.layers.l2 import Ether
 
 from bng.dataplane.base import DataPlaneConfig, Nat, Rates, Start, Stop
 from bng.dataplane.capture import DhcpCapture
@@ -231,6 +233,22 @@ def test_the_bng_itself_answers_subscribers_only_pings(bench: Bench, address: st
     assert subprocess.run(from_sub, check=False, stderr=subprocess.DEVNULL).returncode != 0
     assert "2 received" in world.run(world.sub, f"ping -c 2 -i 0.2 -W 1 {address}")
     listener.kill()
+
+
+def test_a_forged_ping_makes_the_bng_send_nothing_to_strangers(bench: Bench) -> None:
+    def ping(source: str) -> bytes:
+        frame = Ether(src=net.mac_text(net.subscriber_mac(0)), dst=net.ACCESS_MAC)
+        return bytes(frame / IP(src=source, dst=net.GATEWAY) / ICMP() / b"payload")
+
+    def replies(wire: net.Wire) -> int:
+        return sum(1 for frame in wire.raw() if frame[23] == 1 and frame[34] == 0)
+
+    own, stranger = str(net.subscriber_ip(0)), str(net.HOST)
+    bench.sub.send(ping(stranger), 20)
+    assert replies(bench.up) == 0
+    bench.world.run(bench.world.bng, f"ip neigh replace {own} lladdr 02:00:00:00:00:01 dev acc0")
+    bench.sub.send(ping(own), 20)
+    assert replies(bench.sub) == 20
 
 
 def test_subscribers_have_no_ipv6(bench: Bench) -> None:
