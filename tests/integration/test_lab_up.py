@@ -134,6 +134,25 @@ def test_exec_runs_on_a_node(running_lab: RunningLab) -> None:
     assert result.returncode == 1 and "did you mean" in result.stderr
 
 
+def test_exec_finds_this_aether(running_lab: RunningLab) -> None:
+    result = running_lab.run("lab", "exec", "collector", "--", "aether", "--version")
+    assert result.returncode == 0 and result.stdout.startswith("aether "), result.stderr
+
+
+def test_release_ends_a_session_and_renew_begins_anew(running_lab: RunningLab) -> None:
+    def online() -> bool:
+        entries = running_lab.status()["subscribers"]
+        return bool(next(one["online"] for one in entries if one["name"] == "host-an-11-1"))
+
+    assert running_lab.run("lab", "release", "host-an-11-1").returncode == 0
+    wait_for("the end of its session", lambda: not online())
+    assert "aether lab renew host-an-11-1" in running_lab.run("lab", "status").stdout
+    assert running_lab.run("lab", "renew", "host-an-11-1").returncode == 0
+    wait_for("its next session", online)
+    result = running_lab.run("lab", "renew", "bng-01")
+    assert result.returncode == 1 and '"bng-01" is no subscriber' in result.stderr
+
+
 def test_names_and_pages_of_the_internet(running_lab: RunningLab) -> None:
     one = next(one for one in running_lab.status()["subscribers"] if one["online"])
     url = "http://www.example.com/100K"
