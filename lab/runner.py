@@ -41,7 +41,10 @@ _FOLDERS = {"postgres": "postgres", "kea/etc": "_kea", "kea/run": "_kea", "radiu
 @contextlib.contextmanager
 def exclusive(paths: LabPaths) -> Iterator[None]:
     """Keep other ``up`` and ``down`` of the same state folder out; raises LabError when one is at work."""
-    paths.root.mkdir(parents=True, exist_ok=True)
+    try:
+        paths.root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LabError(f"the state folder {paths.root} cannot be made: {error.strerror}") from None
     with (paths.root / "lab.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -62,6 +62,22 @@ def _interface(name: str, address: IPv4Interface, description: str) -> dict[str,
     }
 
 
+_WRITER_RPCS = (
+    *("lock", "edit-config", "copy-config", "delete-config", "commit", "cancel-commit"),
+    *("discard-changes", "validate"),
+)
+
+
+def _no_rpc(module: str, rpc: str) -> dict[str, Any]:
+    return {
+        "name": f"no-{rpc}",
+        "module-name": module,
+        "rpc-name": rpc,
+        "access-operations": "exec",
+        "action": "deny",
+    }
+
+
 def _access_control() -> dict[str, Any]:
     return {
         "enable-nacm": True,
@@ -95,7 +111,15 @@ def _access_control() -> dict[str, Any]:
                         "module-name": "aether-subscriber",
                         "access-operations": "exec",
                         "action": "deny",
-                    }
+                    },
+                    # a reader neither locks others out nor throws their candidate away
+                    *(_no_rpc("ietf-netconf", rpc) for rpc in _WRITER_RPCS),
+                    {
+                        "name": "no-partial-lock",
+                        "module-name": "ietf-netconf-partial-lock",
+                        "access-operations": "exec",
+                        "action": "deny",
+                    },
                 ],
             },
         ],

@@ -83,6 +83,7 @@ class Program:
         """Start it, watch it become ready, wait for its end; returns its exit code."""
         offset = self._log_file.stat().st_size if self._log_file.exists() else 0
         environment = os.environ | {"PYTHONUNBUFFERED": "1"} | self.spec.environment
+        self._log_file.touch(mode=0o600)  # programs write secrets into their logs
         with self._log_file.open("ab") as output:
             try:
                 self._process = await asyncio.create_subprocess_exec(
