@@ -19,11 +19,12 @@ import structlog
 
 from oss.database import connect
 from oss.domain.outbox import CHANNEL as OUTBOX
+from oss.domain.redelivery import CHANNEL as BNGS
 from oss.domain.sessions import SELECT_ACTIVE, SELECT_EVENTS, Event, Session
 
 log = structlog.get_logger()
 
-SESSIONS, SAMPLES, HEALTH, BNGS = "aether_sessions", "aether_samples", "aether_health", "aether_bngs"
+SESSIONS, SAMPLES, HEALTH = "aether_sessions", "aether_samples", "aether_health"
 CHANNELS = (SESSIONS, SAMPLES, HEALTH, BNGS, OUTBOX)
 
 QUEUE_LIMIT = 256

@@ -16,7 +16,7 @@ import structlog
 from nbi.client import NetconfError
 from oss.database import connect
 from oss.device import Devices, Profile, profiles_edit
-from oss.domain import network, outbox, radius
+from oss.domain import network, outbox, radius, redelivery
 from oss.domain.errors import BngRefused, BngUnreachable, NotFound
 from oss.domain.network import BngResult
 from oss.domain.outbox import Delivery, Destination
@@ -97,7 +97,10 @@ class Worker:
         try:
             if not await leader.fetchval("SELECT pg_try_advisory_lock($1)", _LEADER_LOCK):
                 return
+            reported = asyncio.Event()
+            await leader.add_listener(redelivery.CHANNEL, lambda *_: reported.set())
             async with asyncio.TaskGroup() as lanes:
+                lanes.create_task(self._follow_instances(reported))
                 lanes.create_task(self._lane("radius", self._to_radius))
                 lanes.create_task(self._lane("network", self._to_network))
                 lanes.create_task(_until_lost(leader))
@@ -124,6 +127,16 @@ class Worker:
             pause = await outbox.next_due(self._pool)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(wakeup.wait(), max(0.05, min(pause or _LONGEST_SLEEP, _LONGEST_SLEEP)))
+
+    async def _follow_instances(self, reported: asyncio.Event) -> None:
+        """Deliver all plans again when the collector has reported that a BNG started anew."""
+        while True:
+            reported.clear()
+            with contextlib.suppress(asyncpg.UndefinedTableError):  # the collector is yet to come
+                if await redelivery.to_new_instances(self._pool, self._devices.ids):
+                    self.wake()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(reported.wait(), _LONGEST_SLEEP)
 
     # -- RADIUS
 

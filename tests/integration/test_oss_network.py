@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,51 @@ def test_what_a_dead_bng_missed_arrives_when_it_is_back(network: Network, tmp_pa
     network.elements[1] = ElementProcess(tmp_path / "bng-02", "bng-02", port=second.port)
     until(lambda: network.delivery(network.plan("late"))["state"] == "delivered", "the delivery")
     assert all("late" in element.profiles() for element in network.elements)
+
+
+def test_a_bng_that_started_anew_gets_its_plans_again(network: Network, tmp_path: Path) -> None:
+    async def report(instance: uuid.UUID) -> None:
+        """As the collector does when it has connected."""
+        async with network.rows() as rows:
+            await rows.bng("bng-01")
+            await rows.db.execute("UPDATE bngs SET instance_id = $1 WHERE bng_id = 'bng-01'", instance)
+            await rows.notify("bngs", "bng-01")
+
+    def start_empty(name: str) -> None:
+        first = network.elements[0]
+        first.stop()
+        network.elements[0] = ElementProcess(tmp_path / name, "bng-01", port=first.port)
+        assert not has_all()
+
+    def has_all() -> bool:
+        wanted = {"bronze": (20_000_000, 5_000_000), "gold": (250_000_000, 50_000_000)}
+        return wanted.items() <= network.elements[0].profiles().items()
+
+    until(has_all, "seeding")
+    bronze = network.plan("bronze")["id"]
+    network.client.patch(f"/api/plans/{bronze}", json={"is_active": False})
+    network.client.patch(f"/api/plans/{network.plan('gold')['id']}", json={"is_active": False})
+    network.client.patch(f"/api/plans/{bronze}", json={"is_active": True})
+
+    start_empty("second")
+    oss.run(report(uuid.uuid4()))
+    until(has_all, "the delivery to the new instance (gold is no longer sold, but in use)")
+    assert "bng-01 started anew" in network.delivery(network.plan("gold"))["summary"]
+
+    network.server.stop()
+    start_empty("third")
+    instance = uuid.uuid4()
+    oss.run(report(instance))
+    network.server.start()
+    network.client = network.server.login()
+    until(has_all, "the delivery at the start of the OSS")
+    until(lambda: network.delivery(network.plan("gold"))["state"] == "delivered", "the record of it")
+
+    last = network.delivery(network.plan("gold"))["id"]
+    oss.run(report(instance))
+    new = {"name": "later", "download_kbps": 1000, "upload_kbps": 1000}
+    assert network.delivery(network.client.post("/api/plans", json=new).json())["state"] == "delivered"
+    assert network.delivery(network.plan("gold"))["id"] == last, "the same instance again is no reason"
 
 
 def test_a_new_service_admits_the_line_and_wakes_its_session(network: Network) -> None:
