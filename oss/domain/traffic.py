@@ -24,15 +24,15 @@ RANGES: dict[str, timedelta] = {
 DEFAULT_BUCKET: dict[str, int] = {"15m": 10, "1h": 30, "6h": 120, "24h": 300}
 
 LOOKBACK = timedelta(minutes=5)
-"""How far before the range the sample may lie that the first difference starts from."""
+"""How far outside of the range the samples may lie that the first and the last difference are taken from."""
 
 
 class TrafficPoint(BaseModel):
-    """Mean rates within one bucket, bit/s. `time` is the bucket's start."""
+    """Mean rates within one bucket, bit/s; None where nothing was sampled. `time` is the bucket's start."""
 
     time: datetime
-    in_rate: float
-    out_rate: float
+    in_rate: float | None
+    out_rate: float | None
 
 
 class TrafficSeries(BaseModel):
@@ -48,7 +48,7 @@ WITH samples AS (
            lag(time) OVER w AS before,
            lag(in_octets) OVER w AS in_before, lag(out_octets) OVER w AS out_before
     FROM session_samples s
-    WHERE time >= $1::timestamptz - $5::interval AND time <= $2::timestamptz {conditions}
+    WHERE time >= $1::timestamptz - $5::interval AND time <= $2::timestamptz + $5::interval {conditions}
     WINDOW w AS (PARTITION BY bng_id, session_id ORDER BY time)
 ), deltas AS (
     SELECT before, time,
@@ -75,18 +75,36 @@ WITH samples AS (
            sum(out_octets)::float8 * 8 / $4::float8 AS out_rate
     FROM shares GROUP BY n
 )
-SELECT $1 + n * $3::interval AS time, coalesce(in_rate, 0) AS in_rate, coalesce(out_rate, 0) AS out_rate
+SELECT $1 + n * $3::interval AS time, in_rate, out_rate
 FROM generate_series(0, (extract(epoch FROM $2::timestamptz - $1::timestamptz) / $4::float8)::int - 1) AS n
 LEFT JOIN rates USING (n)
 ORDER BY n
 """
 
 
-def window(now: datetime, range_: Range, bucket: int) -> tuple[datetime, datetime]:
-    """Start and end of the range, on whole buckets, so that a series does not jitter from call to call."""
-    end = datetime.fromtimestamp(now.timestamp() // bucket * bucket, UTC)
+def window(
+    now: datetime, range_: Range, bucket: int, newest: datetime | None = None
+) -> tuple[datetime, datetime]:
+    """Start and end of the range, on whole buckets, so that a series does not jitter from call to call.
+
+    Args:
+        newest: time up to which there are samples. The bucket that it lies in is known in part only: the
+            range ends before it.
+    """
+    known = now if newest is None else min(now, newest)
+    end = datetime.fromtimestamp(known.timestamp() // bucket * bucket, UTC)
     count = max(1, int(RANGES[range_].total_seconds()) // bucket)
     return end - timedelta(seconds=bucket * count), end
+
+
+# the slowest of the BNGs that are sampled; one that has been silent for longer leaves a gap
+_NEWEST = """
+SELECT min(newest) FROM (
+    SELECT max(time) AS newest FROM session_samples
+    WHERE time > $1 AND time <= $2 AND ($3::text IS NULL OR bng_id = $3) GROUP BY bng_id
+) n"""
+_LATE = timedelta(seconds=30)
+"""How much later than the end of its bucket the last sample of a bucket may arrive."""
 
 
 async def series(
@@ -102,7 +120,9 @@ async def series(
 ) -> TrafficSeries:
     """Traffic of all sessions, or of those that match, in buckets of so many seconds."""
     bucket = bucket or DEFAULT_BUCKET[range_]
-    start, end = window(now or datetime.now(UTC), range_, bucket)
+    now = now or datetime.now(UTC)
+    newest = await pool.fetchval(_NEWEST, now - _LATE, now, bng_id)
+    start, end = window(now, range_, bucket, newest)
     parameters: list[object] = [start, end, timedelta(seconds=bucket), float(bucket), LOOKBACK]
     conditions = ""
     for name, value in (("bng_id", bng_id), ("session_id", session_id)):

@@ -265,7 +265,7 @@ def test_traffic_loses_and_invents_no_octet(cluster: postgres.Cluster, tmp_path:
         for query, factor in (({}, 3), ({"session_id": "a"}, 1), ({"session_id": "b"}, 2)):
             series = client.get("/api/traffic", params={"range": "15m", "bucket": 10, **query}).json()
             octets = [
-                sum(p[name] for p in series["points"]) * series["bucket"] / 8
+                sum(p[name] or 0 for p in series["points"]) * series["bucket"] / 8
                 for name in ("in_rate", "out_rate")
             ]
             # 1000 → 3000, then 500 anew; 5 M → 9 M, then 1 M anew
@@ -274,7 +274,37 @@ def test_traffic_loses_and_invents_no_octet(cluster: postgres.Cluster, tmp_path:
         in_gap = (start + timedelta(seconds=30)).isoformat().replace("+00:00", "Z")
         assert by_time[in_gap] == pytest.approx(2 * 3_000_000 * 8 / 53), "the gap is filled with its mean"
         assert len(by_time) == 90
-        assert client.get("/api/traffic", params={"bng_id": "bng-99"}).json()["points"][0]["out_rate"] == 0
+        assert [rate for time, rate in by_time.items() if time < start.isoformat()] == [None] * 30
+        none = client.get("/api/traffic", params={"bng_id": "bng-99"}).json()["points"]
+        assert {point["out_rate"] for point in none} == {None}, "what was not sampled is not nought"
+
+
+def test_a_series_ends_with_a_bucket_that_is_complete(cluster: postgres.Cluster) -> None:
+    from oss.database import open_pool
+    from oss.domain.traffic import series
+
+    database, _ = oss.run(oss.databases(cluster, "edge"))
+    now = datetime(2026, 11, 21, 12, 0, 3, tzinfo=UTC)
+
+    async def ask() -> list[list[tuple[datetime, float | None]]]:
+        found = []
+        async with Rows.to(database) as rows:
+            for number in range(20):  # steady 8000 bit/s, the last sample 4 s before the bucket's end
+                at = now - timedelta(seconds=7 + 5 * number)
+                await rows.sample("bng-01", {"a": (0, 100_000 - 5000 * number)}, at, live=False)
+        pool = await open_pool(database)
+        try:
+            for later in (0, 5, 600):
+                answer = await series(pool, "15m", 10, now=now + timedelta(seconds=later))
+                found.append([(point.time, point.out_rate) for point in answer.points])
+        finally:
+            await pool.close()
+        return found
+
+    first, then, silent = oss.run(ask())
+    assert first == then, "the bucket from 11:59:50 on has no sample of its end yet"
+    assert first[-1] == (now - timedelta(seconds=23), 8000.0)
+    assert silent[-1][1] is None, "the samples have stopped: a gap"
 
 
 def test_a_line_sold_anew_keeps_its_history_apart(cluster: postgres.Cluster, tmp_path: Path) -> None:

@@ -1617,7 +1617,7 @@ export interface components {
         };
         /**
          * TrafficPoint
-         * @description Mean rates within one bucket, bit/s. `time` is the bucket's start.
+         * @description Mean rates within one bucket, bit/s; None where nothing was sampled. `time` is the bucket's start.
          */
         TrafficPoint: {
             /**
@@ -1626,9 +1626,9 @@ export interface components {
              */
             time: string;
             /** In Rate */
-            in_rate: number;
+            in_rate: number | null;
             /** Out Rate */
-            out_rate: number;
+            out_rate: number | null;
         };
         /** TrafficSeries */
         TrafficSeries: {

@@ -185,7 +185,7 @@ function StatusBar({ counts }: { counts: Record<string, number> }) {
 }
 
 function TrafficCard() {
-  const [range, setRange] = useState<Range>("1h");
+  const [range, setRange] = useState<Range>("15m");
   const traffic = useTraffic(range);
   const points = useMemo<RatePoint[]>(
     () =>
