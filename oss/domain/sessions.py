@@ -86,6 +86,8 @@ class Event(BaseModel):
     terminate_cause: str | None
     reason: str | None
     router: dict[str, Any] | None
+    renewed: bool = False
+    """A `session-update` with a later end of the lease than the session's event before."""
     customer_id: int | None = None
     customer_name: str | None = None
 
@@ -137,6 +139,14 @@ LEFT JOIN LATERAL (
 ) v ON true {_CUSTOMER_AND_PLAN}"""  # noqa: S608
 
 
+_EVENT_BEFORE = """
+LEFT JOIN LATERAL (
+    SELECT e.lease_expiry FROM events e
+    WHERE s.type = 'session-update' AND e.session_id = s.session_id AND e.bng_id = s.bng_id
+      AND e.time < s.time
+    ORDER BY e.time DESC LIMIT 1
+) b ON true"""
+
 SELECT_ACTIVE = f"SELECT {_SESSION_COLUMNS}, s.sampled_at, {_OWNER} FROM sessions_active s {_OWNER_NOW}"  # noqa: S608
 SELECT_HISTORY = (
     f"SELECT {_SESSION_COLUMNS}, s.stopped, s.terminate_cause, s.reason, {_OWNER} "  # noqa: S608
@@ -145,9 +155,9 @@ SELECT_HISTORY = (
 SELECT_EVENTS = f"""SELECT s.bng_id, s.seq, s.time, s.type, s.instance_id::text AS instance_id, s.session_id,
     s.remote_id, s.circuit_id, s.username, s.mac_address::text AS mac_address,
     host(s.ip_address) AS ip_address, s.status, s.profile, s.download_rate, s.upload_rate,
-    s.terminate_cause, s.reason, s.router,
+    s.terminate_cause, s.reason, s.router, coalesce(s.lease_expiry > b.lease_expiry, false) AS renewed,
     c.id AS customer_id, c.name AS customer_name
-    FROM events s {_owner_then("s.time", "s.time")}"""  # noqa: S608
+    FROM events s {_owner_then("s.time", "s.time")} {_EVENT_BEFORE}"""  # noqa: S608
 
 _EPOCH = "'epoch'::timestamptz"
 _SESSION_SORTS = {

@@ -345,6 +345,25 @@ def test_a_line_sold_anew_keeps_its_history_apart(cluster: postgres.Cluster, tmp
         assert client.get("/api/traffic", params={"customer_id": alan}).json()["points"]
 
 
+def test_an_update_says_whether_it_renewed_the_lease(cluster: postgres.Cluster, tmp_path: Path) -> None:
+    database, radius = oss.run(oss.databases(cluster, "renewals"))
+    end = datetime.now(UTC) + timedelta(minutes=10)
+
+    async def updates() -> None:
+        async with Rows.to(database) as rows:
+            known = {"session_id": "1", "status": "active"}
+            await rows.event("bng-01", "session-start", known, lease_expiry=end)
+            await rows.event("bng-01", "session-update", {**known, "status": "idle"}, lease_expiry=end)
+            later = end + timedelta(minutes=5)
+            await rows.event("bng-01", "session-update", known, lease_expiry=later)
+            await rows.event("bng-01", "session-update", known, lease_expiry=later)
+
+    with oss.server(tmp_path, oss.config(database, radius)) as server:
+        oss.run(updates())
+        found = everything(server.login(), "/api/events", order="asc")
+        assert [event["renewed"] for event in found] == [False, False, True, False]
+
+
 # -- live
 
 

@@ -979,6 +979,11 @@ export interface components {
             router: {
                 [key: string]: unknown;
             } | null;
+            /**
+             * Renewed
+             * @default false
+             */
+            renewed: boolean;
             /** Customer Id */
             customer_id?: number | null;
             /** Customer Name */

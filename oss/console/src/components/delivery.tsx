@@ -8,7 +8,7 @@ export function DeliveryBadges({ deliveries }: { deliveries: Delivery[] | undefi
   if (!deliveries?.length) return <span className="text-faint">–</span>;
   const sorted = [...deliveries].sort((a, b) => a.destination.localeCompare(b.destination));
   return (
-    <span className="inline-flex flex-wrap gap-1.5">
+    <span className="inline-flex flex-wrap gap-1.5 align-middle">
       {sorted.map((delivery) => (
         <DeliveryBadge key={delivery.id} delivery={delivery} />
       ))}

@@ -12,6 +12,7 @@ const VARIANTS = {
   primary: "bg-accent text-accent-ink hover:brightness-110 font-medium",
   secondary: "bg-panel border border-line text-ink hover:bg-raised",
   ghost: "text-soft hover:bg-raised hover:text-ink",
+  "danger-outline": "bg-panel border border-bad/50 text-bad hover:bg-bad/10 font-medium",
   danger: "bg-bad text-white dark:text-canvas hover:brightness-110 font-medium",
 };
 
@@ -120,7 +121,7 @@ export function Badge({
     <span
       title={title}
       className={cx(
-        "inline-flex h-5 items-center gap-1.5 whitespace-nowrap rounded-full px-2 text-[11.5px] font-medium",
+        "inline-flex h-5 items-center gap-1.5 align-middle whitespace-nowrap rounded-full px-2 text-[11.5px] font-medium",
         TONES[tone],
       )}
     >

@@ -45,7 +45,9 @@ export function eventDetail(event: JournalEvent): string {
     case "system-start":
       return "the control plane started";
     default:
-      return event.reason ?? (event.status ? `is ${event.status}` : "changed");
+      if (event.reason) return event.reason;
+      if (event.renewed) return "lease renewed";
+      return event.status ? `is ${event.status}` : "changed";
   }
 }
 

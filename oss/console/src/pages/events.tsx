@@ -30,7 +30,7 @@ const COLUMNS: Column<JournalEvent>[] = [
   },
   {
     title: "Access line",
-    className: "num text-soft whitespace-nowrap",
+    className: "text-soft whitespace-nowrap",
     render: (event) =>
       event.remote_id
         ? `${event.bng_id} / ${event.remote_id} port ${portOf(event.circuit_id)}`

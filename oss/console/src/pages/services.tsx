@@ -41,7 +41,7 @@ const COLUMNS: Column<Service>[] = [
   { title: "Plan", render: (service) => service.plan_name },
   {
     title: "Access line",
-    className: "num text-soft whitespace-nowrap",
+    className: "text-soft whitespace-nowrap",
     render: (service) =>
       `${service.bng_id} / ${service.remote_id} port ${portOf(service.circuit_id)}`,
   },
@@ -58,7 +58,11 @@ const COLUMNS: Column<Service>[] = [
       ),
   },
   { title: "Delivery", render: (service) => <DeliveryBadges deliveries={service.deliveries} /> },
-  { title: "Billed from", className: "num text-soft", render: (service) => service.billing_start },
+  {
+    title: "Billed from",
+    className: "text-soft whitespace-nowrap",
+    render: (service) => service.billing_start,
+  },
 ];
 
 type Change = "suspend" | "resume" | "terminate" | "plan";

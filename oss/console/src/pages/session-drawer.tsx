@@ -10,6 +10,7 @@ import { useToast } from "../components/toast";
 import { Button, Dialog, Drawer, Facts, Failure, FormError, Rows, Status } from "../components/ui";
 import { count, fullTime, portOf, rate, since, size, speed, timeOf } from "../lib/format";
 import { useLive } from "../live/context";
+import { eventDetail, eventKind } from "./event-text";
 
 /** One session, live: who, what it carries, and what can be done to it. */
 export function SessionDrawer({ name, onClose }: { name: string; onClose: () => void }) {
@@ -186,7 +187,7 @@ function Actions({ session }: { session: Session | PastSession }) {
           <Button busy={reauthenticate.isPending} onClick={() => reauthenticate.mutate()}>
             <RefreshCw className="size-3.5" /> Reauthenticate
           </Button>
-          <Button className="text-bad" onClick={() => setConfirming(true)}>
+          <Button variant="danger-outline" onClick={() => setConfirming(true)}>
             <Unplug className="size-3.5" /> Disconnect
           </Button>
         </>
@@ -237,8 +238,8 @@ function RecentEvents({ bngId, sessionId }: { bngId: string; sessionId: string }
               aria-hidden
             />
             <span className="num mr-2 text-faint">{timeOf(event.time)}</span>
-            {event.type.replace("-", " ")}
-            {event.reason && <span className="text-soft">: {event.reason}</span>}
+            {eventKind(event.type).text}
+            <span className="text-soft">: {eventDetail(event)}</span>
           </li>
         ))}
       </ol>
