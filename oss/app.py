@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -57,6 +58,7 @@ def create_app(config: Config | None = None) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(asyncpg.UndefinedTableError, _no_tables)
     app.add_exception_handler(asyncpg.QueryCanceledError, _too_slow)
+    app.add_exception_handler(asyncpg.DataError, _not_storable)
     for unavailable in (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, TimeoutError):
         app.add_exception_handler(unavailable, _no_database)
     return app
@@ -77,6 +79,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.pool, app.state.devices, app.state.worker, app.state.hub = pool, devices, worker, hub
     await seed(pool, config)
     tasks = [asyncio.create_task(worker.run()), asyncio.create_task(hub.run())]
+    for task in tasks:
+        task.add_done_callback(_end_with)
     log.info("oss.ready", bngs=devices.ids)
     try:
         yield
@@ -90,6 +94,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await asyncio.wait_for(pool.close(), 5)
         except TimeoutError:
             pool.terminate()
+
+
+def _end_with(task: asyncio.Task[None]) -> None:
+    """Nobody would notice that deliveries or the live stream have ended: the process ends with them, and is
+    started again by who watches it."""
+    if not task.cancelled():
+        log.critical("oss.task_ended", exc_info=task.exception())
+        signal.raise_signal(signal.SIGTERM)
 
 
 def _problem(request: Request, status: int, detail: str) -> JSONResponse:
@@ -118,6 +130,11 @@ async def _no_tables(request: Request, _: Exception) -> JSONResponse:
 
 async def _too_slow(request: Request, _: Exception) -> JSONResponse:
     return _problem(request, 503, "The database took too long; ask for less, or try again.")
+
+
+async def _not_storable(request: Request, _: Exception) -> JSONResponse:
+    """NUL in a text, or a number beyond a bigint: valid JSON that no column takes."""
+    return _problem(request, 422, "A value is out of range, or has a character that cannot be stored.")
 
 
 async def _no_database(request: Request, error: Exception) -> JSONResponse:

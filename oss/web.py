@@ -112,8 +112,11 @@ def _bounded(receive: Receive) -> Receive:
 
 def _inside(folder: Path, path: str) -> Path | None:
     """The file of this name, if it is one and lies within the folder."""
-    file = (folder / path).resolve()
-    return file if file.is_relative_to(folder.resolve()) and file.is_file() else None
+    try:
+        file = (folder / path).resolve()
+        return file if file.is_relative_to(folder.resolve()) and file.is_file() else None
+    except (OSError, ValueError):  # a name that no file can have: too long, or with a NUL
+        return None
 
 
 def serve_console(app: FastAPI, dist: Path = DIST) -> None:

@@ -26,6 +26,8 @@ log = structlog.get_logger()
 _LEADER_LOCK = 0x6F737362
 _BATCH = 50
 _LONGEST_SLEEP = 5.0
+_LAST_WORDS = 10.0
+"""Seconds that an ended term may take to let go of its connections."""
 
 _WANTED_PLAN = (
     "SELECT name, description, download_kbps, upload_kbps, download_burst_kbit, upload_burst_kbit "
@@ -75,21 +77,26 @@ class Worker:
         deadline = asyncio.get_running_loop().time() + timeout
         self.wake()
         while True:
-            async with self._progress:
-                entries = await outbox.fetch(self._pool, ids)
-                left = deadline - asyncio.get_running_loop().time()
-                if left <= 0 or all(entry.attempts or entry.state == "delivered" for entry in entries):
-                    return entries
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._progress.wait(), min(left, 0.5))
+            entries = await outbox.fetch(self._pool, ids)
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0 or all(entry.attempts or entry.state == "delivered" for entry in entries):
+                return entries
+            # the lock is held while waiting only, never while the database is asked
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, 0.5)), self._progress:
+                    await self._progress.wait()
 
     async def run(self) -> None:
         """Deliver for as long as this process leads; wait to lead otherwise."""
         while True:
+            # a task of its own for each term: what a broken one leaves behind ends with it
+            term = asyncio.create_task(self._lead())
             try:
-                await self._lead()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                log.warning("outbox.database_lost", error=str(error))
+                await asyncio.wait({term})
+            finally:
+                term.cancel()
+                await asyncio.wait({term}, timeout=_LAST_WORDS)
+            _report(term)
             await asyncio.sleep(2)
 
     async def _lead(self) -> None:
@@ -104,8 +111,6 @@ class Worker:
                 lanes.create_task(self._lane("radius", self._to_radius))
                 lanes.create_task(self._lane("network", self._to_network))
                 lanes.create_task(_until_lost(leader))
-        except* (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as group:
-            log.warning("outbox.database_lost", error=str(group.exceptions[0]))
         finally:
             await _close(leader)
             await _close(self._radius)
@@ -125,8 +130,10 @@ class Worker:
                 self.wake()  # the other lane may have waited for these
                 continue
             pause = await outbox.next_due(self._pool)
+            # asyncio.timeout, not wait_for: that one loses a cancellation which meets the wake-up
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(wakeup.wait(), max(0.05, min(pause or _LONGEST_SLEEP, _LONGEST_SLEEP)))
+                async with asyncio.timeout(max(0.05, min(pause or _LONGEST_SLEEP, _LONGEST_SLEEP))):
+                    await wakeup.wait()
 
     async def _follow_instances(self, reported: asyncio.Event) -> None:
         """Deliver all plans again when the collector has reported that a BNG started anew."""
@@ -136,7 +143,8 @@ class Worker:
                 if await redelivery.to_new_instances(self._pool, self._devices.ids):
                     self.wake()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(reported.wait(), _LONGEST_SLEEP)
+                async with asyncio.timeout(_LONGEST_SLEEP):
+                    await reported.wait()
 
     # -- RADIUS
 
@@ -246,15 +254,32 @@ def profile_of(
     )
 
 
+def _report(term: asyncio.Task[None]) -> None:
+    """Say how a term ended, if it was not for want of the lock; a defect is logged whole."""
+    if not term.done():
+        log.error("outbox.term_stuck")
+        return
+    if term.cancelled():
+        return
+    error = term.exception()
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
+        log.warning("outbox.database_lost", error=str(error))
+    elif error is not None:
+        log.error("outbox.defect", exc_info=error)
+
+
 async def _until_lost(leader: asyncpg.Connection) -> None:
     """Holds the leadership; raises when the connection that carries the lock is gone."""
     closed = asyncio.Event()
     leader.add_termination_listener(lambda _: closed.set())
     while not leader.is_closed():
         try:
-            await asyncio.wait_for(closed.wait(), 5)
+            async with asyncio.timeout(5):
+                await closed.wait()
         except TimeoutError:
-            await leader.execute("SELECT 1")
+            await leader.execute("SELECT 1", timeout=10)
     raise ConnectionError("the connection that holds the lock was closed")
 
 

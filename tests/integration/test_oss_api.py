@@ -230,6 +230,25 @@ def test_filters(admin: httpx.Client) -> None:
     assert admin.get("/api/sessions", params={"limit": 10**9}).status_code == 422
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/customers?q=%00", 422),
+        ("/api/traffic?bng_id=%00", 422),
+        ("/api/sessions/%00/x", 422),
+        ("/api/customers/9999999999999999999999", 422),
+        ("/api/services?plan_id=9999999999999999999999", 422),
+        ("/assets/" + "a" * 9000, 404),
+        ("/assets/%00", 404),
+    ],
+)
+def test_what_no_column_and_no_file_takes_is_the_callers_fault(
+    admin: httpx.Client, path: str, status: int
+) -> None:
+    answer = admin.get(path)
+    assert answer.status_code == status, answer.text
+
+
 def test_bngs_and_stats(admin: httpx.Client) -> None:
     (bng,) = admin.get("/api/bngs").json()
     assert (bng["state"], bng["configured"], sum(bng["sessions"].values())) == ("connected", False, SESSIONS)
