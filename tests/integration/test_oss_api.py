@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -474,6 +475,33 @@ def test_the_database_goes_away_and_comes_back(tmp_path: Path) -> None:
             new = {"name": "after", "download_kbps": 1000, "upload_kbps": 1000}
             plan = client.post("/api/plans", json=new).json()
             assert {delivery["state"] for delivery in plan["deliveries"]} == {"delivered"}
+            assert "Traceback" not in server.log()
+
+
+def test_deliveries_go_on_however_often_the_database_died(tmp_path: Path) -> None:
+    with postgres.cluster() as own:
+        database, radius = oss.run(oss.databases(own, "often"))
+        oss.run(fill(database))
+        with oss.server(tmp_path, oss.config(database, radius)) as server:
+            client = server.login()
+            for pause in (0.1, 2.5, 0.5, 3.0, 0.2, 1.0):
+                own.stop(kill=True)
+                own.start()
+                # something to deliver at the moment of the next death
+                with contextlib.suppress(httpx.TransportError):
+                    client.post("/api/plans/1/deliver")
+                time.sleep(pause)
+            deadline = time.monotonic() + 40
+            states: set[str] = set()
+            name = 0
+            while states != {"delivered"} and time.monotonic() < deadline:
+                name += 1
+                new = {"name": f"often-{name}", "download_kbps": 1000, "upload_kbps": 1000}
+                answer = client.post("/api/plans", json=new)
+                if answer.status_code == 201:
+                    states = {delivery["state"] for delivery in answer.json()["deliveries"]}
+                time.sleep(0.5)
+            assert states == {"delivered"}, server.log()[-3000:]
             assert "Traceback" not in server.log()
 
 
