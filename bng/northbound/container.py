@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from yang.provider import Keys, Record
 
 
-class ContainerProvider:
+class ContainerProvider(ABC):
     """A StateProvider of a container; `record` is what there is to tell."""
 
     path: str
 
+    @abstractmethod
     def record(self) -> Record | None:
         """The container's record, or None while nothing is known."""
-        raise NotImplementedError
 
     def get(self, keys: Keys) -> Record | None:
         return None if keys else self.record()
