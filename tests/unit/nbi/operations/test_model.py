@@ -18,7 +18,7 @@ async def test_get_schema(serve):
     client = await (await serve()).client()
     reply = await client.rpc(
         f"<get-schema xmlns='{MONITORING}'><identifier>aether-shaping</identifier>"
-        "<version>2026-11-25</version><format>yang</format></get-schema>"
+        "<version>2026-11-21</version><format>yang</format></get-schema>"
     )
     assert "module aether-shaping {" in reply.findtext(f"{{{MONITORING}}}data")
 
