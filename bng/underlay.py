@@ -101,6 +101,7 @@ class Underlay:
         self._thread = ThreadPoolExecutor(1, "netif")
         self._links: dict[str, str] = {}
         self._unfinished = False
+        self._restoring = False
         self._missing: tuple[str, ...] = ()
 
     async def apply(self, config: Config) -> bool:
@@ -139,6 +140,9 @@ class Underlay:
             return await self.apply(self._config)
         if self._opened is not None:
             self._try(self._dataplane.refresh)
+            while self._restoring:
+                await asyncio.sleep(0)
+                self._try(self._dataplane.refresh)
         return False
 
     def close(self) -> None:
@@ -163,11 +167,13 @@ class Underlay:
 
     def _try(self, action: Callable[[], Refresh]) -> bool:
         try:
-            self._refreshed(action())
+            refresh = action()
+            self._restoring = refresh.unfinished
+            self._refreshed(refresh)
             return True
         except DataPlaneError as error:
             log.error("dataplane.failed", reason=str(error))
-            self._unfinished = True
+            self._unfinished, self._restoring = True, False
             return False
 
     def _open_sockets(self) -> None:

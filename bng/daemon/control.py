@@ -159,6 +159,7 @@ class Control:
                 self._every(lambda: self.config.periods.health, self._report_health),
                 self._every(lambda: self.config.periods.reconcile, self._reconcile),
                 self._every(lambda: _LOOK_AT_LINKS, self._look_at_links),
+                self._every(lambda: self.reconciler.audit_period, self._audit),
                 self._housekeeping(),
                 self._grow(),
                 self.lag.run(),
@@ -274,6 +275,10 @@ class Control:
         if self._adopted:
             await self.reconciler.run()
 
+    async def _audit(self) -> None:
+        if self._adopted:
+            await self.reconciler.audit()
+
     async def _look_at_links(self) -> None:
         if await self.underlay.refresh():
             self._configure_parts()
@@ -296,13 +301,12 @@ class Control:
                 more = await asyncio.to_thread(self.dataplane.grow)
             except DataPlaneError:
                 more = False
-            await asyncio.sleep(0.005 if more else 1)
+            await asyncio.sleep(0.002 if more else 0.1)
 
     # what the parts tell each other
 
     def _refreshed(self, refresh: Refresh) -> None:
         self.sweeper.refreshed(refresh)
-        self.reconciler.repaired += refresh.repaired
 
     def _published(self, newest: int) -> None:
         self.server.push("journal", newest_seq=newest)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import structlog
 
-from bng.dataplane import elements, nft, port, tc
-from bng.dataplane.audit import audit
+from bng.dataplane import adoption, audit, elements, nft, port, tc
 from bng.dataplane.base import (
     COUNTERS,
     MAX_SLOTS,
@@ -22,38 +20,58 @@ from bng.dataplane.base import (
     DataPlaneConfig,
     DataPlaneError,
     Installed,
-    Rates,
+    RawCounters,
     Refresh,
     Start,
     StartResult,
     Stop,
     StopResult,
+    Suspicions,
     Sweep,
 )
 from bng.dataplane.book import Book, rates_refusal
-from bng.dataplane.classstats import ClassTable, parse_classes, parse_leaves
+from bng.dataplane.classstats import ClassTable
 from bng.dataplane.ground import Ground
 from bng.dataplane.netlink import NETFILTER, ROUTE, Connection
 from bng.dataplane.port import Port
 from bng.dataplane.programming import Programmer, Task
+from bng.dataplane.shards import Layout
+from bng.dataplane.sweeping import collect
 
 log = structlog.get_logger(__name__)
 
-_AUDIT_SECONDS = 15.0
+_AT_A_TIME = 0.002
+"""Seconds of work on lost sessions after which the caller gets its turn."""
+_FEW = 16
+"""Sessions that are brought back in one batch: with classes to be made, some milliseconds."""
+
+
+class _Lost(NamedTuple):
+    """What a session lacks that is to be brought back.
+
+    Attributes:
+        may_be_open: whether its gate may be open, as it was.
+        counts_in_anew, counts_out_anew: whether its class for upload or download is gone.
+    """
+
+    may_be_open: bool = False
+    counts_in_anew: bool = False
+    counts_out_anew: bool = False
 
 
 class _Open:
     """What exists between `open` and `close`: connections, and what stands on them."""
 
-    def __init__(self, config: DataPlaneConfig, leaf: tc.Leaf | None) -> None:
+    def __init__(self, config: DataPlaneConfig, leaf: tc.Leaf | None, layout: Layout | None) -> None:
         self.route, self.sweeping, self.growing = (Connection(ROUTE) for _ in range(3))
-        self.netfilter = Connection(NETFILTER)
-        self.ground = Ground(self.route, config, leaf)
-        self.programmer = Programmer(self.route, self.netfilter)
-        self.next_audit = 0.0
+        self.netfilter, self.auditing = Connection(NETFILTER), Connection(NETFILTER)
+        self.ground = Ground(self.route, config, leaf, layout)
+        self.programmer = Programmer(self.route, self.netfilter, self.ground.marking)
+        self.lost: dict[int, _Lost] = {}
+        """Slots of sessions that are to be brought back."""
 
     def close(self) -> None:
-        for connection in (self.route, self.sweeping, self.growing, self.netfilter):
+        for connection in (self.route, self.sweeping, self.growing, self.netfilter, self.auditing):
             connection.close()
 
 
@@ -62,12 +80,15 @@ class KernelDataPlane:
 
     Args:
         leaf: queue of each class; by default the best that the kernel has.
+        layout: where the classes of slots are; by default the best that the kernel can.
     """
 
-    def __init__(self, leaf: tc.Leaf | None = None) -> None:
+    def __init__(self, leaf: tc.Leaf | None = None, layout: Layout | None = None) -> None:
         self._leaf = leaf
+        self._layout = layout
         self._kernel: _Open | None = None
         self._book = Book()
+        self._gates = audit.Gates()
         self._where = np.zeros(MAX_SLOTS, np.int64)
         """Per slot, index of the session's subscriber interface; 0 when there is no session."""
 
@@ -88,14 +109,16 @@ class KernelDataPlane:
         is_first = self._kernel is None
         try:
             if self._kernel is None:
-                self._kernel = _Open(config, self._leaf)
+                self._kernel = _Open(config, self._leaf, self._layout)
             kernel = self._kernel
             self._leave(kernel, config)
             nft.run(nft.ruleset(config.nat))
             tables = kernel.ground.attach()
             if is_first:
-                self._adopt(kernel, tables)
-            return self._rebuilt(kernel, {} if is_first else tables, attached=tables)
+                moved = tuple(self._adopt(kernel, tables))
+                return Refresh(tuple(tables), moved, moved, tuple(kernel.ground.missing), bool(kernel.lost))
+            self._follow(kernel, tables)
+            return self._restore(kernel, tables)
         except (OSError, DataPlaneError) as fault:
             if is_first:
                 self.close()
@@ -104,17 +127,41 @@ class KernelDataPlane:
     def refresh(self) -> Refresh:
         kernel = self._opened()
         try:
+            if kernel.lost:
+                return self._restore(kernel, ())
             if not elements.exists(kernel.netfilter):
                 log.warning("dataplane.ruleset-gone")
                 nft.run(nft.ruleset(kernel.ground.config.nat))
-                kernel.programmer.restore(self._tasks(kernel, self._book.sessions()))
+                kernel.lost.update((start.slot, _Lost()) for start in self._book.sessions())
+            if kernel.ground.marking.is_gone(kernel.netfilter) and kernel.ground.layout is not None:
+                kernel.ground.marking.put(kernel.ground.layout, again=True)
             tables = kernel.ground.attach()
-            result = self._rebuilt(kernel, tables, attached=tables)
-            if time.monotonic() < kernel.next_audit:
-                return result
-            kernel.next_audit = time.monotonic() + _AUDIT_SECONDS
-            tasks = self._tasks(kernel, self._book.sessions())
-            return replace(result, repaired=audit(kernel.netfilter, kernel.programmer, tasks))
+            self._follow(kernel, tables)
+            return self._restore(kernel, tables)
+        except (OSError, DataPlaneError) as fault:
+            raise _failure(fault) from fault
+
+    def _follow(self, kernel: _Open, tables: dict[str, ClassTable]) -> None:
+        """See what the sessions lack after interfaces were looked at."""
+        if tables:
+            self._note_lost(kernel, tables)
+        self._restore_neighbours(kernel)
+
+    def audit(self) -> Suspicions:
+        kernel = self._opened()
+        try:
+            return audit.look(kernel.auditing, self._gates)
+        except OSError as fault:
+            raise _failure(fault) from fault
+
+    def repair(self, suspicions: Suspicions) -> int:
+        kernel = self._opened()
+
+        def tasks_of(slots: Iterable[int]) -> list[Task]:
+            return self._tasks_of(kernel, (slot for slot in slots if slot not in kernel.lost))
+
+        try:
+            return audit.settle(kernel.netfilter, kernel.programmer, self._gates, suspicions, tasks_of)
         except OSError as fault:
             raise _failure(fault) from fault
 
@@ -124,21 +171,24 @@ class KernelDataPlane:
             return
         try:
             if remove:
-                kernel.programmer.forget_neighbours(self._tasks(kernel, self._book.sessions()))
+                kernel.programmer.forget_neighbours(
+                    self._task(kernel, start) for start in self._book.sessions()
+                )
                 for each in kernel.ground.ports():
                     port.detach(kernel.route, each)
+                kernel.ground.marking.remove()
                 nft.remove_tables()
         except OSError as fault:
             raise _failure(fault) from fault
         finally:
             kernel.close()
-            self._book = Book()
+            self._book, self._gates = Book(), audit.Gates()
             self._where[:] = 0
 
     def _leave(self, kernel: _Open, config: DataPlaneConfig) -> None:
         """Apply a configuration; the sessions of interfaces that it no longer has end."""
         gone = [start for start in self._book.sessions() if start.interface not in config.subscriber]
-        tasks = self._tasks(kernel, gone)
+        tasks = [self._task(kernel, start) for start in gone]
         if tasks:
             log.warning("dataplane.sessions-without-interface", sessions=len(tasks))
         kernel.programmer.close_gates(tasks)
@@ -147,57 +197,91 @@ class KernelDataPlane:
         for each in kernel.ground.apply(config):
             log.info("dataplane.detached", interface=each.name)
 
-    def _adopt(self, kernel: _Open, tables: dict[str, ClassTable]) -> None:
-        """Take over what the maps hold; what makes no sense now is removed from them."""
-        ports = {each.index: each for each in kernel.ground.subscriber.values()}
-        shapes = {name: port.shapes(table) for name, table in tables.items()}
-        upload = shapes.get(kernel.ground.config.upstream, {})
-        download = elements.read_download(kernel.netfilter)
-        stale: list[elements.Gate] = []
-        for gate in elements.read_gates(kernel.netfilter):
-            where, slot = ports.get(gate.index), tc.slot_of(gate.class_id)
-            if where is not None and download.get(gate.ip) == gate.class_id and slot in upload:
-                rates = _rates(shapes[where.name].get(slot, tc.PARKED), upload[slot])
-                start = Start(slot, gate.session_id, where.name, gate.mac, gate.ip, rates)
-                if self._book.refusal(start) is None:
-                    self._book.put(start)
-                    self._where[slot] = where.index
-                    del download[gate.ip]
-                    continue
-            stale.append(gate)
-        kernel.netfilter.transaction(elements.remove_upload(stale) + elements.remove_download(list(download)))
-        log.info("dataplane.adopted", sessions=len(self._book), removed=len(stale), halves=len(download))
-
-    def _rebuilt(self, kernel: _Open, tables: dict[str, ClassTable], attached: Iterable[str]) -> Refresh:
-        """Bring sessions back to interfaces that were made anew, and neighbours to those that were down."""
-        ground = kernel.ground
-        if not tables and not ground.flapped:
-            return Refresh(tuple(attached), missing=tuple(ground.missing))
-        sessions = list(self._book.sessions())
-        moved = self._tasks(kernel, (start for start in sessions if start.interface in tables))
-        others = self._tasks(kernel, (start for start in sessions if start.interface not in tables))
-        new_upstream = ground.config.upstream in tables
-        restarted_out = [task.slot for task in moved if not task.port.made[task.slot]]
-        restarted_in = [
-            task.slot
-            for task in moved + others
-            if new_upstream and task.upstream is not None and not task.upstream.made[task.slot]
-        ]
-        kernel.programmer.close_gates([self._as_it_was(task) for task in moved])
-        kernel.programmer.restore(moved)
-        for task in moved:
-            self._where[task.slot] = task.port.index
-        if new_upstream:
-            kernel.programmer.change(others)
-        kernel.programmer.restore_neighbours(task for task in others if task.port.name in ground.flapped)
-        for task in moved + others:
+    def _adopt(self, kernel: _Open, tables: dict[str, ClassTable]) -> list[int]:
+        """Take over what the maps hold; what makes no sense now is removed from them. Slots of the sessions
+        whose classes were made anew, because they are elsewhere in this version."""
+        found = adoption.read(kernel.netfilter, kernel.ground, self._book, tables)
+        kernel.netfilter.transaction(
+            elements.remove_upload(found.stale) + elements.remove_download(found.halves)
+        )
+        tasks = {task.slot: task for task in self._tasks_of(kernel, found.slots)}
+        moving = [tasks[slot] for slot in found.moving]
+        kernel.programmer.move(moving, list(found.moving.values()))
+        for task in tasks.values():
+            self._bind(task)
+        for task in moving:
             if task.error is not None:
                 log.error("dataplane.not-restored", session_id=task.start.session_id, reason=task.error)
-        return Refresh(tuple(attached), tuple(restarted_in), tuple(restarted_out), tuple(ground.missing))
+                kernel.lost[task.slot] = _Lost(True)
+        log.info(
+            "dataplane.adopted",
+            sessions=len(self._book),
+            removed=len(found.stale),
+            halves=len(found.halves),
+            moved=len(moving),
+        )
+        return list(found.moving)
+
+    def _note_lost(self, kernel: _Open, tables: dict[str, ClassTable]) -> None:
+        """Find the sessions that have to be brought back after these interfaces were set up: those whose
+        interface was made anew, and those that lack a class."""
+        ground, end = kernel.ground, self._book.end
+        where = self._where[:end]
+        active = where != 0
+        no_class = np.zeros((end, 2), np.bool_)
+        if ground.upstream is not None and ground.upstream.name in tables:
+            no_class[:, 0] = active & ~_made(ground.upstream, tables[ground.upstream.name], end)
+        elsewhere = active.copy()
+        for each in ground.subscriber.values():
+            here = where == each.index
+            elsewhere &= ~here
+            if each.name in tables:
+                no_class[:, 1] |= here & ~_made(each, tables[each.name], end)
+        no_class[:, 1] |= elsewhere
+        for slot in np.nonzero(no_class.any(axis=1))[0].tolist():
+            kernel.lost[slot] = _Lost(True, *no_class[slot].tolist())
+
+    def _restore(self, kernel: _Open, attached: Iterable[str]) -> Refresh:
+        """Bring back as many of the lost sessions as can be in a few milliseconds."""
+        ground, until = kernel.ground, time.monotonic() + _AT_A_TIME
+        restarted_in: list[int] = []
+        restarted_out: list[int] = []
+        while kernel.lost and time.monotonic() < until:
+            some = dict(kernel.lost.popitem() for _ in range(min(_FEW, len(kernel.lost))))
+            tasks = [
+                task
+                for task in self._tasks_of(kernel, some)
+                if ground.refusal(task.start.interface, task.slot) is None
+            ]
+            restarted_in += [task.slot for task in tasks if some[task.slot].counts_in_anew]
+            restarted_out += [task.slot for task in tasks if some[task.slot].counts_out_anew]
+            maybe_open = [task for task in tasks if some[task.slot].may_be_open]
+            kernel.programmer.close_gates([self._as_it_was(task) for task in maybe_open])
+            kernel.programmer.restore(tasks)
+            for task in tasks:
+                self._bind(task)
+                if task.error is not None:
+                    log.error("dataplane.not-restored", session_id=task.start.session_id, reason=task.error)
+        return Refresh(
+            tuple(attached),
+            tuple(sorted(restarted_in)),
+            tuple(sorted(restarted_out)),
+            tuple(ground.missing),
+            bool(kernel.lost),
+        )
+
+    def _restore_neighbours(self, kernel: _Open) -> None:
+        """Set the neighbours of interfaces that were down again; those of lost sessions come with them."""
+        flapped = kernel.ground.flapped
+        if flapped:
+            starts = [start for start in self._book.sessions() if start.interface in flapped]
+            kernel.programmer.restore_neighbours(
+                self._task(kernel, start) for start in starts if start.slot not in kernel.lost
+            )
 
     def _as_it_was(self, task: Task) -> Task:
         """The same session on the interface of that name that there was before."""
-        before = Port(task.port.name, int(self._where[task.slot]))
+        before = Port(task.port.name, int(self._where[task.slot]), task.port.layout)
         return Task(task.start, before, task.upstream, task.leaf)
 
     # Sessions
@@ -207,7 +291,7 @@ class KernelDataPlane:
         results: list[StartResult] = []
         tasks: dict[int, Task] = {}
         for start in starts:
-            fault = self._book.refusal(start) or kernel.ground.refusal(start.interface)
+            fault = self._book.refusal(start) or kernel.ground.refusal(start.interface, start.slot)
             results.append(StartResult(start.slot, fault))
             if fault is not None:
                 continue
@@ -216,12 +300,12 @@ class KernelDataPlane:
                 results[-1] = StartResult(start.slot, changed.error)
                 continue
             self._book.put(start)
-            (tasks[len(results) - 1],) = self._tasks(kernel, [start])
+            tasks[len(results) - 1] = self._task(kernel, start)
         self._run(kernel.programmer.start, tasks.values())
         for at, task in tasks.items():
             results[at] = StartResult(task.slot, task.error, None if task.error else task.counters)
             if task.error is None:
-                self._where[task.slot] = task.port.index
+                self._bind(task)
             else:
                 self._forget(task)
         return results
@@ -239,7 +323,7 @@ class KernelDataPlane:
             results.append(StopResult(stop.slot, fault))
             if there is not None and fault is None and stop.slot not in seen:
                 seen.add(stop.slot)
-                (tasks[len(results) - 1],) = self._tasks(kernel, [there])
+                tasks[len(results) - 1] = self._task(kernel, there)
         self._run(kernel.programmer.stop, tasks.values())
         for at, task in tasks.items():
             results[at] = StopResult(task.slot, task.error, task.counters)
@@ -256,16 +340,20 @@ class KernelDataPlane:
             fault = f"slot {change.slot} holds no session" if there is None else rates_refusal(change.rates)
             results.append(ChangeResult(change.slot, fault))
             if fault is None:
-                (tasks[len(results) - 1],) = self._tasks(
-                    kernel, [self._book.update(change.slot, change.rates)]
-                )
+                changed = self._book.update(change.slot, change.rates)
+                if change.slot not in kernel.lost:  # else it comes back with its new rates
+                    tasks[len(results) - 1] = self._task(kernel, changed)
         self._run(kernel.programmer.change, tasks.values())
         for at, task in tasks.items():
             results[at] = ChangeResult(task.slot, task.error)
         return results
 
-    def installed(self) -> list[Installed]:
-        return self._book.installed()
+    def installed(self, first: int = 0, count: int | None = None) -> list[Installed]:
+        return self._book.installed(first, count)
+
+    @property
+    def end(self) -> int:
+        return self._book.end
 
     def _run(self, work: Callable[[list[Task]], None], tasks: Iterable[Task]) -> None:
         """Have tasks carried out. A connection that fails altogether fails all of them."""
@@ -279,9 +367,17 @@ class KernelDataPlane:
             for task in wanted:
                 task.fail(fault.errno or errno.EIO)
 
+    def _bind(self, task: Task) -> None:
+        """A session is on this interface now, and its gate is open."""
+        self._where[task.slot] = task.port.index
+        self._gates.open(task.slot, task.gate())
+
     def _forget(self, task: Task) -> None:
         self._book.drop(task.slot)
+        self._gates.close(task.slot)
         self._where[task.slot] = 0
+        if self._kernel is not None:
+            self._kernel.lost.pop(task.slot, None)
 
     # Counters and slots
 
@@ -292,16 +388,32 @@ class KernelDataPlane:
         values = np.zeros((count, len(COUNTERS)), np.uint64)
         seen = np.zeros((count, 2), np.bool_)
         upstream = kernel.ground.upstream
+        sources = [] if upstream is None else [(upstream, 0, where != 0)]
+        sources += [(each, 1, where == each.index) for each in kernel.ground.subscriber.values()]
         try:
-            if upstream is not None and count:
-                _collect(kernel, upstream, where != 0, values[:, 0::2], seen[:, 0])
-            for each in list(kernel.ground.subscriber.values()) if count else ():
-                _collect(kernel, each, where == each.index, values[:, 1::2], seen[:, 1])
+            for source, side, wanted in sources if count else ():
+                collect(
+                    kernel.sweeping,
+                    source,
+                    has_leaves=kernel.ground.leaf is not None,
+                    wanted=wanted,
+                    values=values[:, side::2],
+                    seen=seen[:, side],
+                )
         except OSError as fault:
             raise _failure(fault) from fault
         valid = seen.all(axis=1)
         values[~valid] = 0
         return Sweep(values, valid, bindings, time_ns)
+
+    def read(self, slot: int) -> RawCounters | None:
+        kernel = self._opened()
+        tasks = self._tasks_of(kernel, [slot])
+        try:
+            kernel.programmer.read(tasks)
+        except OSError as fault:
+            raise _failure(fault) from fault
+        return tasks[0].counters if tasks else None
 
     def grow(self, limit: int = 32) -> bool:
         kernel = self._opened()
@@ -316,44 +428,22 @@ class KernelDataPlane:
         return self._kernel
 
     @staticmethod
-    def _tasks(kernel: _Open, starts: Iterable[Start]) -> list[Task]:
+    def _task(kernel: _Open, start: Start) -> Task:
         ground = kernel.ground
-        return [
-            Task(start, ground.subscriber[start.interface], ground.upstream, ground.leaf) for start in starts
-        ]
+        return Task(start, ground.subscriber[start.interface], ground.upstream, ground.leaf)
+
+    def _tasks_of(self, kernel: _Open, slots: Iterable[int]) -> list[Task]:
+        """The sessions of these slots, as they ought to be."""
+        starts = map(self._book.get, slots)
+        return [self._task(kernel, start) for start in starts if start is not None]
 
 
-def _collect(kernel: _Open, source: Port, wanted: Any, values: Any, seen: Any) -> None:
-    """Read the classes of one interface into the rows of the slots that are wanted."""
-    try:
-        table = parse_classes(kernel.sweeping.dump(tc.GETCLASS, tc.all_classes(source.index)))
-    except OSError as fault:
-        if fault.errno == errno.ENODEV:
-            return
-        raise
-    drops = table.drops
-    if kernel.ground.leaf is not None:
-        drops = _leaf_drops(kernel, source, table)
-    slots = table.slots.astype(np.intp)
-    chosen = slots < len(wanted)
-    chosen[chosen] &= wanted[slots[chosen]]
-    slots = slots[chosen]
-    values[slots] = np.column_stack((table.ip_octets(), table.packets, drops))[chosen]
-    seen[slots] = True
-
-
-def _leaf_drops(kernel: _Open, source: Port, table: ClassTable) -> Any:
-    """Drops of the queues that classes have of their own; of the others, those of the class."""
-    leaves = parse_leaves(kernel.sweeping.dump(tc.GETQDISC, tc.all_classes(source.index)))
-    here = leaves.index == np.uint64(source.index)
-    known = np.zeros(MAX_SLOTS, np.uint64)
-    known[table.slots] = table.drops
-    known[leaves.slots[here]] = leaves.drops[here]
-    return known[table.slots]
-
-
-def _rates(download: tc.Shape, upload: tc.Shape) -> Rates:
-    return Rates(download.bps, upload.bps, download.burst, upload.burst, download.priority)
+def _made(each: Port, table: ClassTable, end: int) -> Any:
+    """Per slot below `end`, whether it had a class on this interface when that was set up."""
+    made = np.zeros(end, np.bool_)
+    slots = each.layout.slots(table.classes)
+    made[slots[(slots >= 0) & (slots < end)]] = True
+    return made
 
 
 def _failure(fault: Exception) -> DataPlaneError:

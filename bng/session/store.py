@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from bng.session.records import AccessLine, Session
 from bng.session.states import State
 
-MAX_SLOTS = 0xFFFF - 0x10
-"""The HTB class of a slot is 0x10 + slot; a class minor has 16 bits."""
+MAX_SLOTS = 1 << 17
+"""As many as the data plane has classes for (`bng.dataplane.base`)."""
 
 QUARANTINE = 64
 """Freed slots that are kept back while the pool can still grow: packets of the session before may yet
