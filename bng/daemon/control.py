@@ -296,12 +296,17 @@ class Control:
                 self.server.push("routers", records=self.routers.records())
 
     async def _grow(self) -> None:
+        """Have classes made ahead of the sessions: in a rush as fast as can be, else a third of the time."""
+        loop, end = asyncio.get_running_loop(), 0
         while True:
+            began, before = loop.time(), end
             try:
                 more = await asyncio.to_thread(self.dataplane.grow)
+                end = self.dataplane.end
             except DataPlaneError:
                 more = False
-            await asyncio.sleep(0.002 if more else 0.1)
+            pause = 0.002 if end > before else 2 * (loop.time() - began) + 0.002
+            await asyncio.sleep(pause if more else 0.1)
 
     # what the parts tell each other
 

@@ -220,7 +220,7 @@ class KernelDataPlane:
             halves=len(found.halves),
             moved=len(moving),
         )
-        return list(found.moving)
+        return sorted(found.moving)
 
     def _note_lost(self, kernel: _Open, tables: dict[str, ClassTable]) -> None:
         """Find the sessions that have to be brought back after these interfaces were set up: those whose

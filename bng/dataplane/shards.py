@@ -66,42 +66,53 @@ class Layout:
     """Where the classes of slots are. Shard 0 is the root itself.
 
     Attributes:
-        size: slots in each HTB.
+        first: slots in the root.
+        size: slots in each shard.
         shards: how many there may be beside the root.
     """
 
-    size: int
+    first: int
+    size: int = 1
     shards: int = 0
 
     @property
     def end(self) -> int:
         """How many slots have a class."""
-        return self.size * (1 + self.shards)
+        return self.first + self.size * self.shards
 
     def shard_of(self, slot: int) -> int:
         """The shard that a slot's class is in."""
-        return slot // self.size
+        return 0 if slot < self.first else 1 + (slot - self.first) // self.size
 
     def class_id(self, slot: int) -> int:
         """The class of a slot, ``major << 16 | minor``."""
-        shard, place = divmod(slot, self.size)
-        return _MAJORS[shard] << 16 | FIRST_MINOR + place
+        if slot < self.first:
+            return tc.MAJOR | FIRST_MINOR + slot
+        shard, place = divmod(slot - self.first, self.size)
+        return _MAJORS[1 + shard] << 16 | FIRST_MINOR + place
 
     def slot_of(self, class_id: int) -> int:
         """The slot of a class; negative when it is none of ours."""
         shard, place = _SHARDS_BY_MAJOR.get(class_id >> 16, -1), (class_id & 0xFFFF) - FIRST_MINOR
-        return shard * self.size + place if 0 <= shard <= self.shards and 0 <= place < self.size else -1
+        if shard == 0:
+            return place if 0 <= place < self.first else -1
+        if not 0 < shard <= self.shards or not 0 <= place < self.size:
+            return -1
+        return self.first + (shard - 1) * self.size + place
 
     def slots(self, class_ids: Any) -> Any:
         """The same for an array of them; int64."""
         ids = class_ids.astype(np.int64)
         shards, places = _SHARD_OF_MAJOR[ids >> 16], (ids & 0xFFFF) - FIRST_MINOR
-        ours = (shards >= 0) & (shards <= self.shards) & (places >= 0) & (places < self.size)
-        return np.where(ours, shards * self.size + places, -1)
+        room = np.where(shards == 0, self.first, self.size)
+        ours = (shards >= 0) & (shards <= self.shards) & (places >= 0) & (places < room)
+        begin = np.where(shards == 0, 0, self.first + (shards - 1) * self.size)
+        return np.where(ours, begin + places, -1)
 
 
-SHARDED = Layout(2048, 63)
-"""What is used where the kernel can."""
+SHARDED = Layout(8192, 2048, 60)
+"""What is used where the kernel can. A packet through a shard costs 0.3 µs more than one through the root
+alone, adding a class 90 ns for each that its HTB has: so the root is large and the shards are not."""
 FLAT = Layout(_LARGEST)
 """One HTB for all. It is also what versions before this one used everywhere."""
 

@@ -27,7 +27,7 @@ pytestmark = [
 
 FAST = Rates(1_000_000_000, 1_000_000_000)
 SLOW = Rates(1_000_000, 1_000_000)
-CONFIG = DataPlaneConfig(("acc0",), "wan0")
+CONFIG = DataPlaneConfig(("acc0",), "wan0", reserve=64)
 SIZES = (60, 100, 577, 1500)
 
 

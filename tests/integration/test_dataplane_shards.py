@@ -21,8 +21,8 @@ pytestmark = [
 CONFIG = DataPlaneConfig(("acc0",), "wan0", reserve=0)
 FAST = Rates(1_000_000_000, 1_000_000_000)
 SLOW = Rates(4_000_000, 2_000_000)
-SIZE = SHARDED.size
-FIRST, SECOND, THIRD, LAST = 5, SIZE + 7, 2 * SIZE, SHARDED.end - 1
+ROOT, SIZE = SHARDED.first, SHARDED.size
+FIRST, SECOND, THIRD, LAST = 5, ROOT + 7, ROOT + SIZE, SHARDED.end - 1
 SLOTS = (FIRST, SECOND, THIRD, LAST)
 """One in the root, two in the first further HTBs, one in the last."""
 NUMBER = {slot: number for number, slot in enumerate(SLOTS)}
@@ -241,7 +241,7 @@ def test_closing_for_good_takes_the_shards_away(plane: KernelDataPlane, world: n
 
 
 def test_the_pool_grows_from_one_shard_into_the_next(world: net.World, sub: net.Wire, up: net.Wire) -> None:
-    layout = Layout(16, 3)
+    layout = Layout(16, 16, 3)
     plane = KernelDataPlane(layout=layout)
     plane.open(DataPlaneConfig(("acc0",), "wan0", reserve=100))
     while plane.grow(8):
@@ -264,7 +264,7 @@ def test_sessions_of_a_version_without_shards_are_taken_over(
     world: net.World, sub: net.Wire, up: net.Wire, moved: bool
 ) -> None:
     """Where all classes are in the root, those that have their place elsewhere get there, shaped."""
-    slots = [FIRST, SIZE, 2 * SIZE + 1]
+    slots = [FIRST, ROOT, ROOT + SIZE + 1]
     before = KernelDataPlane(layout=FLAT)
     before.open(CONFIG)
     before.start([start(slot, SLOW, number) for number, slot in enumerate(slots)])

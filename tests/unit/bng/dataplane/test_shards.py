@@ -11,7 +11,7 @@ from bng.dataplane import shards
 from bng.dataplane.base import MAX_SLOTS
 from bng.dataplane.shards import FLAT, SHARDED, Layout
 
-layouts = st.sampled_from([FLAT, SHARDED, Layout(16, 3), Layout(4096, 15)])
+layouts = st.sampled_from([FLAT, SHARDED, Layout(16, 16, 3), Layout(64, 4096, 15)])
 
 
 def test_there_are_classes_for_all_slots() -> None:
@@ -33,7 +33,7 @@ def test_arrays_tell_what_single_classes_do(layout: Layout, class_ids: list[int]
     assert layout.slots(np.array(ids, np.uint64)).tolist() == [layout.slot_of(each) for each in ids]
 
 
-@pytest.mark.parametrize("class_id", [0, 0x1000F, 0x10000, 0x10, 0x10810, 0x1FF01, 0x20810, 0xFFFF0010])
+@pytest.mark.parametrize("class_id", [0, 0x1000F, 0x10000, 0x10, 0x12010, 0x1FF01, 0x30810, 0xFFFF0010])
 def test_other_classes_have_no_slot(class_id: int) -> None:
     assert SHARDED.slot_of(class_id) < 0
 
@@ -56,6 +56,6 @@ def test_classes_of_versions_without_shards_are_known() -> None:
 
 
 def test_packets_of_a_shard_are_marked_with_its_way() -> None:
-    text = shards.marking(Layout(16, 2))
+    text = shards.marking(Layout(16, 16, 2))
     assert "{ 2:0 : 0x1ff01, 3:0 : 0x1ff02 }" not in text  # 2 is where the queues without a handle are
     assert "{ 3:0 : 0x1ff01, 4:0 : 0x1ff02 }" in text
