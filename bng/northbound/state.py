@@ -28,7 +28,10 @@ class HealthProvider(ContainerProvider):
             name: [SimpleNamespace(**entry) for entry in report.get(name) or ()]
             for name in ("radius_server", "dhcp_server")
         }
-        self._record = SimpleNamespace(**{**report, **lists})
+        dynamic = dict(report.get("dynamic_authorization") or {})
+        dynamic["client"] = [SimpleNamespace(**entry) for entry in dynamic.get("client") or ()]
+        parts = {**lists, "dynamic_authorization": SimpleNamespace(**dynamic)}
+        self._record = SimpleNamespace(**{**report, **parts})
         self._version += 1
         self._time = time.time_ns()
 

@@ -135,7 +135,7 @@ class TestAuthentication:
                 dictionary.attribute("OSS-Download-Speed", 1000),
                 dictionary.attribute("OSS-Upload-Burst", 80),
                 Attribute(0, 28, b"odd"),
-                Attribute(9, 1, b"unknown"),
+                Attribute(9, 99, b"unknown"),
             ),
         )
         assert bench.answers == [
