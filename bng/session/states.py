@@ -1,7 +1,7 @@
 """The life of a session: ONE table, state × input → next state and handler.
 
 The diagram in docs/session-states.md is drawn from it (`bng.session.diagram`). An input that has no
-row in a state is ignored there. Handlers are in `bng.session.authorization` and `bng.session.lifecycle`.
+row in a state is ignored there. Handlers are in `bng.session.authorization`, `lifecycle` and `dynamic`.
 """
 
 from __future__ import annotations
