@@ -121,16 +121,6 @@ class Writer:
         ]
 
 
-POLICY = frozenset(
-    {
-        *("Filter-Id", "OSS-Download-Speed", "OSS-Upload-Speed", "OSS-Download-Burst", "OSS-Upload-Burst"),
-        *("WISPr-Bandwidth-Max-Down", "WISPr-Bandwidth-Max-Up"),
-        *("Session-Timeout", "Idle-Timeout", "Acct-Interim-Interval"),
-    }
-)
-"""What `Reader.accept` understands, and a CoA-Request may therefore change; not Class."""
-
-
 class Reader:
     """Reads answers to Access-Requests, and what CoA-Requests have in common with them.
 

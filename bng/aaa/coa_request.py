@@ -10,13 +10,19 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import IntEnum
 
-from bng.aaa.attributes import AUTHORIZE_ONLY, POLICY, Reader
+from bng.aaa.attributes import AUTHORIZE_ONLY, Reader
 from bng.aaa.dictionary import load
 from bng.codec.address import ip_octets
 from bng.codec.errors import DecodeError
 from bng.codec.radius import Attribute, Code, RadiusPacket
 from bng.codec.text import clean_agent_id, clean_message
-from bng.session.events import ChangeSelected, DisconnectSelected, ReauthenticateSelected, Selector
+from bng.session.events import (
+    ChangeSelected,
+    DisconnectSelected,
+    RadiusAccept,
+    ReauthenticateSelected,
+    Selector,
+)
 
 Event = DisconnectSelected | ChangeSelected | ReauthenticateSelected
 
@@ -69,10 +75,25 @@ _ANYWHERE = frozenset(
         *("Proxy-State", "Event-Timestamp", "Message-Authenticator"),
     }
 )
+POLICY = frozenset(
+    {
+        *("Filter-Id", "OSS-Download-Speed", "OSS-Upload-Speed", "OSS-Download-Burst", "OSS-Upload-Burst"),
+        *("WISPr-Bandwidth-Max-Down", "WISPr-Bandwidth-Max-Up"),
+        *("Cisco-AVPair", "Cisco-Account-Info", "Cisco-Service-Info"),
+        *("Session-Timeout", "Idle-Timeout", "Acct-Interim-Interval"),
+    }
+)
+"""What a CoA-Request may change, each in the forms that an Access-Accept may have; not Class."""
 _REAUTHENTICATE = frozenset({"Service-Type", "State", "subscriber"})
-_OFTEN = frozenset({"Proxy-State", "Reply-Message", "Filter-Id", "Cisco-AVPair", "subscriber"})
+_OFTEN = frozenset(
+    {
+        *("Proxy-State", "Reply-Message", "Filter-Id", "subscriber"),
+        *("Cisco-AVPair", "Cisco-Account-Info", "Cisco-Service-Info"),
+    }
+)
 """What may be there more than once."""
 
+_COMMANDS = (b"subscriber:command=", b"subscriber:reauthenticate-type=")
 _COMMAND = "subscriber:command=reauthenticate"
 _COMMAND_OPTIONS = ("subscriber:reauthenticate-type=last", "subscriber:reauthenticate-type=rerun")
 _HARDWARE_ADDRESS = re.compile(r"[0-9a-f]{12}")
@@ -130,7 +151,7 @@ class Interpreter:
         known = self._dictionary.by_number.get((attribute.vendor, attribute.type))
         if known is None:
             return f"attribute {attribute.type} of vendor {attribute.vendor}"
-        if known.name == "Cisco-AVPair" and attribute.value.startswith(b"subscriber:"):
+        if known.name == "Cisco-AVPair" and attribute.value.startswith(_COMMANDS):
             return "subscriber"
         return known.name
 
@@ -179,11 +200,13 @@ class Interpreter:
     ) -> ChangeSelected:
         if not names & POLICY:
             raise Refused(ErrorCause.MISSING_ATTRIBUTE, "nothing is to be changed")
-        malformed = self._reader.malformed
-        accept = self._reader.accept(packet)
-        if self._reader.malformed != malformed:
-            raise Refused(ErrorCause.INVALID_ATTRIBUTE_VALUE, "a number is not four octets long")
-        return ChangeSelected(0, selector, accept, reason)
+        for attribute in packet.attributes:
+            # by itself each must mean something: what an Access-Accept passes over refuses a CoA-Request
+            alone = RadiusPacket(packet.code, 0, packet.authenticator, (attribute,))
+            name = self._name(attribute)
+            if name in POLICY and self._reader.accept(alone) == RadiusAccept("", 0):
+                raise Refused(ErrorCause.INVALID_ATTRIBUTE_VALUE, f"{name} cannot be read")
+        return ChangeSelected(0, selector, self._reader.accept(packet), reason)
 
     def _all(self, packet: RadiusPacket, name: str) -> list[bytes]:
         definition = self._dictionary.by_name[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -121,6 +122,14 @@ class TestAuthentication:
         assert number(packet, "Event-Timestamp") == 1_800_000_000
         (hidden,) = texts(packet, "User-Password")
         assert radius.reveal_password(hidden, b"secret-1", packet.authenticator) == b"line"
+
+    def test_authorize_only_is_asked_with_the_state(self) -> None:
+        bench = Bench()
+        bench.client.authenticate(replace(ask(), state=b"opaque"), bench.now)
+        (datagram,) = bench.client.to_send()
+        packet = seen(datagram)
+        assert (number(packet, "Service-Type"), texts(packet, "State")) == (17, [b"opaque"])
+        assert texts(packet, "User-Password") == []
 
     def test_accept(self) -> None:
         bench = Bench()

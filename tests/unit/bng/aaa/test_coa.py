@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bng.aaa import coa as coa_module
-from bng.aaa.attributes import POLICY
 from bng.aaa.coa import MAX_PENDING, Address, Command, DynamicAuthorization, Reply
-from bng.aaa.coa_request import ErrorCause, Nas
+from bng.aaa.coa_request import POLICY, ErrorCause, Nas
 from bng.aaa.coa_settings import CoaClient, CoaSettings
 from bng.aaa.dictionary import load
 from bng.codec import radius
@@ -348,7 +347,8 @@ class TestMeaning:
             ((), 402),
             ((("Class", b"other"),), 401),
             ((("Cisco-AVPair", "subscriber:command=bounce-host-port"),), 401),
-            ((("Cisco-AVPair", b"ip:unheard-of=1"),), 401),
+            ((("Cisco-AVPair", b"ip:unheard-of=1"),), 407),
+            ((("Filter-Id", "gold"), ("Cisco-AVPair", b"ip:unheard-of=1")), 407),
             ((("Service-Type", 2),), 405),
             ((("Service-Type", b""),), 405),
             ((("Service-Type", 17),), 402),
@@ -374,7 +374,7 @@ class TestMeaning:
         assert (answer.code, cause(answer)) == (Code.COA_NAK, expected)
         assert not bench.executed
 
-    @pytest.mark.parametrize("name", sorted(POLICY))
+    @pytest.mark.parametrize("name", sorted(POLICY & DICTIONARY.by_name.keys()))
     def test_a_disconnect_changes_nothing(self, name: str) -> None:
         assert cause(Bench().ask(40, SESSION, (name, bytes(4)))) == 401
 
