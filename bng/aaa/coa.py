@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bng.aaa.attributes import TERMINATE_CAUSES
-from bng.aaa.coa_request import ErrorCause, Event, Interpreter, Nas, Refused
+from bng.aaa.coa_request import ErrorCause, Event, Interpreter, Nas, Refused, kind_of
 from bng.aaa.coa_settings import CoaClient, CoaSettings
 from bng.aaa.dictionary import load
 from bng.codec import radius
@@ -49,12 +49,18 @@ _Key = tuple[str, int, int, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A datagram to be sent, and whether it refuses."""
+    """A datagram to be sent.
+
+    Attributes:
+        request, client, cause, message: for the log, of an answer that is not a repeated one: kind of the
+            request, name of the client, why it was refused (None: it was not).
+    """
 
     destination: Address
     data: bytes
-    cause: ErrorCause | None = None
+    request: str = ""
     client: str = ""
+    cause: ErrorCause | None = None
     message: str = ""
 
 
@@ -275,7 +281,8 @@ class DynamicAuthorization:
             (*attributes, *request.echoed),
             client.settings.secret,
         )
-        return Reply(request.address, request.entry.data, cause, client.settings.name, message)
+        kind = kind_of(packet)
+        return Reply(request.address, request.entry.data, kind, client.settings.name, cause, message)
 
     def _all(self, packet: RadiusPacket, name: str) -> list[bytes]:
         definition = self._dictionary.by_name[name]

@@ -121,8 +121,7 @@ class Interpreter:
         self._check_nas(packet)
         selector = self._selector(packet)
         message = " ".join(clean_message(value) for value in self._all(packet, "Reply-Message"))
-        kind = "Disconnect-Request" if packet.code == Code.DISCONNECT_REQUEST else "CoA-Request"
-        reason = f"{kind} of {client}" + (f": {message}" if message else "")
+        reason = f"{kind_of(packet)} of {client}" + (f": {message}" if message else "")
         if packet.code == Code.DISCONNECT_REQUEST:
             return DisconnectSelected(0, selector, reason[:_MAX_REASON])
         if names & _REAUTHENTICATE:
@@ -211,6 +210,11 @@ class Interpreter:
     def _all(self, packet: RadiusPacket, name: str) -> list[bytes]:
         definition = self._dictionary.by_name[name]
         return packet.values(definition.number, definition.vendor)
+
+
+def kind_of(packet: RadiusPacket) -> str:
+    """Name of a request."""
+    return "Disconnect-Request" if packet.code == Code.DISCONNECT_REQUEST else "CoA-Request"
 
 
 def _text(value: bytes) -> str:

@@ -178,7 +178,13 @@ class CoaShell:
     def _send(self, reply: Reply) -> None:
         if reply.client:
             cause = None if reply.cause is None else f"{reply.cause.value} {reply.cause.name.lower()}"
-            log.info("coa.answered", client=reply.client, error_cause=cause, reason=reply.message)
+            log.info(
+                "coa.answered",
+                request=reply.request,
+                client=reply.client,
+                error_cause=cause,
+                reason=reply.message,
+            )
         if self._socket is None:
             return
         try:
