@@ -328,6 +328,34 @@ def test_a_repeated_or_recorded_request_is_carried_out_once(bng: World) -> None:
     assert live(bng, 9)["status"] == "active"
 
 
+def test_it_can_be_moved_and_switched_off(bng: World) -> None:
+    def configure(leaf: str) -> None:
+        with bng.netconf() as netconf:
+            netconf.edit_config(
+                target="candidate",
+                config='<config xmlns="urn:ietf:params:xml:ns:netconf:base:1.0">'
+                '<bng xmlns="urn:aether:yang:aether-bng"><aaa><dynamic-authorization>'
+                f"{leaf}</dynamic-authorization></aaa></bng></config>",
+            )
+            netconf.commit()
+
+    bng.attach(13)
+    me = f'Acct-Session-Id = "{wait_status(bng, 13, "active")["id"]}"'
+    configure("<enabled>false</enabled>")
+    assert ask(bng, "coa", me, 'Filter-Id = "bronze"') == ("", "")
+    assert statistics(bng)["listening"] is False
+    configure("<enabled>true</enabled><require-event-timestamp>true</require-event-timestamp>")
+    assert ask(bng, "coa", me, 'Filter-Id = "bronze"') == ("", "")
+    stamp = f"Event-Timestamp = {int(time.time())}"
+    assert ask(bng, "coa", me, 'Filter-Id = "bronze"', stamp)[0] == "CoA-ACK"
+    configure("<require-event-timestamp>false</require-event-timestamp>")
+    with bng.netconf() as netconf:
+        shown = netconf.get_config(
+            "running", ("subtree", '<bng xmlns="urn:aether:yang:aether-bng"/>')
+        ).data_xml
+    assert "require-message-authenticator" in shown
+
+
 def test_a_flood_of_forgeries_does_not_disturb(bng: World) -> None:
     bng.attach(10)
     me = f'Acct-Session-Id = "{wait_status(bng, 10, "active")["id"]}"'

@@ -141,6 +141,16 @@ async def test_it_follows_the_uplink(bench: Bench) -> None:
     assert not bench.shell.listening
 
 
+async def test_an_interface_that_was_made_anew(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has the same name and address, and another index: the socket of the old one would hear nothing."""
+    bench.listen()
+    before = bench.shell._socket
+    monkeypatch.setattr(socket, "if_nametoindex", lambda name: 77)
+    bench.shell.follow()
+    assert bench.shell.listening
+    assert bench.shell._socket is not before
+
+
 async def test_who_went_away_meanwhile(bench: Bench) -> None:
     """Closed before the deed is done: nobody can be answered, nothing fails."""
     bench.listen()
