@@ -15,6 +15,8 @@ from typing import Any
 
 import orjson
 
+from bng.aaa import coa_settings
+from bng.aaa.coa_settings import CoaSettings
 from bng.session.settings import Profile
 from yang.provider import OperationError
 
@@ -73,6 +75,7 @@ class Aaa:
     servers: tuple[RadiusServer, ...] = ()
     interim_interval: int = 30
     auth_retry_interval: int = 10
+    dynamic_authorization: CoaSettings = field(default_factory=CoaSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +263,7 @@ def _aaa(values: Json, bng_id: str) -> Aaa:
         servers=tuple(sorted(servers, key=lambda server: (server.priority, server.name))),
         interim_interval=int(values.get("interim-interval", 30)),
         auth_retry_interval=int(values.get("auth-retry-interval", 10)),
+        dynamic_authorization=coa_settings.parse(values.get("dynamic-authorization", {})),
     )
 
 
@@ -322,6 +326,12 @@ def _check(config: Config) -> None:
             "invalid-value",
             f"{config.upstream} is a subscriber interface, it cannot be the upstream interface as well",
             path="/aether-bng:bng/interfaces/upstream",
+        )
+    if config.dhcp_uplink in config.subscriber and config.aaa.dynamic_authorization.serves:
+        raise OperationError(
+            "invalid-value",
+            f"{config.dhcp_uplink} is a subscriber interface: dynamic authorization must not listen on it",
+            path="/aether-bng:bng/aaa/dynamic-authorization",
         )
     for name, router in config.routers.items():
         if router.subnets and router.address is None:

@@ -10,7 +10,7 @@ from bng.seam.clock import NS
 from bng.session.effects import Account, AccountKind, AskRadius
 from bng.session.events import Counters, RadiusAccept, RadiusReject
 
-FRAMED, RADIUS_AUTHENTIC, ETHERNET = 2, 1, 15
+FRAMED, AUTHORIZE_ONLY, RADIUS_AUTHENTIC, ETHERNET = 2, 17, 1, 15
 _STATUS = {AccountKind.START: 1, AccountKind.STOP: 2, AccountKind.INTERIM: 3}
 ACCOUNTING_ON, ACCOUNTING_OFF = 7, 8
 TERMINATE_CAUSES = {
@@ -54,16 +54,17 @@ class Writer:
 
     def access(self, ask: AskRadius, now: int) -> tuple[Attribute, ...]:
         """Attributes of an Access-Request, but User-Password."""
-        return self._make(
-            [
-                ("User-Name", ask.username),
-                *self._nas(),
-                *self._port(ask.mac_address, ask.nas_port_id, ask.ip_address),
-                ("Service-Type", FRAMED),
-                ("Acct-Session-Id", ask.session_id),
-                ("Event-Timestamp", now // NS),
-            ]
-        )
+        pairs: list[tuple[str, str | int | bytes]] = [
+            ("User-Name", ask.username),
+            *self._nas(),
+            *self._port(ask.mac_address, ask.nas_port_id, ask.ip_address),
+            ("Service-Type", AUTHORIZE_ONLY if ask.state else FRAMED),
+            ("Acct-Session-Id", ask.session_id),
+            ("Event-Timestamp", now // NS),
+        ]
+        if ask.state:
+            pairs.append(("State", ask.state))
+        return self._make(pairs)
 
     def accounting(self, account: Account, counters: Counters) -> tuple[Attribute, ...]:
         """Attributes of a session's Accounting-Request, but Acct-Delay-Time."""
@@ -121,7 +122,7 @@ class Writer:
 
 
 class Reader:
-    """Reads answers to Access-Requests.
+    """Reads answers to Access-Requests, and what CoA-Requests have in common with them.
 
     Attributes:
         unknown: attributes that no dictionary knows; they are passed over.
@@ -141,14 +142,18 @@ class Reader:
             if packet.code == Code.ACCESS_CHALLENGE:
                 message = f"the RADIUS server sent an Access-Challenge {message}".rstrip()
             return RadiusReject(ask.session_id, ask.attempt, message[:253])
+        return self.accept(packet, ask.session_id, ask.attempt)
+
+    def accept(self, packet: RadiusPacket, session_id: str = "", attempt: int = 0) -> RadiusAccept:
+        """What an Access-Accept grants, or a CoA-Request wants."""
         down = self._integer(packet, "OSS-Download-Speed")
         up = self._integer(packet, "OSS-Upload-Speed")
         if down is None and up is None:
             down = self._kilo(self._integer(packet, "WISPr-Bandwidth-Max-Down"))
             up = self._kilo(self._integer(packet, "WISPr-Bandwidth-Max-Up"))
         return RadiusAccept(
-            ask.session_id,
-            ask.attempt,
+            session_id,
+            attempt,
             filter_ids=tuple(clean_message(value) for value in self._all(packet, "Filter-Id")),
             download_kbps=down,
             upload_kbps=up,

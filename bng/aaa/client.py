@@ -265,10 +265,12 @@ class AaaClient:
         subject = request.subject
         if isinstance(subject, AskRadius):
             request.authenticator = self._random.randbytes(16)
-            hidden = radius.hide_password(
-                self.settings.user_password.encode(), request.secret, request.authenticator
-            )
-            written = (*self._writer.access(subject, request.time), self._writer.password(hidden))
+            written = self._writer.access(subject, request.time)
+            if not subject.state:  # else the State stands for it (RFC 5176, 3.2)
+                hidden = radius.hide_password(
+                    self.settings.user_password.encode(), request.secret, request.authenticator
+                )
+                written = (*written, self._writer.password(hidden))
             request.data = radius.build_request(
                 Code.ACCESS_REQUEST, request.identifier, written, request.secret, request.authenticator
             )

@@ -21,6 +21,8 @@ from typing import Any
 import structlog
 
 from bng.aaa.client import AaaClient, Answer
+from bng.aaa.coa_request import Nas
+from bng.aaa.coa_shell import CoaShell
 from bng.aaa.shell import AaaShell
 from bng.access import Captures
 from bng.commit import GroupCommit
@@ -114,6 +116,7 @@ class Control:
         self.writer = Writer(self.machine, self.enforcer, self.commit)
         self.routers = RouterWatch(self.writer.journal, self.machine.store.count_behind)
         self.aaa = AaaShell(AaaClient(aaa_settings(self.config, {})), self._deliver)
+        self.coa = CoaShell(self.writer.command)
         self.ledger = Ledger(self.state_dir / "accounted", recovered.seq)
         self.outlets = NetworkOutlets(self.writer, self.aaa, self.routers, self.ledger)
         self.writer.outlets = self.outlets
@@ -173,6 +176,7 @@ class Control:
         for task in self._tasks:
             task.cancel()
         await self.server.close()
+        self.coa.close()
         self.routers.close()
         with suppress(DataPlaneError):
             await self.sweeper.run()
@@ -235,7 +239,14 @@ class Control:
     def _configure_parts(self) -> None:
         config = self.config
         self.writer.post(ev.SettingsChanged(machine_settings(config, self.underlay.addresses)))
-        self.aaa.client.configure(aaa_settings(config, self.underlay.addresses))
+        aaa = aaa_settings(config, self.underlay.addresses)
+        self.aaa.client.configure(aaa)
+        self.coa.configure(
+            config.aaa.dynamic_authorization,
+            Nas(aaa.nas_identifier, aaa.nas_ip_address),
+            config.dhcp_uplink,
+            self.underlay.addresses.get(config.dhcp_uplink or ""),
+        )
         if self._is_new and config.aaa.servers:
             # nothing is known of an earlier life: what servers may still hold of it has ended
             self._is_new = False
@@ -282,6 +293,7 @@ class Control:
     async def _look_at_links(self) -> None:
         if await self.underlay.refresh():
             self._configure_parts()
+        self.coa.follow()
         self._adopt()
 
     async def _housekeeping(self) -> None:
@@ -341,6 +353,7 @@ class Control:
                 }
                 for state in self.aaa.client.servers
             ],
+            "dynamic_authorization": self.coa.statistics(),
             "dhcp_server": [
                 {
                     "address": address,

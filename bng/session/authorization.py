@@ -14,11 +14,11 @@ from bng.session.settings import Policy
 class Authorization(Base):
     """Who may forward, at which rates, and for how long."""
 
-    def on_ask(self, session: Session, _detail: None) -> None:
-        self._ask(session)
+    def on_ask(self, session: Session, state: bytes | None) -> None:
+        self._ask(session, state or b"")
 
-    def _ask(self, session: Session) -> None:
-        if session.asked:
+    def _ask(self, session: Session, state: bytes = b"") -> None:
+        if session.asked and not state:
             return  # the answer to the last question is still to come
         session.asked = True
         session.attempt += 1
@@ -30,6 +30,7 @@ class Authorization(Base):
                 session.mac_address,
                 session.ip_address,
                 session.nas_port_id,
+                state,
             )
         )
 
@@ -123,11 +124,11 @@ class Authorization(Base):
     def on_set_policy(self, session: Session, detail: tuple[Policy, int]) -> None:
         self._change(session, *detail)
 
-    def _apply(self, session: Session, outcome: Outcome) -> None:
+    def _apply(self, session: Session, outcome: Outcome, reason: str = "") -> None:
         before = session.profile
         session.policy = outcome.policy
         self.store.reindex_profile(session, before)
-        self._journal(session, "policy-apply")
+        self._journal(session, "policy-apply", reason)
         profile = self.profiles.get(session.profile) if session.profile is not None else None
         if profile is not None:
             current = policies.of_profile(outcome.policy.profile or "", profile)

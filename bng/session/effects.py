@@ -88,6 +88,8 @@ class AskRadius:
 
     Attributes:
         attempt: to be returned in the answering event.
+        state: the State of a CoA-Request that asked for it: Service-Type is Authorize-Only then
+            (RFC 5176, 3.2); else empty.
     """
 
     session_id: str
@@ -96,6 +98,7 @@ class AskRadius:
     mac_address: str
     ip_address: str
     nas_port_id: str
+    state: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

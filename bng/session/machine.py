@@ -15,7 +15,7 @@ from bng.session import effects as fx
 from bng.session import events as ev
 from bng.session import policy as policies
 from bng.session.base import Ending, Granted, Outcome, Tombstone, line_of
-from bng.session.commands import Commands
+from bng.session.dynamic import Dynamic
 from bng.session.records import AccessLine, Binding, Session, from_event, lease_deadline
 from bng.session.relay import Drop, Exchange
 from bng.session.settings import Profile, Settings
@@ -30,7 +30,7 @@ _DUE = {ev.Timer.INTERIM: Input.INTERIM_DUE, ev.Timer.AUTH_RETRY: Input.RETRY_DU
 _RESTORABLE = (State.AUTHORIZING, State.ACTIVE, State.IDLE, State.REJECTED)
 
 
-class Machine(Commands):
+class Machine(Dynamic):
     """All sessions of one BNG.
 
     Args:
@@ -64,6 +64,9 @@ class Machine(Commands):
             ev.DisconnectMatching: self._disconnect_matching,
             ev.Reauthenticate: self._reauthenticate,
             ev.SetPolicy: self._set_policy,
+            ev.DisconnectSelected: self._disconnect_selected,
+            ev.ChangeSelected: self._change_selected,
+            ev.ReauthenticateSelected: self._reauthenticate_selected,
             ev.ProfileChanged: self._profile_changed,
             ev.SettingsChanged: self._settings_changed,
             ev.LeaseFound: self._lease_found,

@@ -96,6 +96,7 @@ class Store:
         self._by_mac: dict[str, dict[str, Session]] = {}
         self._by_profile: dict[str, dict[str, Session]] = {}
         self._by_remote: dict[str, dict[str, Session]] = {}
+        self._by_circuit: dict[str, dict[str, Session]] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -128,6 +129,10 @@ class Store:
     def behind(self, remote_id: str) -> list[Session]:
         return list(self._by_remote.get(remote_id, {}).values())
 
+    def with_circuit(self, circuit_id: str) -> list[Session]:
+        """Sessions of a circuit-id; several where access nodes number their ports alike."""
+        return list(self._by_circuit.get(circuit_id, {}).values())
+
     def count_profile(self, profile: str) -> int:
         """Sessions that a profile shapes: aether-shaping:sessions-using."""
         return len(self._by_profile.get(profile, ()))
@@ -148,6 +153,7 @@ class Store:
         self._by_ip[session.ip_address] = session
         self._by_mac.setdefault(session.mac_address, {})[session.id] = session
         self._by_remote.setdefault(session.line.remote_id, {})[session.id] = session
+        self._by_circuit.setdefault(session.line.circuit_id, {})[session.id] = session
         if session.profile is not None:
             self._by_profile.setdefault(session.profile, {})[session.id] = session
         self.by_status[session.state] += 1
@@ -176,6 +182,7 @@ class Store:
             del self._by_ip[session.ip_address]
         self._drop(self._by_mac, session.mac_address, session.id)
         self._drop(self._by_remote, session.line.remote_id, session.id)
+        self._drop(self._by_circuit, session.line.circuit_id, session.id)
         if session.profile is not None:
             self._drop(self._by_profile, session.profile, session.id)
         self.by_status[session.state] -= 1

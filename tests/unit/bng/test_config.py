@@ -130,6 +130,15 @@ def test_one_interface_cannot_face_both_ways() -> None:
     assert caught.value.path == "/aether-bng:bng/interfaces/upstream"
 
 
+def test_dynamic_authorization_faces_no_subscriber() -> None:
+    aaa = {"dynamic-authorization": {"client": [{"name": "r", "address": "192.0.2.2", "secret": "s"}]}}
+    bng = {"interfaces": {"subscriber": ["x"], "dhcp-uplink": "x"}, "aaa": aaa}
+    with pytest.raises(OperationError, match="must not listen on it"):
+        parse(merge(empty_units(), {"bng": bng}))
+    bng["interfaces"]["dhcp-uplink"] = "y"
+    assert parse(merge(empty_units(), {"bng": bng})).aaa.dynamic_authorization.clients[0].secret == b"s"
+
+
 def test_subnets_need_a_next_hop_and_one_owner() -> None:
     broken = units()
     router = broken["access-routers"]["r1"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -122,6 +123,14 @@ class TestAuthentication:
         (hidden,) = texts(packet, "User-Password")
         assert radius.reveal_password(hidden, b"secret-1", packet.authenticator) == b"line"
 
+    def test_authorize_only_is_asked_with_the_state(self) -> None:
+        bench = Bench()
+        bench.client.authenticate(replace(ask(), state=b"opaque"), bench.now)
+        (datagram,) = bench.client.to_send()
+        packet = seen(datagram)
+        assert (number(packet, "Service-Type"), texts(packet, "State")) == (17, [b"opaque"])
+        assert texts(packet, "User-Password") == []
+
     def test_accept(self) -> None:
         bench = Bench()
         (datagram,) = bench.ask()
@@ -135,7 +144,7 @@ class TestAuthentication:
                 dictionary.attribute("OSS-Download-Speed", 1000),
                 dictionary.attribute("OSS-Upload-Burst", 80),
                 Attribute(0, 28, b"odd"),
-                Attribute(9, 1, b"unknown"),
+                Attribute(9, 99, b"unknown"),
             ),
         )
         assert bench.answers == [
