@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.bng_manager import accounting, act, gnmi_get, session_of, wait_status
 from tests.support.bng_world import World, users, world
-from tests.support.dhcp_client import ACK
+from tests.support.dhcp_client import ACK, DISCOVER, REQUEST, Subscriber
 from tests.support.netns import run
 from tests.support.servers import wait_for
 from tests.support.traffic import Traffic
@@ -135,3 +135,50 @@ def test_a_full_disk_is_told_and_service_goes_on(small_disk: World) -> None:
     assert wait_status(bng, 1, "active")["id"] == first["id"]
     assert f'"adopted":{len(speaking) + len(late) + len(more)},"removed":0,"installed":0' in bng.log()
     assert "Traceback" not in bng.log()
+
+
+def test_a_changed_address_keeps_the_accounts_apart_and_whole(bng: World) -> None:
+    """A DHCP server that lost its leases gives a live subscriber another address."""
+    (subscriber,) = bng.attach(1)
+    bng.give_address(subscriber)
+    first = wait_status(bng, 1, "active")
+    assert bng.ping(20, 0.01, 972) == (20, 20)
+    time.sleep(1.2)  # a sweep
+
+    bng.kea.restart()
+    other = Subscriber(1)
+    wait_for("another address is offered", lambda: offered(bng, other, "10.64.99.99"))
+    bng.subscribers.send(other.frame(REQUEST, requested="10.64.99.99", server=subscriber.server))
+
+    def changed() -> bool:
+        with bng.netconf() as netconf:
+            session = session_of(netconf, 1)
+        return session is not None and (session["ip-address"], session["status"]) == ("10.64.99.99", "active")
+
+    wait_for("the session has the other address", changed)
+    second = wait_status(bng, 1, "active")
+    assert second["id"] != first["id"]
+    assert bng.ping(2)[1] == 0, "the address before is nobody's"
+    other.address = "10.64.99.99"
+    bng.give_address(other)
+    assert bng.ping(10, 0.01, 972) == (10, 10)
+    time.sleep(1.2)
+    act(bng, second["id"], "<disconnect/>")
+    for session_id, packets in ((first["id"], 20), (second["id"], 10)):
+        (stop,) = wait_for("a Stop", lambda i=session_id: accounting(bng, i, "Stop"))  # type: ignore[misc]
+        octets = str(packets * 1000)
+        assert (stop["Acct-Input-Octets"], stop["Acct-Output-Octets"]) == (octets, octets)
+        assert len(accounting(bng, session_id, "Start")) == 1
+
+
+def offered(bng: World, subscriber: Subscriber, address: str) -> bool:
+    """Ask for this address; whether it is offered soon."""
+    bng.subscribers.send(subscriber.frame(DISCOVER, requested=address))
+    time.sleep(0.3)
+    while True:
+        try:
+            reply = bng.subscribers.receive()
+        except BlockingIOError:
+            return False
+        if reply is not None and reply[2] == address:
+            return True
