@@ -90,7 +90,7 @@ class Moves(Base):
         """Tell that a line did not get what a session has."""
         times = self._told.again("session-move-denied", line, self._now)
         if times:
-            reason = f"asked for by {mac_address}, {times} times since this was told last"
+            reason = f"asked for by {mac_address}" + (f", {times} times" if times > 1 else "")
             self._tell(holder, "session-move-denied", line, reason)
             self._warn(holder, mac_address)
 
