@@ -7,13 +7,16 @@ from typing import Any
 import pytest
 
 from bng.codec import dhcp
+from bng.codec.address import NO_IP
 from bng.session import effects as fx
 from bng.session import events as ev
 from bng.session import relay as relay_module
 from bng.session.base import PORTION
 from bng.session.events import Timer
 from bng.session.recording import decode_settings
+from bng.session.records import Binding
 from bng.session.settings import Profile
+from bng.session.states import Input
 from tests.replay.scenario import NS, SETTINGS, START, Player, from_client, from_server
 
 IP, L2, M2 = "100.64.0.10", "node-a 1/0/2", "02:00:00:00:00:02"
@@ -182,6 +185,14 @@ class TestRelay:
 
 
 class TestTimers:
+    def test_a_lease_timer_that_came_too_late_to_be_cancelled(self) -> None:
+        player = Player()
+        attach(player, 0, 1)
+        session_id = player.id("$1")
+        for timer in (Timer.LEASE, Timer.SESSION_TIMEOUT, Timer.IDLE_TIMEOUT):
+            assert player.do(10, ev.TimerDue(timer, session_id)) == []
+        assert fx.EnforceStop in map(type, player.do(3600, ev.TimerDue(Timer.LEASE, session_id)))
+
     def test_a_tombstone_that_was_renewed_while_its_timer_was_under_way(self) -> None:
         player = Player()
         attach(player, 0, 1)
@@ -242,3 +253,13 @@ class TestPortions:
             answers += [e for e in effects if isinstance(e, fx.Answer)]
         assert answers == [fx.Answer(7, output={"disconnected": self.MANY - 1})]
         assert player.do(2, ev.Continue()) == []
+
+
+def test_what_a_lease_tells_of_a_renewal_leaves_the_identifiers() -> None:
+    player = Player()
+    attach(player, 0, 1, client_id="one", agent="9=more")
+    (session,) = player.machine.store
+    known = Binding(session.line, session.mac_address, session.ip_address, "sub0", NO_IP, "192.0.2.53", None)
+    assert player.machine.fire(session, Input.RENEWED, known)
+    assert (session.client_id, session.lease_expiry_ns) == (b"one", None)
+    assert b"more" in session.relay_agent
