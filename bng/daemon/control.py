@@ -189,7 +189,7 @@ class Control:
     def _recover(self) -> None:
         recovered, self._recovered = self._recovered, Sessions()
         now = max(time.time_ns(), recovered.time_ns + 1)
-        effects = self.machine.restore(recovered.by_id.values(), recovered.tombstones, now)
+        effects = self.machine.restore(recovered.by_id.values(), recovered.tombstones, now, recovered.ended)
         self._adopt()
         self.writer.carry_out(effects)
         self._account_again(recovered.seq)

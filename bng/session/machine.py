@@ -7,6 +7,7 @@ events gives the same effects again. `handle` never raises on what came from the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from bng.codec import option82
@@ -92,7 +93,11 @@ class Machine(Commands):
         return out
 
     def restore(
-        self, records: Iterable[Mapping[str, Any]], tombstones: Mapping[str, int], now: int
+        self,
+        records: Iterable[Mapping[str, Any]],
+        tombstones: Mapping[str, int],
+        now: int,
+        ended: Mapping[str, int] = MappingProxyType({}),
     ) -> list[fx.Effect]:
         """Take over the sessions of the journal after a restart. Restored is not started: nothing is
         journaled and no accounting starts. Timers are set again; who was not authorised is asked for.
@@ -100,6 +105,7 @@ class Machine(Commands):
         Args:
             records: the last event of each session, as `bng.seam.sessions` folds them.
             tombstones: ``remote-id circuit-id`` → nanoseconds, until when renewals stay away.
+            ended: the same → when the last session of a line without one ended.
         """
         self._now = now
         out: list[fx.Effect] = []
@@ -109,6 +115,7 @@ class Machine(Commands):
                 self._restore(from_event(record))
             except (KeyError, TypeError, ValueError) as error:
                 self._log("warning", "session.not-restored", record=dict(record), error=repr(error))
+        self._ended.update((line_of(key), at) for key, at in sorted(ended.items(), key=lambda item: item[1]))
         for key, until in tombstones.items():
             line = line_of(key)
             if until > now and self.store.on_line(line) is None:

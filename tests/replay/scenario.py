@@ -121,21 +121,24 @@ class Player:
         self.now = START + int(at * NS)
         records: dict[str, Any] = {}
         tombstones: dict[str, int] = {}
+        ended: dict[str, int] = {}
         for event in self.journal:
             key = f"{event['access-line']['remote-id']} {event['access-line']['circuit-id']}"
             if "new-access-line" in event:
                 continue
             if event["type"] == "session-stop":
                 records.pop(event["session-id"])
+                ended[key] = event["at"]
                 if "_tombstone_until" in event:
                     tombstones[key] = event["_tombstone_until"]
             else:
                 records[event["session-id"]] = event
                 if event["type"] == "session-start":
                     tombstones.pop(key, None)
+                    ended.pop(key, None)
         self.machine = Machine(self.settings, PROFILES, sequence=100, now=self.now)
         self.timers.clear()
-        return self._remember(self.machine.restore(records.values(), tombstones, self.now))
+        return self._remember(self.machine.restore(records.values(), tombstones, self.now, ended))
 
     def step(self, at: float, name: str, fields: dict[str, Any]) -> list[fx.Effect]:
         """One step of a recording, by its short name."""
@@ -185,7 +188,7 @@ class Player:
             elif isinstance(effect, fx.CancelTimer):
                 self.timers.pop((effect.timer.value, effect.key), None)
             elif isinstance(effect, fx.Journal):
-                event = dict(effect.event)
+                event = {**effect.event, "at": self.now}
                 self.journal.append(event)
                 self.names.setdefault(event["session-id"], f"${len(self.names) + 1}")
         return effects
