@@ -95,15 +95,17 @@ def of_line(remote_id: str, circuit_id: str) -> bytes:
     )
 
 
-def beyond_text(value: bytes) -> bytes:
+def beyond_text(value: bytes, remote_id: str, circuit_id: str) -> bytes:
     """What has to be remembered of an access node's option 82 beside the text of its access line: nothing
     (empty) when `of_line` makes it again, else all but the sub-options that this relay writes.
 
     Raises:
-        DecodeError: `access_line` does not understand it.
+        DecodeError: malformed.
     """
+    circuit, remote = circuit_id.encode(), remote_id.encode()
+    if value == b"\x01%c%b\x02%c%b" % (len(circuit), circuit, len(remote), remote) and b"%" not in value:
+        return b""  # as most write it
     theirs = strip(value)
-    remote_id, circuit_id = access_line(value)
     try:
         made = parse(of_line(remote_id, circuit_id))
     except DecodeError:

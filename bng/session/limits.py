@@ -25,25 +25,31 @@ Key = TypeVar("Key", bound=Hashable)
 class Buckets(Generic[Key]):
     """Token buckets: `rate` packets per second, as many at once.
 
-    When there are more than `MAX_BUCKETS`, the one that was used least recently is forgotten, which makes it
-    full again.
+    A bucket is kept as the time at which it is full again. When there are more than `MAX_BUCKETS`, the one
+    that was made first is forgotten, which makes it full.
     """
 
     def __init__(self) -> None:
-        self._buckets: OrderedDict[Key, tuple[float, int]] = OrderedDict()
+        self._full: dict[Key, int] = {}
 
     def __len__(self) -> int:
-        return len(self._buckets)
+        return len(self._full)
 
-    def admit(self, key: Key, rate: float, now: int) -> bool:
+    def admit(self, key: Key, rate: int, now: int) -> bool:
         """Take a token. False: there is none."""
-        tokens, last = self._buckets.pop(key, (rate, now))
-        tokens = min(rate, tokens + max(0, now - last) * rate / NS)
-        admitted = tokens >= 1
-        self._buckets[key] = (tokens - 1 if admitted else tokens, now)
-        if len(self._buckets) > MAX_BUCKETS:
-            self._buckets.popitem(last=False)
-        return admitted
+        interval = NS // rate
+        full = self._full.get(key)
+        if full is None:
+            if len(self._full) >= MAX_BUCKETS:
+                del self._full[next(iter(self._full))]
+            full = now
+        elif full <= now:
+            full = now
+        elif full - now > NS - interval:
+            self._full[key] = min(full, now + NS)  # less when the clock was set back
+            return False
+        self._full[key] = full + interval
+        return True
 
 
 class Devices:
@@ -61,9 +67,10 @@ class Devices:
 
     def admit(self, line: AccessLine, mac_address: str, limit: int, now: int) -> bool:
         """Whether a device may ask; if it is a new one, it counts from now on."""
-        self._purge(now)
-        devices = self._until.setdefault(line, {})
-        if devices.get(mac_address, 0) > now:
+        devices = self._until.get(line)
+        if devices is None:
+            devices = self._until[line] = {}
+        elif devices.get(mac_address, 0) > now:
             return True
         if len(devices) >= limit:
             for other in [mac for mac, until in devices.items() if until <= now]:
@@ -71,7 +78,7 @@ class Devices:
             if len(devices) >= limit:
                 return False
         devices[mac_address] = now + WINDOW
-        self._bound()
+        self._purge(now)
         return True
 
     def hold(self, line: AccessLine, mac_address: str, until: int | None, now: int) -> None:
@@ -80,16 +87,14 @@ class Devices:
         until = longest if until is None else min(until, longest)
         if until > now:
             self._until.setdefault(line, {})[mac_address] = until
-            self._bound()
+            self._purge(now)
 
     def _purge(self, now: int) -> None:
-        """Look at one line and forget it when none of its devices counts any more, so that lines that fell
-        silent go without a sweep over all."""
-        if self._until:
+        """Look at two lines and forget those none of whose devices counts any more: so lines that fell silent
+        go as fast as others come, without a sweep over all."""
+        for _ in range(2):
             line, devices = self._until.popitem(last=False)
             if any(until > now for until in devices.values()):
                 self._until[line] = devices
-
-    def _bound(self) -> None:
         if len(self._until) > MAX_LINES:
             self._until.popitem(last=False)

@@ -174,7 +174,8 @@ class Machine(Commands):
         """Whether a request may go on (else Drop), and whether it ends the session."""
         session = self.store.on_line(line)
         self.relay.admit(line, packet, session, self._now)
-        if packet.message_type in (MessageType.RELEASE, MessageType.DECLINE):
+        kind = packet.message_type
+        if kind in (MessageType.RELEASE, MessageType.DECLINE):
             return self._judge_ending(packet, line)
         if session is None and line not in self._starting:
             router = self.settings.routers.get(line.remote_id)
@@ -183,12 +184,12 @@ class Machine(Commands):
             self._judge_room(line)
         if line in self.tombstones:
             # only who begins anew comes back: a DISCOVER, and the REQUEST that selects an offer
-            selecting = packet.message_type == MessageType.REQUEST and packet.server_id != NO_IP
-            if packet.message_type != MessageType.DISCOVER and not selecting:
+            selecting = kind == MessageType.REQUEST and packet.server_id != NO_IP
+            if kind != MessageType.DISCOVER and not selecting:
                 raise Drop("tombstone")
-        if packet.message_type == MessageType.INFORM:
+        if kind == MessageType.INFORM:
             return None
-        if packet.message_type == MessageType.REQUEST and packet.asks_for == NO_IP:
+        if kind == MessageType.REQUEST and packet.asks_for == NO_IP:
             # a server would take it for a request for whatever the client had (RFC 2131, 4.3.6, forbids it)
             raise Drop("request-without-address")
         self.judge_request(packet, line)
@@ -256,7 +257,7 @@ class Machine(Commands):
         binding.client_id = exchange.client_id
         binding.asked = True
         if exchange.relay_agent is not None:
-            binding.relay_agent = option82.beyond_text(exchange.relay_agent)
+            binding.relay_agent = option82.beyond_text(exchange.relay_agent, *exchange.line)
         return binding
 
     def _acknowledged(self, binding: Binding) -> None:

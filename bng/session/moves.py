@@ -22,6 +22,8 @@ class Moves(Base):
     def elsewhere(self, line: AccessLine, mac_address: str, client_id: bytes) -> list[Session]:
         """Live sessions of a device on other access lines."""
         by_client = self.store.with_client(client_id) if client_id else None
+        if by_client is None and not self.store.has_mac(mac_address):
+            return []
         found = {s.id: s for s in (*self.store.with_mac(mac_address), by_client) if s is not None}
         return [s for s in found.values() if s.line != line and s.state is not State.TERMINATING]
 

@@ -161,7 +161,7 @@ class Relay:
             origin = self._marked(event, packet.options[Option.RELAY_AGENT])
         else:
             origin = self._unmarked(event, holder)
-        if not self._of_lines.admit(origin.line, float(self.settings.rate_limit), now):
+        if not self._of_lines.admit(origin.line, self.settings.rate_limit, now):
             raise Drop("rate-limit")
         return origin
 
@@ -174,9 +174,7 @@ class Relay:
         known = session is not None and session.mac_address == packet.mac_address
         if not known and not self.devices.admit(line, packet.mac_address, self.settings.max_devices, now):
             raise Drop("too-many-devices")
-        if not self._of_devices.admit(
-            (line, packet.mac_address), float(self.settings.device_rate_limit), now
-        ):
+        if not self._of_devices.admit((line, packet.mac_address), self.settings.device_rate_limit, now):
             raise Drop("device-rate-limit")
 
     def _marked(self, event: DhcpFromSubscriber, relay_agent: bytes) -> Origin:

@@ -123,6 +123,10 @@ class Store:
         """Sessions of a device; more than one when it is on several lines."""
         return iter(self._by_mac.get(mac_address, {}).values())
 
+    def has_mac(self, mac_address: str) -> bool:
+        """Whether a device has any session."""
+        return mac_address in self._by_mac
+
     def with_client(self, client_id: bytes) -> Session | None:
         """The session of a client identifier; of several the one that came last."""
         return self._by_client.get(client_id)
