@@ -33,9 +33,9 @@ class Lifecycle(Authorization, Moves):
         """An access line got its address: start its session as soon as those in its way are gone."""
         line = binding.line
         others = self.elsewhere(line, binding.mac_address, binding.client_id)
-        holder = self.held_elsewhere(line, binding.ip_address)
-        if self.settings.port_move == "deny" and (holder is not None or others):
-            self.fire_pending(Input.DENIED, (binding, holder or others[0]))
+        keeper = self.keeper(*others, self.held_elsewhere(line, binding.ip_address))
+        if self.settings.port_move == "deny" and keeper is not None:
+            self.fire_pending(Input.DENIED, (binding, keeper))
             return
         # in this order, so that a recording gives the same again
         in_the_way = [self.store.on_line(line), self.store.with_ip(binding.ip_address)]

@@ -155,7 +155,8 @@ class Machine(Commands):
         try:
             origin = self.relay.classify(event, self.store.with_ip, self._now)
             line = origin.line
-            self._out.append(fx.RouterSeen(line.remote_id, packet.giaddr, event.interface))
+            if origin.marked:
+                self._out.append(fx.RouterSeen(line.remote_id, packet.giaddr, event.interface))
             ending = self._judge(packet, line)
         except Drop as drop:
             self._dropped(str(drop))

@@ -34,6 +34,11 @@ class Moves(Base):
             return None
         return session
 
+    def keeper(self, *sessions: Session | None) -> Session | None:
+        """The first of these sessions that keeps what it has where moves are denied. One that RADIUS refused
+        does not: else a line without service could shut out a device by copying its hardware address."""
+        return next((s for s in sessions if s is not None and s.state is not State.REJECTED), None)
+
     def judge_request(self, packet: DhcpPacket, line: AccessLine) -> None:
         """A DISCOVER or REQUEST, before a server sees it. Raises Drop when it must not."""
         own = self._own(line)
@@ -44,7 +49,7 @@ class Moves(Base):
         else:
             others = self.elsewhere(line, packet.mac_address, packet.client_id)
         if self.settings.port_move == "deny":
-            holder = others[0] if others else self._asked_for(packet, line)
+            holder = self.keeper(*others, self._asked_for(packet, line))
             if holder is not None:
                 self.deny_move(holder, line, packet.mac_address)
                 raise Drop("move-denied")
@@ -60,10 +65,9 @@ class Moves(Base):
             self._judge_second()
         if self.settings.port_move != "deny":
             return
-        holder = self.held_elsewhere(line, packet.yiaddr)
+        holder = self.keeper(self.held_elsewhere(line, packet.yiaddr))
         if holder is None and (own is None or own.mac_address != packet.mac_address):
-            others = self.elsewhere(line, packet.mac_address, exchange.client_id)
-            holder = others[0] if others else None
+            holder = self.keeper(*self.elsewhere(line, packet.mac_address, exchange.client_id))
         if holder is not None:
             self.deny_move(holder, line, packet.mac_address)
             raise Drop("move-denied")
