@@ -49,6 +49,9 @@ class Relay:
     relay_id: str = ""
     max_hops: int = 4
     rate_limit: int = 20
+    device_rate_limit: int = 10
+    max_devices: int = 8
+    accept_unknown: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,12 @@ class SessionsPolicy:
     pending_timeout: int = 60
     idle_after: int = 60
     tombstone_ttl: int = 600
+    max_sessions_per_access_router: int | None = None
+    port_move: str = "deny"
+    second_device: str = "replace"
+    idle_timeout: int = 0
+    session_timeout: int = 0
+    nak_threshold: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +237,10 @@ def _parse(units: Units) -> Config:
 
 def _known(values: Json, cls: type) -> dict[str, Any]:
     names = {name.replace("_", "-"): name for name in cls.__dataclass_fields__}  # type: ignore[attr-defined]
-    return {names[key]: int(value) for key, value in values.items() if key in names}
+    words = ("port-move", "second-device")
+    return {
+        names[key]: value if key in words else int(value) for key, value in values.items() if key in names
+    }
 
 
 def _relay(values: Json, bng_id: str) -> Relay:
@@ -239,6 +251,9 @@ def _relay(values: Json, bng_id: str) -> Relay:
         relay_id=values.get("relay-id", bng_id),
         max_hops=int(values.get("max-hops", 4)),
         rate_limit=int(values.get("rate-limit", 20)),
+        device_rate_limit=int(values.get("device-rate-limit", 10)),
+        max_devices=int(values.get("max-devices", 8)),
+        accept_unknown=values.get("unknown-access-routers", "accept") == "accept",
     )
 
 

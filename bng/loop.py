@@ -100,6 +100,7 @@ class Writer:
             fx.SetTimer: lambda effect: self._wheel.set((effect.timer, effect.key), effect.deadline),
             fx.CancelTimer: lambda effect: self._wheel.cancel((effect.timer, effect.key)),
             fx.Answer: lambda effect: self.commit.after(lambda: self._answer(effect)),
+            fx.Continue: lambda _effect: self.post(ev.Continue()),
             fx.RouterSeen: lambda effect: self.outlets.router_seen(effect),
             fx.Log: self._log,
         }

@@ -40,12 +40,27 @@ def machine_settings(config: Config, addresses: Mapping[str, str]) -> Settings:
         },
         servers=config.relay.servers,
         routers={
-            router.remote_id: AccessRouter(router.routed, router.in_service)
+            router.remote_id: AccessRouter(
+                router.routed,
+                router.in_service,
+                router.interface,
+                None if router.address is None else str(router.address),
+                tuple(map(str, router.subnets)),
+            )
             for router in config.routers.values()
         },
         max_hops=config.relay.max_hops,
         rate_limit=config.relay.rate_limit,
+        device_rate_limit=config.relay.device_rate_limit,
+        max_devices=config.relay.max_devices,
+        accept_unknown=config.relay.accept_unknown,
         max_sessions=config.policy.max_sessions,
+        max_sessions_per_access_router=config.policy.max_sessions_per_access_router,
+        port_move=config.policy.port_move,
+        second_device=config.policy.second_device,
+        idle_timeout=config.policy.idle_timeout,
+        session_timeout=config.policy.session_timeout,
+        nak_threshold=config.policy.nak_threshold,
         pending_timeout=config.policy.pending_timeout,
         tombstone_ttl=config.policy.tombstone_ttl,
         interim_interval=config.aaa.interim_interval,

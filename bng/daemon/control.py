@@ -136,6 +136,7 @@ class Control:
         usage = UsageMeter(lambda: set(read_pids(self.state_dir).values()), find_cgroup())
         self.health = Health(usage, self.lag, self._health_parts)
         self.last_health: dict[str, Any] | None = None
+        self._setups = (0, time.monotonic())
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -193,7 +194,7 @@ class Control:
     def _recover(self) -> None:
         recovered, self._recovered = self._recovered, Sessions()
         now = max(time.time_ns(), recovered.time_ns + 1)
-        effects = self.machine.restore(recovered.by_id.values(), recovered.tombstones, now)
+        effects = self.machine.restore(recovered.by_id.values(), recovered.tombstones, now, recovered.ended)
         self._adopt()
         self.writer.carry_out(effects)
         self._account_again(recovered.seq)
@@ -278,6 +279,13 @@ class Control:
     async def _sweep(self) -> None:
         await self.sweeper.run()
 
+    def _summary_parts(self) -> dict[str, Any]:
+        """What of aether-subscriber:summary is not in the journal."""
+        now, started = time.monotonic(), self.machine.started_total
+        (before, then), self._setups = self._setups, (started, now)
+        rate = round((started - before) / max(now - then, 0.001))
+        return {"setup_rate": rate, "failure": dict(self.machine.failures)}
+
     async def _report_health(self) -> None:
         self.last_health = self.health.report()
         self.server.push("health", record=self.last_health)
@@ -334,13 +342,17 @@ class Control:
 
     def _health_parts(self) -> dict[str, Any]:
         store, relay = self.machine.store, self.machine.relay
-        dropped = sum(relay.dropped.values()) + self.writer.dropped + self.outlets.malformed
+        drops = {"queue-full": self.writer.dropped, "malformed": self.outlets.malformed, **relay.dropped}
         return {
             "sessions": len(store),
             "sessions_active": store.by_status[State.ACTIVE] + store.by_status[State.IDLE],
             "queue_depth": self.writer.waiting,
             "dhcp_received": relay.received + self.writer.dropped + self.outlets.malformed,
-            "dhcp_dropped": dropped,
+            "dhcp_dropped": sum(drops.values()),
+            "dhcp_drop": [
+                {"reason": reason, "packets": packets} for reason, packets in sorted(drops.items()) if packets
+            ],
+            "summary": self._summary_parts(),
             "netlink_errors": self.enforcer.errors,
             "journal_newest_seq": self.journal.durable,
             "radius_server": [

@@ -26,7 +26,7 @@ class HealthProvider(ContainerProvider):
         """A report came; its leaves have ``_`` for ``-``."""
         lists = {
             name: [SimpleNamespace(**entry) for entry in report.get(name) or ()]
-            for name in ("radius_server", "dhcp_server")
+            for name in ("radius_server", "dhcp_server", "dhcp_drop")
         }
         dynamic = report.get("dynamic_authorization")
         if dynamic is not None:

@@ -69,13 +69,14 @@ class Authorization(Base):
         session.refusal = ""
         session.classes = accept.classes
         session.interim = policies.interim_of(accept)
-        session.session_timeout = policies.timeout_of(accept.session_timeout)
-        session.idle_timeout = policies.timeout_of(accept.idle_timeout)
+        session.session_timeout = policies.timeout_of(accept.session_timeout, self.settings.session_timeout)
+        session.idle_timeout = policies.timeout_of(accept.idle_timeout, self.settings.idle_timeout)
         self._out.append(fx.CancelTimer(Timer.AUTH_RETRY, session.id))
 
     def on_rejected(self, session: Session, reason: str) -> None:
         session.asked = False
         self.rejected_total += 1
+        self.failures["rejected"] += 1
         if session.enforcing:  # accepted before, and its start is still on the way
             session.enforcing = False
             self._out.append(self._stop_effect(session))
@@ -86,6 +87,7 @@ class Authorization(Base):
 
     def on_unanswered(self, session: Session, _detail: None) -> None:
         session.asked = False
+        self.failures["unanswered"] += 1
         self._arm_retry(session)
 
     def on_still_unanswered(self, session: Session, _detail: None) -> None:
@@ -105,6 +107,7 @@ class Authorization(Base):
         self._arm_session(session)
 
     def on_not_started(self, session: Session, outcome: Outcome) -> None:
+        self.failures["data-plane"] += 1
         if outcome.operation is Operation.START:
             session.enforcing = False
         self._journal(session, "session-update", f"data plane: {outcome.error}")

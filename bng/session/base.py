@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from bng.session import effects as fx
@@ -11,8 +11,12 @@ from bng.session.events import Counters, Operation, RadiusAccept
 from bng.session.records import AccessLine, Binding, Session, to_event
 from bng.session.relay import Relay
 from bng.session.settings import Policy, Profile, Settings
-from bng.session.states import TABLE, Input
+from bng.session.states import TABLE, Input, State
 from bng.session.store import Store
+from bng.session.told import Told
+
+PORTION = 100
+"""Sessions that one event changes at one go; with their data plane effects a few milliseconds."""
 
 
 class Ending(NamedTuple):
@@ -54,6 +58,20 @@ class Outcome(NamedTuple):
     error: str
 
 
+class Work(NamedTuple):
+    """Something to be done to many sessions, in portions.
+
+    Attributes:
+        sessions: ids of those that are left; who is gone meanwhile is passed over.
+        action: what is done to each.
+        done: called at the end.
+    """
+
+    sessions: deque[str]
+    action: Callable[[Session], None]
+    done: Callable[[], None]
+
+
 class Base:
     """The state of the session machine. `authorization` and `lifecycle` have the handlers of the table.
 
@@ -62,6 +80,7 @@ class Base:
         store: all sessions.
         relay: DHCP exchanges and statistics.
         started_total, rejected_total: since this object was made.
+        failures: sessions that could not be set up, by cause, since then.
         tombstones: by access line.
     """
 
@@ -74,6 +93,7 @@ class Base:
         self.relay = Relay(settings)
         self.started_total = 0
         self.rejected_total = 0
+        self.failures: Counter[str] = Counter()
         self.tombstones: dict[AccessLine, Tombstone] = {}
         self._sequence = sequence
         self._starting: dict[AccessLine, Binding] = {}
@@ -81,6 +101,12 @@ class Base:
         self._ended: OrderedDict[AccessLine, int] = OrderedDict()
         self._now = now
         self._out: list[fx.Effect] = []
+        self._told = Told()
+        self._work: deque[Work] = deque()
+
+    def fire_pending(self, what: Input, detail: Any) -> None:
+        """The same for what has no session yet: an exchange or a binding."""
+        getattr(self, TABLE[State.PENDING, what].handler)(detail)
 
     def fire(self, session: Session, what: Input, detail: Any = None) -> bool:
         """Look the table up and do what it says. False: it says nothing for this state."""
@@ -92,6 +118,35 @@ class Base:
             session.last_change_ns = self._now
         getattr(self, row.handler)(session, detail)
         return True
+
+    def in_portions(
+        self,
+        sessions: Iterable[Session],
+        action: Callable[[Session], None],
+        done: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Do something to many sessions: to the first at once, to the others as `events.Continue` comes."""
+        self._work.append(Work(deque(session.id for session in sessions), action, done))
+        if len(self._work) == 1:
+            self.go_on()
+        else:
+            self._out.append(fx.Continue())
+
+    def go_on(self) -> None:
+        """Do the next portion of the work that is left."""
+        left = PORTION
+        while self._work:
+            sessions, action, done = self._work[0]
+            while sessions and left:
+                left -= 1
+                session = self.store.get(sessions.popleft())
+                if session is not None:
+                    action(session)
+            if sessions:
+                self._out.append(fx.Continue())
+                return
+            self._work.popleft()
+            done()
 
     # effects
 

@@ -7,7 +7,9 @@ transaction, `Journal` effects in one group commit. `Answer` and `Account` leave
 
 The journal event of a session
 ------------------------------
-Every session event (all types but router-update and system-start) carries **all** durable keys of
+``session-moved`` and ``session-move-denied`` are about a session without changing it; they have
+``new-access-line`` beside its keys. Every other session event (all types but router-update and
+system-start) carries **all** durable keys of
 its session as they are after it, so that a fold keeps the last one: ``session-start``,
 ``session-update``, ``policy-apply`` and ``session-rejected`` put the record of ``session-id``,
 ``session-stop`` removes it. Keys that do not apply are absent. ``seq``, ``time`` and
@@ -22,7 +24,8 @@ Public keys (YANG leaves of aether-events:events/event): ``type``, ``session-id`
 Private keys: ``_slot``, ``_generation``; ``_last_change`` and ``_authorized`` (nanoseconds),
 ``_gateway`` (the routed access node's giaddr, absent for a bridged one), ``_routed`` (bool),
 ``_download_burst``, ``_upload_burst`` (octets), ``_priority``, ``_class`` (list of hex text),
-``_interim``, ``_session_timeout``, ``_idle_timeout`` (seconds), ``_server`` (DHCP server's address).
+``_interim``, ``_session_timeout``, ``_idle_timeout`` (seconds), ``_server`` (DHCP server's address),
+``_client_id``, ``_relay_agent`` (hex text; what of option 82 the access line does not tell).
 In a session-stop also ``_tombstone_until`` (nanoseconds): the fold keeps that event for the access
 line until then, or until a session-start of the same line, and gives it to `Machine.restore`.
 
@@ -220,6 +223,12 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Continue:
+    """Tell the machine `events.Continue` when other events have had their turn: it has work left that
+    is too much for one go."""
+
+
+@dataclass(frozen=True, slots=True)
 class RouterSeen:
     """DHCP came through an access node.
 
@@ -259,6 +268,7 @@ Effect = (
     | SetTimer
     | CancelTimer
     | Answer
+    | Continue
     | RouterSeen
     | Log
 )

@@ -198,7 +198,7 @@ class Disconnect:
 class DisconnectMatching:
     """End every session that matches all criteria given (not None); at least one must be.
 
-    Answered at once with ``{"disconnected": n}``; the stops follow.
+    Answered with ``{"disconnected": n}`` when all have been told to end; the last stops follow.
     """
 
     token: int
@@ -323,6 +323,11 @@ class LeaseFound:
     server: str
 
 
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """Go on with what `effects.Continue` put off."""
+
+
 Event = (
     DhcpFromSubscriber
     | DhcpFromServer
@@ -343,4 +348,5 @@ Event = (
     | ProfileChanged
     | SettingsChanged
     | LeaseFound
+    | Continue
 )

@@ -33,9 +33,14 @@ class Binding:
         lease_expiry: nanoseconds; None for an infinite lease.
         waits: ids of terminating sessions that must be gone first.
         reason: text for the session-start event.
+        client_id: the client identifier, empty when the device gave none.
+        relay_agent: what of option 82 the line's text does not tell (`option82.beyond_text`).
+        asked: the device asked for it on this line just now; what is known from a lease may be of long ago.
     """
 
     __slots__ = (
+        "asked",
+        "client_id",
         "gateway",
         "interface",
         "ip_address",
@@ -43,6 +48,7 @@ class Binding:
         "line",
         "mac_address",
         "reason",
+        "relay_agent",
         "server",
         "waits",
     )
@@ -66,6 +72,9 @@ class Binding:
         self.lease_expiry = lease_expiry
         self.waits: set[str] = set()
         self.reason = ""
+        self.client_id = b""
+        self.relay_agent = b""
+        self.asked = False
 
     def renews(self, session: Session) -> bool:
         """Whether it binds what the session is bound to already."""
@@ -83,6 +92,7 @@ class Session:
         slot, generation: row of the counter matrix and class of the kernel.
         policy: what the data plane enforces (the last that it confirmed); None before the first.
         routed: the source guard leaves the MAC address out.
+        client_id, relay_agent: as in `Binding`.
         started_ns, last_change_ns, lease_expiry_ns: the times behind the leaves.
         authorized_ns: when accounting started; 0 before.
         classes: values of Class.
@@ -101,6 +111,7 @@ class Session:
         "attempt",
         "authorized_ns",
         "classes",
+        "client_id",
         "ending",
         "enforcing",
         "gateway",
@@ -118,6 +129,7 @@ class Session:
         "naks",
         "policy",
         "refusal",
+        "relay_agent",
         "routed",
         "server",
         "session_timeout",
@@ -138,6 +150,8 @@ class Session:
         self.interface = binding.interface
         self.gateway = binding.gateway
         self.server = binding.server
+        self.client_id = binding.client_id
+        self.relay_agent = binding.relay_agent
         self.routed = routed
         self.state = State.PENDING
         self.slot = -1
@@ -261,6 +275,8 @@ def to_event(session: Session, event_type: str, reason: str = "") -> dict[str, A
         "_session_timeout": session.session_timeout,
         "_idle_timeout": session.idle_timeout,
         "_class": [c.hex() for c in session.classes],
+        "_client_id": session.client_id.hex(),
+        "_relay_agent": session.relay_agent.hex(),
     }
     event.update((key, value) for key, value in optional.items() if value)
     if session.policy is not None:
@@ -300,6 +316,8 @@ def from_event(event: Mapping[str, Any]) -> Session:
         event["_server"],
         None if expiry is None else parse_date_and_time(expiry),
     )
+    binding.client_id = bytes.fromhex(event.get("_client_id", ""))
+    binding.relay_agent = bytes.fromhex(event.get("_relay_agent", ""))
     session = Session(
         event["session-id"],
         "",

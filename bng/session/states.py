@@ -16,7 +16,8 @@ class State(StrEnum):
     """States of a session; all but GONE are values of aether-types:session-status.
 
     PENDING is the life of an access line before its session has an address: a DHCP exchange is
-    under way. It is neither journaled nor visible.
+    under way, or its address is bound and waits for a session that still ends. It is neither
+    journaled nor visible, and there is no session yet: its handlers get the exchange or the binding.
     """
 
     PENDING = "pending"
@@ -32,6 +33,9 @@ class Input(StrEnum):
     """What can happen to a session, whatever packet, answer or command it came from."""
 
     BOUND = "bound"  # ACK: the access line got an address
+    EXPIRED = "expired"  # the DHCP exchange brought no address in time
+    DENIED = "denied"  # a session of another line has the address, or the device, and keeps it
+    NO_SLOT = "no-slot"  # all slots are in use
     RENEWED = "renewed"  # ACK of the same address to the same device
     REPLACED = "replaced"  # ACK of another address, or to another device
     NAKED = "naked"  # NAK, fewer than the threshold
@@ -74,6 +78,9 @@ _R, _T, _G = State.REJECTED, State.TERMINATING, State.GONE
 
 _ROWS: dict[tuple[State, Input], Transition] = {
     (_P, Input.BOUND): Transition(_A, "on_bound"),
+    (_P, Input.EXPIRED): Transition(_G, "on_expired"),
+    (_P, Input.DENIED): Transition(_G, "on_denied"),
+    (_P, Input.NO_SLOT): Transition(_G, "on_no_slot"),
     # an address is bound, the RADIUS server has been asked
     (_A, Input.RENEWED): Transition(_A, "on_renewed"),
     (_A, Input.ACCEPTED): Transition(_A, "on_accepted"),

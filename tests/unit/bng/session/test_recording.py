@@ -37,6 +37,7 @@ EVENTS = [
     ev.TimerDue(ev.Timer.LEASE, "0" * 16),
     ev.Disconnect(1, "0" * 16, "why"),
     ev.DisconnectMatching(1, profile="gold"),
+    ev.Continue(),
     ev.Reauthenticate(1, "0" * 16),
     ev.SetPolicy(1, "0" * 16, policy=Policy(None, 2, 1)),
     ev.DisconnectSelected(1, ev.Selector(username="bng/a/b")),
