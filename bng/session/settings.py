@@ -74,6 +74,8 @@ class Settings:
         interfaces: subscriber interfaces by name.
         servers: DHCP servers, (address, UDP port).
         routers: access routers by remote-id.
+        unanswered_action: ``hold``, ``admit`` or ``reject`` who no RADIUS server answers for.
+        unanswered_profile: name of the profile of those that are admitted.
         nak_threshold: DHCPNAKs in a row that end a session.
     """
 
@@ -90,4 +92,6 @@ class Settings:
     tombstone_ttl: int = 600
     interim_interval: int = 30
     auth_retry_interval: int = 10
+    unanswered_action: str = "hold"
+    unanswered_profile: str | None = None
     nak_threshold: int = 3
