@@ -85,8 +85,6 @@ class _Segment:
 
     def done(self, index: int) -> None:
         """Note that a record is acknowledged. Raises OSError; it counts in memory all the same."""
-        if self.has(index):
-            return
         self._mark(index)
         self._note(index)
 
@@ -142,10 +140,13 @@ class Spool:
         self.alarm: str | None = None
         self.interims = InterimRows(folder / "interims")
         self._segment_bytes = segment_bytes
+        self._owed: list[Place] = []  # acknowledged, and the disk refused to note it
         self._given_file = os.open(folder / "given", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         held = os.pread(self._given_file, _NUMBER.size, 0)
-        self._noted: int = _NUMBER.unpack(held)[0] if len(held) == _NUMBER.size else newest
-        self.given = self._noted
+        if len(held) < _NUMBER.size:  # new; what comes now is to be found if there is no time to note more
+            held = _NUMBER.pack(newest)
+            os.pwrite(self._given_file, held, 0)
+        self.given = self._noted = _NUMBER.unpack(held)[0]
         self._segments: dict[int, _Segment] = {}
         self._open()
         self.given = min(self.given, newest)
@@ -175,6 +176,7 @@ class Spool:
             self._raise_alarm(f"{os.strerror(error.errno or 0)} in {self.folder}")
             return None
         self._raise_alarm(None)
+        self._pay()
         self.given = max(given, self.given)
         index = self._active.grow()
         if direct:
@@ -187,10 +189,20 @@ class Spool:
     def done(self, place: Place) -> None:
         """A record was acknowledged, or given up: it is not handed out again."""
         segment = self._segments[place.segment]
-        with contextlib.suppress(OSError):
+        try:
             segment.done(place.number)
+        except OSError:
+            self._owed.append(place)
         if not segment.left and segment is not self._active:
             self._remove(segment)
+
+    def _pay(self) -> None:
+        owed, self._owed = self._owed, []
+        for place in owed:
+            segment = self._segments.get(place.segment)
+            if segment is not None:
+                with contextlib.suppress(OSError):
+                    segment.done(place.number)
 
     def keep_interim(self, account: Account) -> None:
         """Keep an Interim-Update instead of the one before it."""
