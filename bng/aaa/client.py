@@ -149,9 +149,9 @@ class AaaClient:
         self._pump(now)
 
     def resume(self, now: int) -> None:
-        """Go on with accounting: after a start, when records wait on the disk, or with other servers."""
+        """Go on with what waits: on the disk after a start, or for servers and source ports."""
         self.backlog.retry()
-        self._pump(now)
+        self._fill(now)
 
     def restore(self, account: Account, counters: Counters, now: int) -> None:
         """Take in an Interim-Update that was kept since an earlier life."""
@@ -407,7 +407,8 @@ class AaaClient:
         subject = request.subject
         if isinstance(subject, AskRadius):
             self._answers.append(RadiusUnanswered(subject.session_id, subject.attempt))
-        elif isinstance(subject, Record):
+        else:
+            assert isinstance(subject, Record)  # a watch has no other server to ask
             self.backlog.undelivered(subject)
 
 

@@ -108,9 +108,10 @@ class Service:
         self.trying = False
         if self.up:
             return False
-        self.dead_until = now + DEAD_TIME_NS
         if was_up:
             self.dead_since = now
+        if was_up or now >= self.dead_until:  # what was sent to it meanwhile puts the next try off no more
+            self.dead_until = now + DEAD_TIME_NS
         return was_up
 
 

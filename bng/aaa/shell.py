@@ -91,6 +91,7 @@ class AaaShell:
             log.warning("radius.no-source-port", reason=error.strerror, ports=len(self._ports))
         wanted = min(settings.source_ports, len(self._ports))
         self.client.configure(replace(self.client.settings, source_ports=wanted), time.time_ns())
+        self.resume()
 
     def close(self) -> None:
         """Close the ports; requests in flight stay unanswered."""

@@ -147,6 +147,15 @@ def test_given_is_never_more_than_the_journal_has(tmp_path: Path) -> None:
     assert Spool(tmp_path, 10).given == 10
 
 
+def test_it_lets_go_of_the_folder(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    spool = Spool(tmp_path, segment_bytes=200)
+    for place in put(spool, *range(6))[1:]:
+        spool.done(place)
+    spool.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_files_are_flushed_before_they_are_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed: list[int] = []
     real = os.fdatasync
@@ -180,6 +189,16 @@ class TestDamage:
         (tmp_path / segments.name_of(1)).unlink()
         assert chains(spool.read(9)) == [2] or len(spool.read(9)) < 3
         assert spool.unread == 0
+
+    def test_behind_what_counts(self, tmp_path: Path) -> None:
+        spool = Spool(tmp_path, segment_bytes=200)
+        places = put(spool, *range(6))
+        last = max(place.number for place in places if place.segment == 1)
+        spool.done(Place(1, last))
+        path = tmp_path / segments.name_of(1)
+        path.write_bytes(path.read_bytes()[:-1])
+        again = Spool(tmp_path, 100, segment_bytes=200)
+        assert chains(again.read(99)) == [n for n in range(6) if n != last]
 
     def test_nothing_is_left_of_the_one_that_is_written_to(self, tmp_path: Path) -> None:
         spool = Spool(tmp_path)
@@ -236,6 +255,18 @@ class TestFullDisk:
         assert spool.alarm is None
         held = Spool(tmp_path, 100).read(9)
         assert chains(held) == ([1, 3] if after else [3])
+
+    def test_what_was_owed_for_a_segment_that_is_gone(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        spool = Spool(tmp_path, segment_bytes=60)
+        places = put(spool, 1, 2, 3)
+        with monkeypatch.context() as patch:
+            self.full(patch)
+            spool.done(places[0])
+        assert segments.list_segments(tmp_path)[0] != 1
+        put(spool, 4)
+        assert chains(Spool(tmp_path, 100).read(9)) == [2, 3, 4]
 
     @pytest.mark.parametrize("after", [0, 5])
     def test_no_room_for_another_segment(
