@@ -48,10 +48,13 @@ def account_of(event: Mapping[str, Any]) -> Account | None:
     if event["type"] == "session-stop":
         counters = {name.replace("-", "_"): value for name, value in event["counters"].items()}
         cause = event.get("terminate-cause")
-        return _account(from_event(event), AccountKind.STOP, Counters(**counters), cause, event["_time_ns"])
+        # when it ended; the session's own times, not the journal's, so that it is the same record again
+        return _account(
+            from_event(event), AccountKind.STOP, Counters(**counters), cause, event["_last_change"]
+        )
     # the first policy-apply is the change by which accounting starts, later ones are changes of policy
     if event["type"] == "policy-apply" and event["_last_change"] == authorized:
-        return _account(from_event(event), AccountKind.START, Counters(), None, event["_time_ns"])
+        return _account(from_event(event), AccountKind.START, Counters(), None, authorized)
     return None
 
 

@@ -126,7 +126,7 @@ class Writer:
 
 
 class Reader:
-    """Reads answers to Access-Requests.
+    """Reads answers to Access-Requests, and what CoA-Requests have in common with them.
 
     Attributes:
         unknown: attributes that no dictionary knows; they are passed over.
@@ -147,8 +147,12 @@ class Reader:
         """What an Accept, Reject or Challenge says."""
         self.unknown += sum(not self._dictionary.knows(a) for a in packet.attributes)
         if packet.code == Code.ACCESS_ACCEPT:
-            return self.grants.read(packet, ask.session_id, ask.attempt)
+            return self.accept(packet, ask.session_id, ask.attempt)
         message = " ".join(clean_message(value) for value in self.grants.all(packet, "Reply-Message"))
         if packet.code == Code.ACCESS_CHALLENGE:
             message = f"the RADIUS server sent an Access-Challenge {message}".rstrip()
         return RadiusReject(ask.session_id, ask.attempt, message[:253])
+
+    def accept(self, packet: RadiusPacket, session_id: str = "", attempt: int = 0) -> RadiusAccept:
+        """What an Access-Accept grants, or a CoA-Request wants."""
+        return self.grants.read(packet, session_id, attempt)
