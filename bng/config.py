@@ -66,11 +66,13 @@ class RadiusServer:
     timeout: float = 2.0
     retries: int = 3
     priority: int = 10
+    status_server: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Aaa:
-    """bng/aaa; intervals in seconds. `servers` are in the order of their priority."""
+    """bng/aaa; intervals in seconds. `servers` are in the order of their priority. `unanswered_action` is
+    ``hold``, ``admit`` (with `unanswered_profile`) or ``reject``."""
 
     nas_identifier: str = ""
     nas_ip_address: str | None = None
@@ -79,6 +81,10 @@ class Aaa:
     interim_interval: int = 30
     auth_retry_interval: int = 10
     dynamic_authorization: CoaSettings = field(default_factory=CoaSettings)
+    source_ports: int = 8
+    accounting_retention: int = 86_400
+    unanswered_action: str = "hold"
+    unanswered_profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,9 +274,11 @@ def _aaa(values: Json, bng_id: str) -> Aaa:
             timeout=int(server.get("timeout", 2000)) / 1000,
             retries=int(server.get("retries", 3)),
             priority=int(server.get("priority", 10)),
+            status_server=bool(server.get("status-server", True)),
         )
         for server in values.get("server", ())
     ]
+    unanswered = values.get("unanswered", {})
     return Aaa(
         nas_identifier=values.get("nas-identifier", bng_id),
         nas_ip_address=values.get("nas-ip-address"),
@@ -279,6 +287,10 @@ def _aaa(values: Json, bng_id: str) -> Aaa:
         interim_interval=int(values.get("interim-interval", 30)),
         auth_retry_interval=int(values.get("auth-retry-interval", 10)),
         dynamic_authorization=coa_settings.parse(values.get("dynamic-authorization", {})),
+        source_ports=int(values.get("source-ports", 8)),
+        accounting_retention=int(values.get("accounting-retention", 86_400)),
+        unanswered_action=unanswered.get("action", "hold"),
+        unanswered_profile=unanswered.get("profile"),
     )
 
 

@@ -65,6 +65,8 @@ def machine_settings(config: Config, addresses: Mapping[str, str]) -> Settings:
         tombstone_ttl=config.policy.tombstone_ttl,
         interim_interval=config.aaa.interim_interval,
         auth_retry_interval=config.aaa.auth_retry_interval,
+        unanswered_action=config.aaa.unanswered_action,
+        unanswered_profile=config.aaa.unanswered_profile,
     )
 
 
@@ -85,9 +87,12 @@ def aaa_settings(config: Config, addresses: Mapping[str, str]) -> AaaSettings:
                 round(server.timeout * 1000),
                 server.retries,
                 server.priority,
+                server.status_server,
             )
             for server in config.aaa.servers
         ),
+        source_ports=config.aaa.source_ports,
+        max_age=config.aaa.accounting_retention,
     )
 
 

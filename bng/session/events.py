@@ -93,6 +93,7 @@ class RadiusAccept:
         download_burst_kbit, upload_burst_kbit: kbit; None if absent.
         classes: values of Class in order, echoed in accounting.
         session_timeout, idle_timeout, interim_interval: seconds; None if absent.
+        framed_ip_address: the address that the server wants; None if it leaves that to us.
     """
 
     session_id: str
@@ -106,6 +107,7 @@ class RadiusAccept:
     session_timeout: int | None = None
     idle_timeout: int | None = None
     interim_interval: int | None = None
+    framed_ip_address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,7 @@ def _complete(table: dict[tuple[State, Input], Transition]) -> dict[tuple[State,
         table[state, Input.REJECTED] = Transition(_T, "on_revoked")
         table[state, Input.UNANSWERED] = Transition(state, "on_still_unanswered")
         table[state, Input.REAUTHENTICATE] = Transition(state, "on_ask")
+        table[state, Input.RETRY_DUE] = Transition(state, "on_ask")  # RADIUS was silent when it began
         table[state, Input.ENFORCED] = Transition(state, "on_changed")
         table[state, Input.NOT_ENFORCED] = Transition(state, "on_not_changed")
         table[state, Input.SET_POLICY] = Transition(state, "on_set_policy")
