@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bng.aaa import attributes as attrs
 from bng.aaa.accounting import Backlog, Record
@@ -112,7 +112,7 @@ class AaaClient:
         request = _Request(ask, now, self.servers.order(now))
         if not request.order or len(self._waiting) >= self.settings.max_waiting:
             self.discarded["refused"] += 1
-            self._give_up(request)
+            self._give_up(request, "too many requests wait" if request.order else "there is no server to ask")
         elif self._waiting or not self._next_server(request, now):
             self._waiting.append(request)
         return self._collect()
@@ -164,7 +164,8 @@ class AaaClient:
         request.state.answered(now, request.sent)
         self._land(request)
         if isinstance(request.subject, AskRadius):
-            self._answers.append(self.reader.answer(packet, request.subject))
+            answer = self.reader.answer(packet, request.subject)
+            self._answers.append(replace(answer, server=request.state.server.name))
         else:
             self.backlog.delivered(request.subject)
         self._fill(now)
@@ -302,9 +303,9 @@ class AaaClient:
         self._identifiers.give_back(request.destination, request.source, request.identifier)
         request.deadline = -1
 
-    def _give_up(self, request: _Request) -> None:
+    def _give_up(self, request: _Request, reason: str = "") -> None:
         subject = request.subject
         if isinstance(subject, AskRadius):
-            self._answers.append(RadiusUnanswered(subject.session_id, subject.attempt))
+            self._answers.append(RadiusUnanswered(subject.session_id, subject.attempt, reason))
         else:
             self.backlog.undelivered(subject)

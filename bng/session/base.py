@@ -11,7 +11,7 @@ from bng.session.events import Counters, Operation, RadiusAccept
 from bng.session.records import AccessLine, Binding, Session, to_event
 from bng.session.relay import Relay
 from bng.session.settings import Policy, Profile, Settings
-from bng.session.states import TABLE, Input
+from bng.session.states import TABLE, Input, State
 from bng.session.store import Store
 
 
@@ -54,6 +54,20 @@ class Outcome(NamedTuple):
     error: str
 
 
+class Fired(NamedTuple):
+    """What the table did for an input.
+
+    Attributes:
+        before: the state before it; the session has the one after it.
+        detail: what the handler got.
+    """
+
+    session: Session
+    what: Input
+    before: State
+    detail: Any
+
+
 class Base:
     """The state of the session machine. `authorization` and `lifecycle` have the handlers of the table.
 
@@ -63,6 +77,7 @@ class Base:
         relay: DHCP exchanges and statistics.
         started_total, rejected_total: since this object was made.
         tombstones: by access line.
+        fired, drop: what the table did for the last event, and why its packet was dropped ("" if it was not).
     """
 
     def __init__(
@@ -81,12 +96,15 @@ class Base:
         self._ended: OrderedDict[AccessLine, int] = OrderedDict()
         self._now = now
         self._out: list[fx.Effect] = []
+        self.fired: list[Fired] = []
+        self.drop = ""
 
     def fire(self, session: Session, what: Input, detail: Any = None) -> bool:
         """Look the table up and do what it says. False: it says nothing for this state."""
         row = TABLE.get((session.state, what))
         if row is None:
             return False
+        self.fired.append(Fired(session, what, session.state, detail))
         if row.state is not session.state:
             self.store.set_state(session, row.state)
             session.last_change_ns = self._now

@@ -10,7 +10,7 @@ A `token` names a command that somebody waits for; the machine answers each toke
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bng.codec.dhcp import DhcpPacket
@@ -93,6 +93,7 @@ class RadiusAccept:
         download_burst_kbit, upload_burst_kbit: kbit; None if absent.
         classes: values of Class in order, echoed in accounting.
         session_timeout, idle_timeout, interim_interval: seconds; None if absent.
+        server: name of the server that answered.
     """
 
     session_id: str
@@ -106,6 +107,7 @@ class RadiusAccept:
     session_timeout: int | None = None
     idle_timeout: int | None = None
     interim_interval: int | None = None
+    server: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +116,26 @@ class RadiusReject:
 
     Attributes:
         message: the Reply-Messages, cleaned and joined; may be empty.
+        server: name of the server that answered.
     """
 
     session_id: str
     attempt: int
     message: str = ""
+    server: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class RadiusUnanswered:
-    """No server answered in all its retransmissions."""
+    """No server answered in all its retransmissions.
+
+    Attributes:
+        reason: why none was asked; empty when all were.
+    """
 
     session_id: str
     attempt: int
+    reason: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

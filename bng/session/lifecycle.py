@@ -28,16 +28,15 @@ class Lifecycle(Authorization):
 
     def bind(self, binding: Binding) -> None:
         """An access line got its address: start its session as soon as those in its way are gone."""
-        binding.waits = {
-            other.id
-            for other in (self.store.on_line(binding.line), self.store.with_ip(binding.ip_address))
-            if other is not None
-        }
+        in_the_way = (self.store.on_line(binding.line), self.store.with_ip(binding.ip_address))
+        # in this order, not in that of a set of texts, which differs from process to process
+        waits = dict.fromkeys(other.id for other in in_the_way if other is not None)
+        binding.waits = set(waits)
         if not binding.waits:
             self._start(binding)
             return
         self._starting[binding.line] = binding
-        for session_id in tuple(binding.waits):
+        for session_id in waits:
             other = self.store.get(session_id)
             assert other is not None
             lines = self._waiting.setdefault(session_id, [])

@@ -74,6 +74,9 @@ class Machine(Commands):
         self._now = now
         out: list[fx.Effect] = []
         self._out = out
+        self.fired = []
+        self.drop = ""
+        self.relay.line = None
         self._handlers[type(event)](event)
         return out
 
@@ -266,6 +269,7 @@ class Machine(Commands):
 
     def _dropped(self, reason: str) -> None:
         self.relay.dropped[reason] += 1
+        self.drop = reason
 
     # RADIUS and data plane
 

@@ -83,12 +83,14 @@ class Relay:
         received: packets from subscribers.
         dropped: packets not relayed, by reason, both directions.
         servers: statistics by server address.
+        line: that of the packet looked at last, None when it has none.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.received = 0
         self.dropped: Counter[str] = Counter()
         self.servers: dict[str, ServerStatistics] = {}
+        self.line: AccessLine | None = None
         self._exchanges: OrderedDict[tuple[AccessLine, int, str], Exchange] = OrderedDict()
         self._on_line: dict[AccessLine, OrderedDict[tuple[AccessLine, int, str], None]] = {}
         self._buckets: OrderedDict[AccessLine, tuple[float, int]] = OrderedDict()
@@ -124,7 +126,7 @@ class Relay:
         if relay_agent is None:
             raise Drop("no-option-82")
         try:
-            line = AccessLine(*option82.access_line(relay_agent))
+            self.line = line = AccessLine(*option82.access_line(relay_agent))
         except DecodeError:
             raise Drop("bad-option-82") from None
         if not self._admit(line, now):
@@ -175,11 +177,13 @@ class Relay:
         if packet.giaddr != self.settings.uplink_address:
             raise Drop("foreign-giaddr")
         try:
-            line = AccessLine(*option82.access_line(packet.options.get(Option.RELAY_AGENT, b"")))
+            relay_agent = packet.options.get(Option.RELAY_AGENT, b"")
+            self.line = line = AccessLine(*option82.access_line(relay_agent))
         except DecodeError:
             raise Drop("reply-without-option-82") from None
         exchange = self._exchanges.get((line, packet.xid, packet.mac_address))
-        if exchange is None:
+        # too old by its own time, whether or not another packet has swept it away meanwhile
+        if exchange is None or exchange.time + self.settings.pending_timeout * NS <= now:
             raise Drop("unsolicited-reply")
         server.replies += 1
         server.unanswered = 0
