@@ -50,6 +50,7 @@ from bng.sweep import Sweeper
 from bng.underlay import Underlay, aaa_settings, machine_settings
 from bng.uplink import Uplink
 from bng.version import version
+from bng.witness import Witness
 
 log = structlog.get_logger()
 
@@ -112,6 +113,7 @@ class Control:
         self.sweeper = Sweeper(self.dataplane, self.matrix, lambda event: self.writer.post(event))
         self.enforcer = Enforcer(self.dataplane, self.matrix, self.sweeper.bind)
         self.writer = Writer(self.machine, self.enforcer, self.commit)
+        self.witness = self.writer.witness = Witness(self.writer, self.state_dir)
         self.routers = RouterWatch(self.writer.journal, self.machine.store.count_behind)
         self.aaa = AaaShell(AaaClient(aaa_settings(self.config, {})), self._deliver)
         self.ledger = Ledger(self.state_dir / "accounted", recovered.seq)
@@ -173,6 +175,7 @@ class Control:
             task.cancel()
         await self.server.close()
         self.routers.close()
+        self.witness.close()
         with suppress(DataPlaneError):
             await self.sweeper.run()
         if await self.aaa.drain(_DRAIN_ACCOUNTING):

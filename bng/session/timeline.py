@@ -274,6 +274,15 @@ _PACKETS = {int(kind): _code("dhcp", kind.name) for kind in MessageType}
 _OPERATIONS = {operation: _code("kernel", operation.value) for operation in ev.Operation}
 
 
+def describe(event: ev.Event) -> tuple[str, str, str, str]:
+    """Kind, word, detail and reason of an event, as text."""
+    described = _describe(event)
+    if described is None:
+        return "timer", type(event).__name__, "", ""
+    (kind, what), detail, reason, _ = described
+    return kind, what, _text(detail), reason
+
+
 def _describe(event: ev.Event) -> _Described | None:
     describer = _DESCRIBERS.get(type(event))
     if describer is None:
