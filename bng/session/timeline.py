@@ -222,13 +222,19 @@ def _folds(steps: list[_Raw], length: int) -> bool:
     """Join the newest steps with those before them, if they are the same over again."""
     size = len(steps)
     for at in range(size - length, size):
-        if steps[at][1:6] != steps[at - length][1:6]:
+        if not _same(steps[at], steps[at - length]):
             return False
     for at in range(size - length, size):
         repeated, first = steps[at - length][7:]
         steps[at - length] = (*steps[at][:7], repeated + steps[at][7], first)
     del steps[size - length :]
     return True
+
+
+def _same(one: _Raw, other: _Raw) -> bool:
+    if one[1] is _QUESTION:  # why it was asked again does not make it another question
+        return other[1] is _QUESTION and one[4] == other[4]
+    return one[1:6] == other[1:6]
 
 
 def _status(session: Session | None) -> str:

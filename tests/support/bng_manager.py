@@ -82,7 +82,7 @@ def rpc(netconf: Any, text: str) -> str:
 
 
 def gnmi_get(bng: World, *elements: str) -> list[Any]:
-    """Values of a path given by its elements, ``name`` or ``name[key=value][…]``; module names are left out."""
+    """Values of a path given by its elements, ``name`` or ``name[key=value][…]``; without module names."""
     certificate = bng.state_dir / "tls" / "cert.pem"
     done = subprocess.run(
         ["ip", "netns", "exec", bng.namespaces.name("b"), sys.executable, "-c", _GNMI_GET, str(GNMI_PORT),
