@@ -189,7 +189,8 @@ def _form(value: Any) -> Any:
     if cls is _Ref:
         return {"$ref": value.number}
     if cls is _Series:
-        return {f"${value.cls}": [_form(item) for item in value.items]}
+        items = sorted(value.items, key=repr) if "set" in value.cls else value.items
+        return {f"${value.cls}": [_form(item) for item in items]}
     if cls is _Map:
         return {f"${value.cls}": [[_form(key), _form(item)] for key, item in value.items]}
     if isinstance(value, Enum):

@@ -140,11 +140,12 @@ def limit(bng: World, packets: int) -> None:
     """Change dhcp-relay/rate-limit."""
     with bng.netconf() as netconf:
         netconf.edit_config(
-            target="running",
+            target="candidate",
             config='<config xmlns="urn:ietf:params:xml:ns:netconf:base:1.0">'
             f'<bng xmlns="urn:aether:yang:aether-bng"><dhcp-relay><rate-limit>{packets}</rate-limit>'
             "</dhcp-relay></bng></config>",
         )
+        netconf.commit()
 
 
 def test_a_line_whose_packets_are_dropped(bng: World) -> None:
