@@ -70,6 +70,8 @@ def _online(session: Session, steps: Sequence[Step], now: int) -> str:
     last = _last(steps, "kernel")
     if last is not None and last.reason:
         words.append(f"the data plane {last.reason}")
+    if steps and steps[-1].kind == "dhcp" and steps[-1].reason:
+        words.append(f"its last {steps[-1].what} was {steps[-1].reason}")
     return "; ".join(words) + "."
 
 
