@@ -54,18 +54,9 @@ class Outcome(NamedTuple):
     error: str
 
 
-class Fired(NamedTuple):
-    """What the table did for an input.
-
-    Attributes:
-        before: the state before it; the session has the one after it.
-        detail: what the handler got.
-    """
-
-    session: Session
-    what: Input
-    before: State
-    detail: Any
+Fired = tuple[Session, Input, State, Any]
+"""What the table did for an input: to which session, the input, the state before it (the session has the one
+after it), and what the handler got."""
 
 
 class Base:
@@ -104,7 +95,7 @@ class Base:
         row = TABLE.get((session.state, what))
         if row is None:
             return False
-        self.fired.append(Fired(session, what, session.state, detail))
+        self.fired.append((session, what, session.state, detail))
         if row.state is not session.state:
             self.store.set_state(session, row.state)
             session.last_change_ns = self._now

@@ -9,10 +9,11 @@ count, alone or as a cycle (REQUEST, ACK, REQUEST, ACK …).
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from bng.codec.dhcp import INFINITE, MessageType
+from bng.codec.address import NO_IP
+from bng.codec.dhcp import BOOTREQUEST, INFINITE, MessageType, Option
 from bng.session import effects as fx
 from bng.session import events as ev
 from bng.session.base import Ending, Fired
@@ -98,20 +99,22 @@ class Timeline:
         """The steps of a line, oldest first."""
         raw = self._recent.get(line) or self._quiet.get(line) or ()
         return [
-            Step(time, *code, _text(detail), reason, session_id, status, number, repeated, first)
+            Step(time, *code, _text(detail), reason, session_id, _word(status), number, repeated, first)
             for time, code, detail, reason, session_id, status, number, repeated, first in raw
         ]
 
     # taking in
 
-    def note(self, machine: Machine, event: ev.Event, effects: Iterable[fx.Effect], now: int) -> None:
+    def note(self, machine: Machine, event: ev.Event, effects: list[fx.Effect], now: int) -> None:
         """Remember what an event came to. To be called right after `Machine.handle`."""
         fired, line = machine.fired, machine.relay.line
         if line is not None:
             self._packet(machine, line, event, now)
-            for entry in fired:
-                if entry.session.line != line:
-                    self._consequence(entry, now)
+            if not fired and len(effects) < 2:
+                return
+            for session, _, _, detail in fired:
+                if session.line != line:
+                    self._consequence(session, detail, now)
         elif fired:
             self._happened(event, fired, now)
         else:
@@ -121,55 +124,49 @@ class Timeline:
             if kind is fx.AskRadius:
                 self._question(fired, effect, now)  # type: ignore[arg-type]
             elif kind is fx.Log:
-                self._logged(line or fired[0].session.line, effect, now)  # type: ignore[arg-type]
+                self._logged(line or fired[0][0].line, effect, now)  # type: ignore[arg-type]
 
-    def _packet(self, machine: Machine, line: AccessLine, event: ev.Event, now: int) -> None:
-        described = _describe(event)
-        if described is None:
-            return
-        code, detail, _, number = described
-        session = machine.store.on_line(line)
-        if session is None:
-            session_id = status = ""
+    def _packet(self, machine: Machine, line: AccessLine, event: Any, now: int) -> None:
+        packet = event.packet
+        options = packet.options
+        code = _PACKETS.get(options.get(_MESSAGE_TYPE), _UNKNOWN)
+        if packet.op == BOOTREQUEST:
+            detail: Any = (_FROM_SUBSCRIBER, packet.mac_address, event.interface)
         else:
-            session_id, status = session.id, session.state.value
+            detail = (_FROM_SERVER, packet.yiaddr, options.get(_LEASE_TIME), event.server)
+        session = machine.store.on_line(line)
         reason = f"dropped: {machine.drop}" if machine.drop else ""
-        self._add(line, (now, code, detail, reason, session_id, status, number, 1, now))
+        if session is None:
+            self._add(line, (now, code, detail, reason, "", "", packet.xid, 1, now))
+        else:
+            status = session.state
+            self._add(line, (now, code, detail, reason, session.id, status, packet.xid, 1, now))
 
     def _happened(self, event: ev.Event, fired: list[Fired], now: int) -> None:
-        described = _describe(event)
-        first = fired[0].session
-        for entry in fired:
-            if entry.session is not first and not isinstance(event, _OF_MANY):
-                self._consequence(entry, now)
+        first = fired[0][0]
+        describer = _DESCRIBERS.get(type(event), _unknown)
+        described = describer(event)
+        for session, _, _, why in fired:
+            if session is not first and not isinstance(event, _OF_MANY):
+                self._consequence(session, why, now)
             elif described is not None:
                 code, detail, reason, number = described
-                session = entry.session
-                self._add(
-                    session.line,
-                    (
-                        now, code, detail, reason or _reason(entry.detail), session.id, _status(session),
-                        number, 1, now,
-                    ),
-                )  # fmt: skip
+                status = session.state
+                reason = reason or _reason(why)
+                self._add(session.line, (now, code, detail, reason, session.id, status, number, 1, now))
 
-    def _consequence(self, entry: Fired, now: int) -> None:
+    def _consequence(self, session: Session, detail: Any, now: int) -> None:
         """What an event did to another session than the one it was about."""
-        session = entry.session
-        status = _status(session)
-        code = _STATES.get(session.state, _ENDED)
-        reason = _reason(entry.detail)
-        self._add(session.line, (now, code, session.ip_address, reason, session.id, status, 0, 1, now))
+        code, status = _STATES[session.state], session.state
+        step = (now, code, session.ip_address, _reason(detail), session.id, status, 0, 1, now)
+        self._add(session.line, step)
 
     def _question(self, fired: list[Fired], ask: fx.AskRadius, now: int) -> None:
-        for entry in fired:
-            session = entry.session
+        for session, what, _, _ in fired:
             if session.id == ask.session_id:
-                reason = _ASKED_FOR.get(entry.what, "")
-                self._add(
-                    session.line,
-                    (now, _QUESTION, ask.username, reason, session.id, _status(session), ask.attempt, 1, now),
-                )
+                reason, status = _ASKED_FOR.get(what, ""), session.state
+                step = (now, _QUESTION, ask.username, reason, session.id, status, ask.attempt, 1, now)
+                self._add(session.line, step)
                 return
 
     def _logged(self, line: AccessLine, entry: fx.Log, now: int) -> None:
@@ -184,38 +181,37 @@ class Timeline:
     def _add(self, line: AccessLine, step: _Raw) -> None:
         steps = self._recent.get(line)
         if steps is None:
-            steps = self._quiet.pop(line, None)
-            if steps is None:
-                steps = []
-            self._recent[line] = steps
+            steps = self._recent[line] = self._quiet.pop(line) if line in self._quiet else []
         else:
             self._recent.move_to_end(line)
         steps.append(step)
         self._count += 1
-        size, code = len(steps), step[1]
-        for length in _CYCLES:
-            if size < 2 * length:
-                break
-            if steps[-1 - length][1] is code and _folds(steps, length):
-                self._count -= length
-                break
-        else:
-            if size > STEPS_PER_LINE:
+        size = len(steps)
+        if size > 1:
+            code = step[1]
+            for length in _CYCLES:
+                if size < 2 * length:
+                    break
+                if steps[-1 - length][1] is code and _folds(steps, length):
+                    self._count -= length
+                    break
+            if len(steps) > STEPS_PER_LINE:
                 del steps[0]
                 self._count -= 1
-        while self._count > self._max_steps:
+        if self._count > self._max_steps:
             self._make_room()
 
     def _make_room(self) -> None:
-        if self._recent:
-            line, steps = self._recent.popitem(last=False)
-            surplus = max(0, len(steps) - STEPS_OF_QUIET_LINE)
-            del steps[:surplus]
-            self._count -= surplus
-            self._quiet[line] = steps
-        else:
-            _, steps = self._quiet.popitem(last=False)
-            self._count -= len(steps)
+        while self._count > self._max_steps:
+            if self._recent:
+                line, steps = self._recent.popitem(last=False)
+                surplus = max(0, len(steps) - STEPS_OF_QUIET_LINE)
+                del steps[:surplus]
+                self._count -= surplus
+                self._quiet[line] = steps
+            else:
+                _, steps = self._quiet.popitem(last=False)
+                self._count -= len(steps)
 
 
 def _folds(steps: list[_Raw], length: int) -> bool:
@@ -237,10 +233,6 @@ def _same(one: _Raw, other: _Raw) -> bool:
     return one[1:6] == other[1:6]
 
 
-def _status(session: Session | None) -> str:
-    return "" if session is None or session.state is State.GONE else session.state.value
-
-
 def _reason(detail: Any) -> str:
     """Why, as far as a handler's argument says."""
     if isinstance(detail, Ending):
@@ -248,11 +240,25 @@ def _reason(detail: Any) -> str:
     return detail if isinstance(detail, str) else ""
 
 
+def _word(status: str) -> str:
+    return "" if status is State.GONE else str(status)
+
+
 def _text(detail: Any) -> str:
     if isinstance(detail, tuple):
+        if detail[0] is _FROM_SERVER:
+            return _offered(*detail[1:])
         form, *values = detail
         return str(form).format(*values)
     return policy_text(detail) if isinstance(detail, Policy) else str(detail)
+
+
+def _offered(address: str, lease: bytes | None, server: str) -> str:
+    if address == NO_IP:
+        return f"from {server}"
+    seconds = int.from_bytes(lease, "big") if lease is not None and len(lease) == 4 else None
+    term = "" if seconds is None else " for ever" if seconds == INFINITE else f" for {seconds} s"
+    return f"{address}{term} from {server}"
 
 
 def policy_text(policy: Policy) -> str:
@@ -271,51 +277,36 @@ def _code(kind: str, what: str) -> _Code:
     return _CODES.setdefault(pair, pair)
 
 
-_STATES = {state: _code("state", state.value) for state in State}
-_ENDED = _code("state", "ended")
+_STATES = {state: _code("state", state.value) for state in State} | {State.GONE: _code("state", "ended")}
 _QUESTION = _code("radius", "Access-Request")
 _ACCEPT = _code("radius", "Access-Accept")
 _SILENCE = _code("radius", "no-answer")
-_PACKETS = {int(kind): _code("dhcp", kind.name) for kind in MessageType}
+_PACKETS = {bytes([kind]): _code("dhcp", kind.name) for kind in MessageType}
+_UNKNOWN = _code("dhcp", "unknown")
 _OPERATIONS = {operation: _code("kernel", operation.value) for operation in ev.Operation}
+# plain numbers: looking an enumeration up in a dict costs a call
+_MESSAGE_TYPE, _LEASE_TIME = int(Option.MESSAGE_TYPE), int(Option.LEASE_TIME)
+_FROM_SUBSCRIBER = "from {} on {}"
+_FROM_SERVER = "from {}"
 
 
 def describe(event: ev.Event) -> tuple[str, str, str, str]:
     """Kind, word, detail and reason of an event, as text."""
-    described = _describe(event)
+    if isinstance(event, ev.DhcpFromSubscriber | ev.DhcpFromServer):
+        packet = event.packet
+        code = _PACKETS.get(packet.options.get(Option.MESSAGE_TYPE, b""), _UNKNOWN)
+        if isinstance(event, ev.DhcpFromSubscriber):
+            return *code, f"from {packet.mac_address} on {event.interface}", ""
+        return *code, _offered(packet.yiaddr, packet.options.get(Option.LEASE_TIME), event.server), ""
+    described = _DESCRIBERS.get(type(event), _unknown)(event)
     if described is None:
         return "timer", type(event).__name__, "", ""
-    (kind, what), detail, reason, _ = described
-    return kind, what, _text(detail), reason
+    code, detail, reason, _ = described
+    return *code, _text(detail), reason
 
 
-def _describe(event: ev.Event) -> _Described | None:
-    describer = _DESCRIBERS.get(type(event))
-    if describer is None:
-        return _code("command", type(event).__name__), "", "", 0
-    return describer(event)
-
-
-def _from_subscriber(event: ev.DhcpFromSubscriber) -> _Described:
-    packet = event.packet
-    code = _PACKETS.get(packet.message_type) or _code("dhcp", "unknown")
-    return code, ("from {} on {}", packet.mac_address, event.interface), "", packet.xid
-
-
-def _from_server(event: ev.DhcpFromServer) -> _Described:
-    packet = event.packet
-    kind = packet.message_type
-    code = _PACKETS.get(kind) or _code("dhcp", "unknown")
-    if kind == MessageType.NAK:
-        return code, ("from {}", event.server), "", packet.xid
-    lease = packet.lease_time
-    form = "{} from {}" if lease is None else "{} for {} s from {}"
-    if lease == INFINITE:
-        form = "{} for ever from {}"
-    values = (
-        (packet.yiaddr, event.server) if lease in (None, INFINITE) else (packet.yiaddr, lease, event.server)
-    )
-    return code, (form, *values), "", packet.xid
+def _unknown(event: ev.Event) -> _Described:
+    return _code("command", type(event).__name__), "", "", 0
 
 
 def _accept(event: ev.RadiusAccept) -> _Described:
@@ -350,8 +341,6 @@ def _simple(kind: str, what: str, *names: str) -> Callable[[Any], _Described]:
 
 
 _DESCRIBERS: dict[type, Callable[[Any], _Described | None]] = {
-    ev.DhcpFromSubscriber: _from_subscriber,
-    ev.DhcpFromServer: _from_server,
     ev.RadiusAccept: _accept,
     ev.RadiusReject: _simple("radius", "Access-Reject", "server", "message"),
     ev.RadiusUnanswered: lambda event: (
