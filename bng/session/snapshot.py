@@ -23,7 +23,6 @@ from bng.session.store import SlotPool
 _ATOMS: frozenset[type] = frozenset({str, int, float, bool, bytes, type(None)})
 _MAPPINGS = {cls.__name__: cls for cls in (dict, OrderedDict, Counter)}
 _SERIES = {cls.__name__: cls for cls in (list, set, frozenset, deque)}
-_MANY = 256
 _PACKAGES = ("bng.session.", "bng.codec.")
 
 
@@ -120,23 +119,21 @@ class _Freezer:
         if self._lines is None:
             return list(value.items())
         key, item = next(iter(value.items()), (None, None))
-        if len(value) > _MANY and isinstance(key, str | AccessLine) and type(item) not in _ATOMS:
-            # not to look at all sessions for a few: the keys that theirs can have
+        if isinstance(item, dict):
+            item = next(iter(item.values()), None)
+        if isinstance(item, Session) or isinstance(key, AccessLine):
+            # an index: not to look at all sessions for a few, the keys that theirs can have
             probes: list[Any] = [*self._lines]
             for session in self._sessions:
                 probes += (session.id, session.ip_address, session.mac_address, session.profile)
-                probes.append(session.line.remote_id)
+                probes += (session.line.remote_id, session.line.circuit_id, session.username)
             return [(probe, value[probe]) for probe in dict.fromkeys(probes) if probe in value]
-        return [(key, item) for key, item in value.items() if self._keeps(key, item)]
+        return [(key, item) for key, item in value.items() if self._keeps(key)]
 
-    def _keeps(self, key: Any, item: Any) -> bool:
+    def _keeps(self, key: Any) -> bool:
         assert self._lines is not None
-        if isinstance(item, Session):
-            return item.line in self._lines
-        if isinstance(item, dict) and item and all(isinstance(inner, Session) for inner in item.values()):
-            return any(session.line in self._lines for session in item.values())
-        if isinstance(key, tuple) and not isinstance(key, AccessLine) and key:
-            key = key[0]
+        if isinstance(key, tuple) and key:
+            key = key[0]  # of an exchange: its line
         if isinstance(key, AccessLine):
             return key in self._lines
         session = self._store.get(key) if isinstance(key, str) else None

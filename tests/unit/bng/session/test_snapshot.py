@@ -65,18 +65,15 @@ def test_of_one_line_only_that_line_is_there() -> None:
     assert machine.store.with_ip("100.64.1.4") is not None
 
 
-def test_of_one_line_among_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few lines of many are looked up, not searched for; what is found is the same."""
+def test_of_two_lines_all_that_is_theirs_is_there() -> None:
     player = played("many-lines", 50)
     lines = {AccessLine("node-b", "2/0/3"), AccessLine("node-b", "2/0/5")}
-    searched = snapshot.decode(forms(player.machine, lines))
-    monkeypatch.setattr(snapshot, "_MANY", 2)
-    looked_up = snapshot.decode(forms(player.machine, lines))
-    assert {s.id for s in looked_up.store} == {s.id for s in searched.store}
-    for session in searched.store:
-        assert looked_up.store.with_ip(session.ip_address) is looked_up.store.on_line(session.line)
-        assert [s.id for s in looked_up.store.with_mac(session.mac_address)] == [session.id]
-    assert len(looked_up.store.behind("node-b")) == len(looked_up.store.with_profile("gold")) == 2
+    machine = snapshot.decode(forms(player.machine, lines))
+    assert {session.line for session in machine.store} == lines
+    for session in machine.store:
+        assert machine.store.with_ip(session.ip_address) is machine.store.on_line(session.line)
+        assert [s.id for s in machine.store.with_mac(session.mac_address)] == [session.id]
+    assert len(machine.store.behind("node-b")) == len(machine.store.with_profile("gold")) == 2
 
 
 def test_what_is_no_snapshot_is_refused() -> None:
