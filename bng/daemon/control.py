@@ -54,6 +54,7 @@ from bng.sweep import Sweeper
 from bng.underlay import Underlay, aaa_settings, machine_settings
 from bng.uplink import Uplink
 from bng.version import version
+from bng.witness import Witness
 
 log = structlog.get_logger()
 
@@ -117,6 +118,7 @@ class Control:
         self.sweeper = Sweeper(self.dataplane, self.matrix, lambda event: self.writer.post(event))
         self.enforcer = Enforcer(self.dataplane, self.matrix, self.sweeper.bind)
         self.writer = Writer(self.machine, self.enforcer, self.commit)
+        self.witness = self.writer.witness = Witness(self.writer, self.state_dir)
         self.routers = RouterWatch(self.writer.journal, self.machine.store.count_behind)
         self.spool = Spool(self.state_dir / "accounting", recovered.seq)
         self.aaa = AaaShell(AaaClient(aaa_settings(self.config, {}), store=self.spool), self._deliver)
@@ -183,6 +185,7 @@ class Control:
         await self.server.close()
         self.coa.close()
         self.routers.close()
+        self.witness.close()
         with suppress(DataPlaneError):
             await self.sweeper.run()
         # what is not delivered is on the disk

@@ -92,6 +92,9 @@ class Machine(Dynamic):
         self._now = now
         out: list[fx.Effect] = []
         self._out = out
+        self.fired = []
+        self.drop = ""
+        self.relay.line = None
         self._handlers[type(event)](event)
         return out
 
@@ -322,6 +325,7 @@ class Machine(Dynamic):
         self.relay.dropped[reason] += 1
         if reason in _FAILURES:
             self.failures[reason] += 1
+        self.drop = reason
 
     # RADIUS and data plane
 
@@ -410,16 +414,24 @@ class Machine(Dynamic):
             self.profiles.pop(event.name, None)  # who uses it keeps its rates
             return
         self.profiles[event.name] = event.profile
-        self.in_portions(self.store.with_profile(event.name), self._follow_profile)
+        self.in_portions(event, self.store.with_profile(event.name))
 
-    def _follow_profile(self, session: Session) -> None:
+    def work_on(self, event: ev.ProfileChanged | ev.DisconnectMatching, session: Session) -> bool:
+        if isinstance(event, ev.DisconnectMatching):
+            return self.end_matching(event, session)
+        return self._follow_profile(session)
+
+    def work_done(self, event: ev.ProfileChanged | ev.DisconnectMatching, count: int) -> None:
+        if isinstance(event, ev.DisconnectMatching):
+            self._answer(event.token, disconnected=count)
+
+    def _follow_profile(self, session: Session) -> bool:
         """Shape a session as its profile says by now."""
         profile = self.profiles.get(session.profile or "")
         if profile is None:
-            return
+            return False
         policy = policies.of_profile(session.profile or "", profile)
-        if session.policy != policy:
-            self.fire(session, Input.SET_POLICY, (policy, 0))
+        return session.policy != policy and self.fire(session, Input.SET_POLICY, (policy, 0))
 
     def _settings_changed(self, event: ev.SettingsChanged) -> None:
         self.settings = event.settings
