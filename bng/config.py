@@ -40,6 +40,22 @@ class Interface:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseApi:
+    """bng/dhcp-relay/server/lease-api.
+
+    Attributes:
+        address: of the DHCP server.
+        page_size: leases of one answer.
+    """
+
+    address: str
+    port: int = 8000
+    username: str = ""
+    password: str = field(default="", repr=False)
+    page_size: int = 200
+
+
+@dataclass(frozen=True, slots=True)
 class Relay:
     """bng/dhcp-relay."""
 
@@ -47,6 +63,7 @@ class Relay:
     relay_id: str = ""
     max_hops: int = 4
     rate_limit: int = 20
+    lease_apis: tuple[LeaseApi, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +253,21 @@ def _relay(values: Json, bng_id: str) -> Relay:
         relay_id=values.get("relay-id", bng_id),
         max_hops=int(values.get("max-hops", 4)),
         rate_limit=int(values.get("rate-limit", 20)),
+        lease_apis=tuple(
+            _lease_api(server["address"], server["lease-api"])
+            for server in values.get("server", ())
+            if "lease-api" in server
+        ),
+    )
+
+
+def _lease_api(address: str, values: Json) -> LeaseApi:
+    return LeaseApi(
+        address,
+        int(values.get("port", 8000)),
+        values.get("username", ""),
+        values.get("password", ""),
+        int(values.get("page-size", 200)),
     )
 
 

@@ -31,11 +31,14 @@ from bng.daemon.process import read_pids, run_until_signal
 from bng.dataplane.base import DataPlane, DataPlaneError, Refresh
 from bng.dataplane.kernel import KernelDataPlane
 from bng.enforcement import Enforcer
-from bng.health import Health, LagMeter, UsageMeter, find_cgroup
+from bng.health import Health, LagMeter, UsageMeter, find_cgroup, process_memory
+from bng.leases.keeper import LeaseKeeper
+from bng.leases.places import Places
 from bng.ledger import Ledger, outstanding
 from bng.loop import Writer
 from bng.outlets import NetworkOutlets
 from bng.reconcile import Reconciler
+from bng.repairs import KERNEL_GATE, Repairs
 from bng.routers import RouterWatch
 from bng.seam.command import CommandServer
 from bng.seam.journal import Journal, JournalError
@@ -75,6 +78,7 @@ class Control:
         self.matrix = Matrix(state_dir / "matrix", self.instance_id)
         self._wire(recovered)
         self._reconfigured = asyncio.Event()
+        self._comparable = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -121,12 +125,15 @@ class Control:
         self.uplink = Uplink(self.outlets.from_server)
         self.outlets.captures, self.outlets.uplink = self.captures, self.uplink
         self.underlay = Underlay(self.dataplane, self._refreshed, self.captures, self.uplink)
+        self.repairs = Repairs()
         self.reconciler = Reconciler(
             self.writer,
             self.dataplane,
             self._take_over,
             self.underlay.forwards,
+            self.repairs,
         )
+        self.leases = LeaseKeeper(self.writer, self.repairs)
         self.methods = Methods(self)
         self.server = CommandServer(self.state_dir / "control.sock", self.methods.table())
         self.lag = LagMeter()
@@ -158,6 +165,7 @@ class Control:
                 self._every(lambda: self.config.periods.counters, self._sweep),
                 self._every(lambda: self.config.periods.health, self._report_health),
                 self._every(lambda: self.config.periods.reconcile, self._reconcile),
+                self._every(lambda: self.config.periods.reconcile, self._compare_leases, at_once=True),
                 self._every(lambda: _LOOK_AT_LINKS, self._look_at_links),
                 self._housekeeping(),
                 self._grow(),
@@ -173,6 +181,7 @@ class Control:
             task.cancel()
         await self.server.close()
         self.routers.close()
+        self.leases.close()
         with suppress(DataPlaneError):
             await self.sweeper.run()
         if await self.aaa.drain(_DRAIN_ACCOUNTING):
@@ -210,13 +219,14 @@ class Control:
 
     def _adopt(self) -> None:
         """Bring the kernel and the sessions together, once, as soon as the data plane is open."""
-        if self._adopted or not self.underlay.ready:
-            return
-        try:
-            self.reconciler.adopt()
-            self._adopted = True
-        except DataPlaneError as error:
-            log.warning("recovery.no-dataplane", reason=str(error))
+        if not self._adopted and self.underlay.ready:
+            try:
+                self.reconciler.adopt()
+                self._adopted = True
+            except DataPlaneError as error:
+                log.warning("recovery.no-dataplane", reason=str(error))
+        if self._adopted and self.leases.asks:
+            self._comparable.set()
 
     # configuration
 
@@ -242,12 +252,26 @@ class Control:
         self.sweeper.idle_after = config.policy.idle_after
         self.routers.period = config.periods.router_probe
         self.routers.configure(config.routers)
+        self.leases.configure(
+            config.relay.lease_apis,
+            [address for address, _ in config.relay.servers],
+            config.relay.relay_id,
+            Places(config, self.underlay.addresses).find,
+        )
 
     # what happens from time to time
 
-    async def _every(self, period: Callable[[], float], action: Callable[[], Awaitable[object]]) -> None:
+    async def _every(
+        self,
+        period: Callable[[], float],
+        action: Callable[[], Awaitable[object]],
+        *,
+        at_once: bool = False,
+    ) -> None:
         while True:
-            await self._pause(period)
+            if not at_once:
+                await self._pause(period)
+            at_once = False
             try:
                 await action()
             except Exception:
@@ -273,6 +297,10 @@ class Control:
     async def _reconcile(self) -> None:
         if self._adopted:
             await self.reconciler.run()
+
+    async def _compare_leases(self) -> None:
+        await self._comparable.wait()
+        await self.leases.run()
 
     async def _look_at_links(self) -> None:
         if await self.underlay.refresh():
@@ -302,7 +330,7 @@ class Control:
 
     def _refreshed(self, refresh: Refresh) -> None:
         self.sweeper.refreshed(refresh)
-        self.reconciler.repaired += refresh.repaired
+        self.repairs.counts[KERNEL_GATE] += refresh.repaired
 
     def _published(self, newest: int) -> None:
         self.server.push("journal", newest_seq=newest)
@@ -322,6 +350,10 @@ class Control:
             "dhcp_dropped": dropped,
             "netlink_errors": self.enforcer.errors,
             "journal_newest_seq": self.journal.durable,
+            "journal_pending": self.journal.pending,
+            "commands_pending": self.server.pending,
+            "process": process_memory(read_pids(self.state_dir)),
+            "reconcile": self.repairs.record(),
             "radius_server": [
                 {
                     "name": state.server.name,
@@ -339,6 +371,7 @@ class Control:
                     "requests": server.requests,
                     "replies": server.replies,
                     "latency": server.latency,
+                    "lease_api": self.leases.record(address),
                 }
                 for address, server in relay.servers.items()
             ],

@@ -279,8 +279,8 @@ class DataPlane(Protocol):
         """Read the counters of all sessions."""
         ...
 
-    def installed(self) -> list[Installed]:
-        """All sessions that forward, in the order of their slots."""
+    def installed(self, first: int = 0, end: int = MAX_SLOTS) -> list[Installed]:
+        """The sessions that forward and have slots ``first`` … ``end - 1``, in the order of their slots."""
         ...
 
     def grow(self, limit: int = 32) -> bool:

@@ -87,9 +87,12 @@ class Book:
             self._addresses.pop(start.ip, None)
         return start
 
-    def installed(self) -> list[Installed]:
-        """All sessions, in the order of their slots."""
-        ordered = sorted(self._slots.values(), key=lambda start: start.slot)
+    def installed(self, first: int = 0, end: int = MAX_SLOTS) -> list[Installed]:
+        """The sessions in slots ``first`` … ``end - 1``, in their order."""
+        if end - first < len(self._slots):
+            ordered = [self._slots[slot] for slot in range(first, end) if slot in self._slots]
+        else:
+            ordered = [self._slots[slot] for slot in sorted(self._slots) if first <= slot < end]
         return [Installed(s.session_id, s.slot, s.interface, s.mac, s.ip) for s in ordered]
 
 

@@ -171,9 +171,9 @@ class FakeDataPlane:
                 valid[start.slot] = True
         return Sweep(values, valid, self._book.bindings[:count].copy(), time.time_ns())
 
-    def installed(self) -> list[Installed]:
+    def installed(self, first: int = 0, end: int = MAX_SLOTS) -> list[Installed]:
         self._opened()
-        return self._book.installed()
+        return self._book.installed(first, end)
 
     def grow(self, limit: int = 32) -> bool:
         config = self._opened()

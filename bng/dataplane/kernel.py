@@ -264,8 +264,8 @@ class KernelDataPlane:
             results[at] = ChangeResult(task.slot, task.error)
         return results
 
-    def installed(self) -> list[Installed]:
-        return self._book.installed()
+    def installed(self, first: int = 0, end: int = MAX_SLOTS) -> list[Installed]:
+        return self._book.installed(first, end)
 
     def _run(self, work: Callable[[list[Task]], None], tasks: Iterable[Task]) -> None:
         """Have tasks carried out. A connection that fails altogether fails all of them."""

@@ -267,6 +267,20 @@ class LeaseFound:
     server: str
 
 
+@dataclass(frozen=True, slots=True)
+class LeaseGone:
+    """The DHCP servers hold no lease for a session any more.
+
+    Attributes:
+        renewed: `Session.renewed_ns` as the comparison saw it; a session renewed since then is left alone.
+        reason: text for the journal.
+    """
+
+    session_id: str
+    renewed: int
+    reason: str
+
+
 Event = (
     DhcpFromSubscriber
     | DhcpFromServer
@@ -284,4 +298,5 @@ Event = (
     | ProfileChanged
     | SettingsChanged
     | LeaseFound
+    | LeaseGone
 )

@@ -63,6 +63,7 @@ class Lifecycle(Authorization):
             self._new_id(), self.settings.bng_id, binding, routed=self._is_routed(binding), now=self._now
         )
         session.slot, session.generation = slot, generation
+        session.renewed_ns = binding.renewed or self._now
         self.store.add(session)
         self.tombstones.pop(binding.line, None)
         self._out.append(fx.CancelTimer(Timer.TOMBSTONE, tombstone_key(binding.line)))
@@ -90,7 +91,8 @@ class Lifecycle(Authorization):
         session.naks = 0
         session.lease_expiry_ns = binding.lease_expiry
         session.server = binding.server
-        self._journal(session, "session-update")
+        session.renewed_ns = binding.renewed or self._now
+        self._journal(session, "session-update", binding.reason)
         self._arm_lease(session)
 
     def on_renewed_ask(self, session: Session, binding: Binding) -> None:
@@ -136,6 +138,7 @@ class Lifecycle(Authorization):
             session.server,
             session.lease_expiry_ns,
         )
+        binding.renewed = session.renewed_ns
         binding.waits = {session.id}
         self._starting[session.line] = binding
         self._waiting.setdefault(session.id, []).append(session.line)

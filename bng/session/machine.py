@@ -15,7 +15,7 @@ from bng.session import effects as fx
 from bng.session import events as ev
 from bng.session import policy as policies
 from bng.session.base import Ending, Granted, Outcome, Tombstone, line_of
-from bng.session.commands import Commands
+from bng.session.leases import Leases
 from bng.session.records import AccessLine, Binding, Session, from_event, lease_deadline
 from bng.session.relay import Drop, Exchange
 from bng.session.settings import Profile, Settings
@@ -30,7 +30,7 @@ _DUE = {ev.Timer.INTERIM: Input.INTERIM_DUE, ev.Timer.AUTH_RETRY: Input.RETRY_DU
 _RESTORABLE = (State.AUTHORIZING, State.ACTIVE, State.IDLE, State.REJECTED)
 
 
-class Machine(Commands):
+class Machine(Leases):
     """All sessions of one BNG.
 
     Args:
@@ -67,6 +67,7 @@ class Machine(Commands):
             ev.ProfileChanged: self._profile_changed,
             ev.SettingsChanged: self._settings_changed,
             ev.LeaseFound: self._lease_found,
+            ev.LeaseGone: self._lease_gone,
         }
 
     def handle(self, event: ev.Event, now: int) -> list[fx.Effect]:
@@ -231,29 +232,6 @@ class Machine(Commands):
             self.fire(session, Input.NAKED)
         else:
             self.fire(session, Input.NAK_LIMIT, Ending("Lost-Service", f"{naks} DHCPNAKs in a row"))
-
-    def _lease_found(self, event: ev.LeaseFound) -> None:
-        line = AccessLine(event.remote_id, event.circuit_id)
-        if (
-            self.store.on_line(line) is not None
-            or line in self._starting
-            or line in self.tombstones
-            or event.renewed <= self._ended.get(line, -1)
-            or (event.expires is not None and event.expires <= self._now)
-            or self.store.full
-        ):
-            return
-        binding = Binding(
-            line,
-            event.mac_address,
-            event.ip_address,
-            event.interface,
-            event.giaddr,
-            event.server,
-            event.expires,
-        )
-        binding.reason = "recovered from the DHCP server's lease"
-        self.bind(binding)
 
     def _arm_pending(self) -> None:
         deadline = self.relay.expire(self._now)

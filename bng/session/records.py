@@ -31,6 +31,7 @@ class Binding:
         gateway: giaddr of the routed access node, ``0.0.0.0`` for a bridged one.
         server: the DHCP server.
         lease_expiry: nanoseconds; None for an infinite lease.
+        renewed: when the server heard of the client, nanoseconds; 0 for now.
         waits: ids of terminating sessions that must be gone first.
         reason: text for the session-start event.
     """
@@ -43,6 +44,7 @@ class Binding:
         "line",
         "mac_address",
         "reason",
+        "renewed",
         "server",
         "waits",
     )
@@ -64,6 +66,7 @@ class Binding:
         self.gateway = gateway
         self.server = server
         self.lease_expiry = lease_expiry
+        self.renewed = 0
         self.waits: set[str] = set()
         self.reason = ""
 
@@ -84,6 +87,7 @@ class Session:
         policy: what the data plane enforces (the last that it confirmed); None before the first.
         routed: the source guard leaves the MAC address out.
         started_ns, last_change_ns, lease_expiry_ns: the times behind the leaves.
+        renewed_ns: when the DHCP server last confirmed the lease.
         authorized_ns: when accounting started; 0 before.
         classes: values of Class.
         interim, session_timeout, idle_timeout: seconds that RADIUS gave; 0 for none.
@@ -118,6 +122,7 @@ class Session:
         "naks",
         "policy",
         "refusal",
+        "renewed_ns",
         "routed",
         "server",
         "session_timeout",
@@ -146,6 +151,7 @@ class Session:
         self.started_ns = now
         self.last_change_ns = now
         self.lease_expiry_ns = binding.lease_expiry
+        self.renewed_ns = now
         self.authorized_ns = 0
         self.classes: tuple[bytes, ...] = ()
         self.interim = 0
@@ -254,6 +260,8 @@ def to_event(session: Session, event_type: str, reason: str = "") -> dict[str, A
         event["lease-expiry"] = date_and_time(session.lease_expiry_ns)
     if session.gateway != NO_IP:
         event["_gateway"] = session.gateway
+    if session.renewed_ns != session.started_ns:
+        event["_renewed"] = session.renewed_ns
     optional = {
         "_routed": session.routed,
         "_authorized": session.authorized_ns,
@@ -312,6 +320,7 @@ def from_event(event: Mapping[str, Any]) -> Session:
     session.slot = event["_slot"]
     session.generation = event["_generation"]
     session.last_change_ns = event["_last_change"]
+    session.renewed_ns = event.get("_renewed", session.started_ns)
     session.authorized_ns = event.get("_authorized", 0)
     session.interim = event.get("_interim", 0)
     session.session_timeout = event.get("_session_timeout", 0)

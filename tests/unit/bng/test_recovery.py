@@ -121,7 +121,7 @@ async def test_a_healthy_run_changes_nothing(tmp_path: Path) -> None:
     for _ in range(3):
         await keeper.run()
     await bench.settle()
-    assert keeper.repaired == 0
+    assert sum(keeper.repairs.counts.values()) == 0
     assert len(bench.events()) == events
     await bench.commit.close()
 
@@ -132,7 +132,7 @@ async def test_what_went_missing_is_repaired_and_counted(tmp_path: Path) -> None
     bench.dataplane.stop([Stop(0, session_id)])
     keeper = reconciler(bench)
     await keeper.run()
-    assert keeper.repaired == 1
+    assert dict(keeper.repairs.counts) == {"kernel-lost": 1, "kernel-surplus": 0}
     assert [element.session_id for element in bench.dataplane.installed()] == [session_id]
     await bench.commit.close()
 
@@ -143,7 +143,7 @@ async def test_interfaces_that_are_away_are_left_alone(tmp_path: Path) -> None:
     bench.dataplane.stop([Stop(0, session_id)])
     keeper = reconciler(bench, lambda _: False)
     await keeper.run()
-    assert keeper.repaired == 0
+    assert sum(keeper.repairs.counts.values()) == 0
     await bench.commit.close()
 
 
