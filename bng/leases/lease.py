@@ -1,8 +1,8 @@
 """A lease as Kea's control channel tells of it; no I/O.
 
 A command's answer is a list of one object ``{"result": n, "text": …, "arguments": …}``. ``lease4-get-page``
-gives leases in the order of their addresses. The relay agent's information (option 82) is in a lease only while
-the server's ``store-extended-info`` is true: as hexadecimal text up to Kea 2.2, within an object from 2.3 on.
+gives leases in the order of their addresses. The relay agent's information (option 82) is in a lease only
+while the server's ``store-extended-info`` is true: as hexadecimal text up to Kea 2.2, within an object since.
 """
 
 from __future__ import annotations
