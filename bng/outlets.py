@@ -74,4 +74,4 @@ class NetworkOutlets:
         self._ledger.given(self._writer.commit.journal.durable)
 
     def router_seen(self, effect: fx.RouterSeen) -> None:
-        self._routers.seen(effect.remote_id, effect.giaddr)
+        self._routers.seen(effect.remote_id, effect.giaddr, effect.source_mac)

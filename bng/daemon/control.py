@@ -58,6 +58,8 @@ log = structlog.get_logger()
 
 _LOOK_AT_LINKS = 1.0
 _DRAIN_ACCOUNTING = 2.0
+_TELL_ROUTER = 0.0002
+"""Seconds between two pushes of the access routers, for each of them."""
 
 
 class Control:
@@ -314,9 +316,12 @@ class Control:
             elapsed += 0.25
             if not len(self.aaa.client.backlog):
                 self.ledger.settle()
-            if self.routers.urgent or (self.routers.changed and elapsed >= self.config.periods.health):
+            # all of them are told each time: the more there are, the less often
+            soonest = len(self.routers) * _TELL_ROUTER
+            changed = self.routers.changed and elapsed >= self.config.periods.health
+            if (self.routers.urgent or changed) and elapsed >= soonest:
                 elapsed = 0.0
-                self.server.push("routers", records=self.routers.records())
+                self.server.push("routers", records=await self.routers.gather())
 
     async def _grow(self) -> None:
         while True:

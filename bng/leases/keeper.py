@@ -18,7 +18,7 @@ from bng.config import LeaseApi
 from bng.leases import lease as kea
 from bng.leases.comparison import Comparison
 from bng.leases.http import LeaseClient, Life
-from bng.leases.lease import LeaseError, Origin
+from bng.leases.lease import Lease, LeaseError, Origin
 from bng.leases.places import Place
 from bng.loop import Writer
 from bng.repairs import Repairs
@@ -75,6 +75,8 @@ class LeaseKeeper:
         self._servers: dict[str, Server] = {}
         self._all_tell = False
         self._first = True
+        self._told: dict[str, Lease] = {}
+        self._telling: dict[str, Lease] = {}
 
     def configure(
         self,
@@ -122,10 +124,12 @@ class LeaseKeeper:
         repairs.leases.begin()
         comparison.begin(self._clock())
         repaired: Counter[str] = Counter()
-        complete, same_lives = self._all_tell, True
+        self._told, self._telling = self._telling, {}
+        all_told, same_lives = True, True
         for server in servers:
             told, same_life = await self._pass(server, repaired)
-            complete, same_lives = complete and told, same_lives and same_life
+            all_told, same_lives = all_told and told, same_lives and same_life
+        complete = all_told and self._all_tell
         slices = Slices()
         for session in self._writer.machine.store:
             comparison.session(session)
@@ -136,7 +140,7 @@ class LeaseKeeper:
             self._tell(event, Verdict.GONE, repaired)
             if slices.due() or self._writer.waiting > _BUSY:
                 await slices.rest()
-        self._first = False
+        self._first = self._first and not all_told
         repairs.leases.end(comparison.compared, complete)
         if comparison.implausible:
             log.warning("leases.implausible", missing=comparison.implausible, compared=comparison.compared)
@@ -184,13 +188,16 @@ class LeaseKeeper:
             await slices.rest(0 if self._first else min(_REST * page.elapsed, _LONGEST_REST))
             await self._let_radius_follow(slices)
 
-    def _look(self, server: Server, lease: kea.Lease, ahead: int, repaired: Counter[str]) -> None:
+    def _look(self, server: Server, lease: Lease, ahead: int, repaired: Counter[str]) -> None:
         now = self._clock()
         event = self._comparison.lease(lease, server.client.api.address, ahead, now)
         if event is not None:
             verdict = self._writer.machine.judge_lease(event, now)
             if verdict is not None:
-                self._tell(event, verdict, repaired)
+                # told already and still different: the machine had its reasons
+                if self._told.get(lease.ip_address) != lease:
+                    self._tell(event, verdict, repaired)
+                self._telling[lease.ip_address] = lease
 
     def _tell(self, event: ev.LeaseFound | ev.LeaseGone, verdict: Verdict, repaired: Counter[str]) -> None:
         self._writer.post(event)

@@ -133,7 +133,8 @@ class Machine(Leases):
     def _from_subscriber(self, event: ev.DhcpFromSubscriber) -> None:
         try:
             line, relay_agent = self.relay.classify(event, self._now)
-            self._out.append(fx.RouterSeen(line.remote_id, event.packet.giaddr, event.interface))
+            seen = fx.RouterSeen(line.remote_id, event.packet.giaddr, event.interface, event.source_mac)
+            self._out.append(seen)
             ending = self._judge(event.packet, line)
         except Drop as drop:
             self._dropped(str(drop))
