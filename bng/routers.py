@@ -189,8 +189,8 @@ class RouterWatch:
             self._discover(_Discovered(remote_id, giaddr, now, mac))
 
     def _may_discover(self, now: int) -> bool:
-        """Whether a new node is taken note of: names that somebody makes up must not fill the journal. One that
-        is real is seen again."""
+        """Whether a new node is taken note of: names that somebody makes up must not fill the journal, and
+        one that is real is seen again."""
         elapsed = max(0, now - self._discovered_last)
         self._discovered_last = now
         self._discoveries = min(_DISCOVERIES, self._discoveries + elapsed * _DISCOVERIES_PER_SECOND / NS)

@@ -27,7 +27,7 @@ DEADLINE = 10.0
 MAX_OCTETS = 4 << 20
 """Octets of an answer. A page of 1000 leases has about 0.4 MB."""
 _MAX_HEAD = 16 << 10
-_CHUNK = 64 << 10
+_CHUNK = _MAX_HEAD  # so that a head which is longer is never there in one piece
 _SAME_CLOCK = 2 * NS
 """Clocks that differ by less count as one: ``Date`` tells whole seconds."""
 

@@ -181,7 +181,7 @@ def test_each_router_has_its_turn_also_while_others_come_and_go() -> None:
     fixture.configure("a", "b", "c")
     fixture.watch.probe_next()
     fixture.configure("a", "b", "c", "d")
-    for _ in range(3):
+    for _ in range(4):
         fixture.watch.probe_next()
     probed = sorted(watched.router.name for watched in fixture.watch._under_way.values())
     assert probed == ["a", "b", "c", "d"]
