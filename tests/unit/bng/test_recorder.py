@@ -146,6 +146,16 @@ async def test_it_ends_with_its_time(tmp_path: Path) -> None:
     await bench.commit.close()
 
 
+async def test_it_ends_when_nobody_asks_for_it_any_more(tmp_path: Path) -> None:
+    bench, witness = watched(tmp_path)
+    witness.record(tmp_path / "recording.jsonl", None, forsaken=0.05)
+    recorder = witness.recorder
+    assert recorder is not None
+    await until(lambda: recorder.ended is not None)
+    assert recorder.ended == "nobody asked for it any more"
+    await bench.commit.close()
+
+
 async def test_a_crash_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bench, _ = watched(tmp_path)
     first, second = await bench.begin(1, 2)
