@@ -55,14 +55,28 @@ class Witness:
     def before(self, event: ev.Event, now: int) -> None:  # noqa: ARG002 - as the writer calls it
         recorder = self.recorder
         if recorder is not None and recorder.ended is None:
-            recorder.before(event)
+            try:
+                recorder.before(event)
+            except Exception as error:
+                self._give_up(recorder, error)
 
     def after(self, event: ev.Event, effects: list[fx.Effect], now: int) -> None:
         self._last.append((now, event, effects))
-        self.timeline.note(self._machine, event, effects, now)
+        try:
+            self.timeline.note(self._machine, event, effects, now)
+        except Exception:
+            # whoever looks on must not be taken for what was looked at
+            log.exception("witness.failed", event_type=type(event).__name__)
         recorder = self.recorder
         if recorder is not None and recorder.ended is None:
-            recorder.after(event, effects, now)
+            try:
+                recorder.after(event, effects, now)
+            except Exception as error:
+                self._give_up(recorder, error)
+
+    def _give_up(self, recorder: Recorder, error: Exception) -> None:
+        log.exception("recording.failed")
+        recorder.end(f"a defect ended it: {error!r}")
 
     def close(self) -> None:
         """End a recording that is under way."""

@@ -156,6 +156,25 @@ async def test_it_ends_when_nobody_asks_for_it_any_more(tmp_path: Path) -> None:
     await bench.commit.close()
 
 
+async def test_who_looks_on_disturbs_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, witness = watched(tmp_path)
+    witness.record(tmp_path / "recording.jsonl", None)
+    recorder = witness.recorder
+    assert recorder is not None
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("a defect of its own")
+
+    monkeypatch.setattr(recorder, "after", fail)
+    monkeypatch.setattr(witness.timeline, "note", fail)
+    (session_id,) = await bench.begin(1)
+    await bench.writer.command(lambda token: ev.SetPolicy(token, session_id, profile="gold"))
+    await until(lambda: recorder.ended is not None)
+    assert "a defect of its own" in str(recorder.ended)
+    assert not list(tmp_path.glob("crash-*"))
+    await bench.commit.close()
+
+
 async def test_a_crash_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bench, _ = watched(tmp_path)
     first, second = await bench.begin(1, 2)
