@@ -12,7 +12,17 @@ from bng.session.timeline import Step, policy_text
 
 _DROPS = {
     "rate-limit": "the line sends more DHCP packets than dhcp-relay/rate-limit admits",
-    "max-sessions": "as many sessions as policy/max-sessions admits are there",
+    "device-rate-limit": "the device sends more DHCP packets than dhcp-relay/device-rate-limit admits",
+    "too-many-devices": "more devices ask on the line than dhcp-relay/max-devices admits",
+    "move-denied": "the device or its address has a session on another line, and port-move is deny",
+    "second-device": "the line has the session of another device, and second-device is deny",
+    "unknown-access-router": "the access router is not configured, and such are not served",
+    "wrong-access-router": "that access router is not behind this interface, or has another address",
+    "spoofed-giaddr": "it claims to come through a relay that is not there",
+    "no-option-82": "no access node said which line it came from, and no session tells",
+    "bad-option-82": "its option 82 cannot be read",
+    "max-sessions-per-access-router": "as many sessions as one access router may have are there",
+    "max-sessions": "as many sessions as sessions-policy/max-sessions admits are there",
     "access-router-down": "the access router is configured to be out of service",
     "tombstone": "the session was disconnected, and only a DISCOVER brings the line back",
     "no-server": "no DHCP server is configured",

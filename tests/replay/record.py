@@ -23,7 +23,7 @@ import yaml
 from bng.session import effects as fx
 from bng.session import events as ev
 from bng.session import replay, snapshot
-from tests.replay.scenario import NS, START, Player
+from tests.replay.scenario import NS, SETTINGS, START, Player
 from tests.replay.test_replay import RECORDINGS, steps_of
 
 FOLDER = Path(__file__).parent / "recordings"
@@ -135,6 +135,7 @@ def rejected_then_released() -> list[Step]:
 def two_in_the_way() -> list[Step]:
     """A line that has a session is given the address of another one: both have to go first."""
     return [
+        {"at": 0, "SettingsChanged": {"settings": {**SETTINGS, "port_move": "move"}}},
         *online(),
         *online(1, line="node-a 1/0/2", mac="02:00:00:00:00:02", ip="100.64.0.20", xid=2),
         *attach(2, ip="100.64.0.20", xid=3),

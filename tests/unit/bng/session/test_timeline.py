@@ -92,7 +92,11 @@ def test_a_client_that_never_gets_on_is_folded_as_a_cycle_of_four() -> None:
 
 def test_drops_are_seen_without_a_session() -> None:
     player = Watched().play(EXTRA["flood"]()[:40])
-    assert player.told() == [("DISCOVER", "", 20), ("DISCOVER", "dropped: rate-limit", 20)]
+    assert player.told() == [
+        ("DISCOVER", "", 10),
+        ("DISCOVER", "dropped: device-rate-limit", 10),
+        ("DISCOVER", "dropped: rate-limit", 20),
+    ]
     assert "dropped: rate-limit (the line sends more" in player.verdict()
 
 
@@ -154,12 +158,12 @@ def test_what_another_line_does_to_this_one() -> None:
     assert (
         player.told(other)[-2:]
         == [
-            ("terminating", "address bound to node-a 1/0/1", 1),
-            ("stop", "address bound to node-a 1/0/1", 1),
+            ("terminating", "address bound on node-a 1/0/1", 1),
+            ("stop", "address bound on node-a 1/0/1", 1),
         ]
         or player.told(other)[-2][0] == "terminating"
     )
-    assert "address bound to node-a 1/0/1" in player.verdict(line=other)
+    assert "address bound on node-a 1/0/1" in player.verdict(line=other)
     assert player.verdict().startswith("Online: 100.64.0.20")
 
 
