@@ -363,7 +363,11 @@ _DESCRIBERS: dict[type, Callable[[Any], _Described | None]] = {
     ev.DisconnectMatching: _simple("command", "disconnect-sessions", "", "reason"),
     ev.Reauthenticate: _simple("command", "reauthenticate"),
     ev.SetPolicy: lambda event: (_code("command", "set-policy"), event.profile or event.policy or "", "", 0),
+    ev.DisconnectSelected: _simple("coa", "Disconnect-Request", "", "reason"),
+    ev.ChangeSelected: _simple("coa", "CoA-Request", "", "reason"),
+    ev.ReauthenticateSelected: _simple("coa", "reauthenticate"),
+    ev.Continue: _simple("command", "continued"),
     ev.ProfileChanged: _simple("command", "profile-changed", "name"),
     ev.LeaseFound: _simple("dhcp", "lease-found", "ip_address"),
 }
-_OF_MANY = (ev.ProfileChanged, ev.DisconnectMatching)
+_OF_MANY = (ev.ProfileChanged, ev.DisconnectMatching, ev.Continue)
