@@ -6,11 +6,13 @@
 - in the accounting each session has one Start, Interim-Updates only after it, and one Stop, after which
   nothing follows; who never forwarded has none; who forwards has its Start;
 - a Start of another session on the same line or address comes after the Stop of the one before;
+- what was opened in the data plane for a session is closed, and nothing is opened for one that is gone;
 - each command is answered once, each question to RADIUS and each order to the data plane is accounted for.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -73,6 +75,7 @@ class Lives(RuleBasedStateMachine):
         self.questions: list[fx.AskRadius] = []
         self.put_off = 0
         self.accounts: dict[str, list[str]] = {}
+        self.orders: dict[str, list[type]] = {}
         self.told: list[fx.Journal | fx.Account] = []
 
     def do(self, event: ev.Event) -> None:
@@ -88,6 +91,8 @@ class Lives(RuleBasedStateMachine):
                 self.questions.append(effect)
             elif isinstance(effect, fx.Continue):
                 self.put_off += 1
+            elif isinstance(effect, fx.EnforceStart | fx.EnforceChange | fx.EnforceStop):
+                self.orders.setdefault(effect.session_id, []).append(type(effect))
             elif isinstance(effect, fx.Account):
                 self.accounts.setdefault(effect.session_id, []).append(effect.kind.value)
                 self.told.append(effect)
@@ -284,6 +289,19 @@ class Lives(RuleBasedStateMachine):
             assert "stop" not in kinds[:-1]
         for session in self.player.machine.store:
             assert (session.id in self.accounts) == bool(session.authorized_ns)
+
+    @invariant()
+    def nothing_is_left_in_the_kernel(self) -> None:
+        """What was opened for a session is closed before it is gone, and nothing is opened after that."""
+        if not hasattr(self, "player"):
+            return
+        for session_id, orders in self.orders.items():
+            session = self.player.machine.store.get(session_id)
+            assert orders[0] is not fx.EnforceChange
+            if session is None or not session.enforcing or session.state is State.TERMINATING:
+                assert orders[-1] is fx.EnforceStop
+            for before, after in itertools.pairwise(orders):
+                assert before is not fx.EnforceStop or after is fx.EnforceStart
 
     @invariant()
     def the_journal_is_in_order(self) -> None:
