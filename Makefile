@@ -7,7 +7,7 @@ PYTEST := .venv/bin/pytest
 export PATH := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/aether/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab down status test unit coverage lint bench console lock
+.PHONY: help setup lab down status test unit coverage lint bench fuzz console lock
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -38,6 +38,9 @@ lint: ## formatting, rules, types, dependencies between packages, YANG modules
 
 bench: setup ## all benchmarks, or one: make bench BENCH=session-setup
 	@$(AETHER) bench $(BENCH)
+
+fuzz: setup ## a million hostile inputs for each parser, some minutes
+	@.venv/bin/python -m tests.fuzz
 
 console: ## build the console
 	@sh lab/setup/console.sh

@@ -15,6 +15,8 @@ from typing import Any
 
 import orjson
 
+from bng.aaa import coa_settings
+from bng.aaa.coa_settings import CoaSettings
 from bng.session.settings import Profile
 from yang.provider import OperationError
 
@@ -64,11 +66,13 @@ class RadiusServer:
     timeout: float = 2.0
     retries: int = 3
     priority: int = 10
+    status_server: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Aaa:
-    """bng/aaa; intervals in seconds. `servers` are in the order of their priority."""
+    """bng/aaa; intervals in seconds. `servers` are in the order of their priority. `unanswered_action` is
+    ``hold``, ``admit`` (with `unanswered_profile`) or ``reject``."""
 
     nas_identifier: str = ""
     nas_ip_address: str | None = None
@@ -76,6 +80,11 @@ class Aaa:
     servers: tuple[RadiusServer, ...] = ()
     interim_interval: int = 30
     auth_retry_interval: int = 10
+    dynamic_authorization: CoaSettings = field(default_factory=CoaSettings)
+    source_ports: int = 8
+    accounting_retention: int = 86_400
+    unanswered_action: str = "hold"
+    unanswered_profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,9 +274,11 @@ def _aaa(values: Json, bng_id: str) -> Aaa:
             timeout=int(server.get("timeout", 2000)) / 1000,
             retries=int(server.get("retries", 3)),
             priority=int(server.get("priority", 10)),
+            status_server=bool(server.get("status-server", True)),
         )
         for server in values.get("server", ())
     ]
+    unanswered = values.get("unanswered", {})
     return Aaa(
         nas_identifier=values.get("nas-identifier", bng_id),
         nas_ip_address=values.get("nas-ip-address"),
@@ -275,6 +286,11 @@ def _aaa(values: Json, bng_id: str) -> Aaa:
         servers=tuple(sorted(servers, key=lambda server: (server.priority, server.name))),
         interim_interval=int(values.get("interim-interval", 30)),
         auth_retry_interval=int(values.get("auth-retry-interval", 10)),
+        dynamic_authorization=coa_settings.parse(values.get("dynamic-authorization", {})),
+        source_ports=int(values.get("source-ports", 8)),
+        accounting_retention=int(values.get("accounting-retention", 86_400)),
+        unanswered_action=unanswered.get("action", "hold"),
+        unanswered_profile=unanswered.get("profile"),
     )
 
 
@@ -337,6 +353,12 @@ def _check(config: Config) -> None:
             "invalid-value",
             f"{config.upstream} is a subscriber interface, it cannot be the upstream interface as well",
             path="/aether-bng:bng/interfaces/upstream",
+        )
+    if config.dhcp_uplink in config.subscriber and config.aaa.dynamic_authorization.serves:
+        raise OperationError(
+            "invalid-value",
+            f"{config.dhcp_uplink} is a subscriber interface: dynamic authorization must not listen on it",
+            path="/aether-bng:bng/aaa/dynamic-authorization",
         )
     for name, router in config.routers.items():
         if router.subnets and router.address is None:

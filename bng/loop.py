@@ -48,8 +48,8 @@ class Outlets(Protocol):
 
     def ask(self, effect: fx.AskRadius) -> None: ...
 
-    def account(self, effect: fx.Account) -> None:
-        """`effect.counters` is never None here."""
+    def account(self, effect: fx.Account, seq: int) -> None:
+        """`effect.counters` is never None here; seq is the journal event that it follows from."""
 
     def router_seen(self, effect: fx.RouterSeen) -> None: ...
 
@@ -211,13 +211,14 @@ class Writer:
         self._arm()
 
     def _hold_account(self, effect: fx.Account) -> None:
-        self.commit.after(lambda: self._account(effect))
+        seq = self.commit.journal.newest
+        self.commit.after(lambda: self._account(effect, seq))
 
-    def _account(self, effect: fx.Account) -> None:
+    def _account(self, effect: fx.Account, seq: int) -> None:
         if effect.counters is None:
             counters = self.enforcer.totals(effect.slot, effect.generation)
             effect = replace(effect, counters=counters or ev.Counters())
-        self.outlets.account(effect)
+        self.outlets.account(effect, seq)
 
     def _answer(self, effect: fx.Answer) -> None:
         answer = self._commands.get(effect.token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,10 @@ log = structlog.get_logger()
 
 _SLICE = 250
 """Sessions that are looked at before the loop gets its turn: about a millisecond."""
+_REPAIRS = 50
+"""Gates that are repaired before the loop gets its turn."""
+_AUDIT_SECONDS, _AUDIT_SHARE = 15.0, 0.02
+"""Seconds between two audits of the gates, and which share of the time they may take of a processor."""
 _FORWARDING = frozenset({State.ACTIVE, State.IDLE})
 
 
@@ -55,6 +60,7 @@ class Reconciler:
     Attributes:
         repaired: elements removed and sessions installed again since the start, the first comparison
             (which adopts) not counted.
+        audit_period: seconds until the next `audit`.
     """
 
     def __init__(
@@ -65,6 +71,7 @@ class Reconciler:
         forwards: Callable[[str], bool],
     ) -> None:
         self.repaired = 0
+        self.audit_period = _AUDIT_SECONDS
         self._writer = writer
         self._dataplane = dataplane
         self._adopted = adopted
@@ -128,29 +135,44 @@ class Reconciler:
             self._repair(difference)
         return difference
 
+    async def audit(self) -> None:
+        """Compare the gates in the kernel with what the data plane believes of them; the reading is done in a
+        thread. Where much is to be read it is done less often."""
+        began = time.monotonic()
+        try:
+            suspicions = await asyncio.to_thread(self._dataplane.audit)
+            self.audit_period = max(_AUDIT_SECONDS, (time.monotonic() - began) / _AUDIT_SHARE)
+            for some in suspicions.slices(_REPAIRS):
+                self.repaired += self._dataplane.repair(some)
+                await asyncio.sleep(0)
+        except DataPlaneError as error:
+            log.warning("reconcile.failed", reason=str(error))
+
     async def _looks_right(self) -> bool:
-        """Whether nothing needs repair, looked at in slices. What changes meanwhile may look wrong."""
+        """Whether nothing needs repair, looked at in slices. Each slice compares what is at that time."""
         store = self._writer.machine.store
-        elements = self._dataplane.installed()
-        held = set()
-        for first in range(0, len(elements), _SLICE):
-            for element in elements[first : first + _SLICE]:
+        first = 0
+        while first < self._dataplane.end:
+            for element in self._dataplane.installed(first, _SLICE):
                 session = store.get(element.session_id)
-                if session is None or not session.enforcing or not _fits(element, session):
+                wanted = session is not None and (session.enforcing or session.state is State.TERMINATING)
+                if session is None or not wanted or not _fits(element, session):
                     return False
-                held.add(element.session_id)
+            first += _SLICE
             await asyncio.sleep(0)
         sessions = list(store)
         for first in range(0, len(sessions), _SLICE):
-            for session in sessions[first : first + _SLICE]:
-                if (
-                    session.state in _FORWARDING
-                    and session.id not in held
-                    and self._forwards(session.interface)
-                ):
-                    return False
+            if any(map(self._is_lost, sessions[first : first + _SLICE])):
+                return False
             await asyncio.sleep(0)
         return True
+
+    def _is_lost(self, session: Session) -> bool:
+        """Whether a session ought to forward and does not."""
+        if session.state not in _FORWARDING or not self._forwards(session.interface):
+            return False
+        found = self._dataplane.installed(session.slot, 1)
+        return not found or found[0].session_id != session.id
 
     def _repair(self, difference: Difference) -> None:
         if difference.surplus:

@@ -21,7 +21,11 @@ from typing import Any
 import structlog
 
 from bng.aaa.client import AaaClient, Answer
+from bng.aaa.coa_request import Nas
+from bng.aaa.coa_shell import CoaShell
+from bng.aaa.report import accounting_health, server_health
 from bng.aaa.shell import AaaShell
+from bng.aaa.spool import Spool
 from bng.access import Captures
 from bng.commit import GroupCommit
 from bng.config import Config
@@ -32,7 +36,7 @@ from bng.dataplane.base import DataPlane, DataPlaneError, Refresh
 from bng.dataplane.kernel import KernelDataPlane
 from bng.enforcement import Enforcer
 from bng.health import Health, LagMeter, UsageMeter, find_cgroup
-from bng.ledger import Ledger, outstanding
+from bng.ledger import interims, outstanding
 from bng.loop import Writer
 from bng.outlets import NetworkOutlets
 from bng.reconcile import Reconciler
@@ -55,6 +59,7 @@ log = structlog.get_logger()
 
 _LOOK_AT_LINKS = 1.0
 _DRAIN_ACCOUNTING = 2.0
+_NOTE_ACCOUNTING = 2.0
 
 
 class Control:
@@ -113,9 +118,10 @@ class Control:
         self.enforcer = Enforcer(self.dataplane, self.matrix, self.sweeper.bind)
         self.writer = Writer(self.machine, self.enforcer, self.commit)
         self.routers = RouterWatch(self.writer.journal, self.machine.store.count_behind)
-        self.aaa = AaaShell(AaaClient(aaa_settings(self.config, {})), self._deliver)
-        self.ledger = Ledger(self.state_dir / "accounted", recovered.seq)
-        self.outlets = NetworkOutlets(self.writer, self.aaa, self.routers, self.ledger)
+        self.spool = Spool(self.state_dir / "accounting", recovered.seq)
+        self.aaa = AaaShell(AaaClient(aaa_settings(self.config, {}), store=self.spool), self._deliver)
+        self.coa = CoaShell(self.writer.command)
+        self.outlets = NetworkOutlets(self.writer, self.aaa, self.routers)
         self.writer.outlets = self.outlets
         self.captures = Captures(self.outlets.from_subscriber)
         self.uplink = Uplink(self.outlets.from_server)
@@ -160,7 +166,9 @@ class Control:
                 self._every(lambda: self.config.periods.health, self._report_health),
                 self._every(lambda: self.config.periods.reconcile, self._reconcile),
                 self._every(lambda: _LOOK_AT_LINKS, self._look_at_links),
+                self._every(lambda: self.reconciler.audit_period, self._audit),
                 self._housekeeping(),
+                self._every(lambda: _NOTE_ACCOUNTING, self._note_accounting),
                 self._grow(),
                 self.lag.run(),
             )
@@ -173,13 +181,14 @@ class Control:
         for task in self._tasks:
             task.cancel()
         await self.server.close()
+        self.coa.close()
         self.routers.close()
         with suppress(DataPlaneError):
             await self.sweeper.run()
-        if await self.aaa.drain(_DRAIN_ACCOUNTING):
-            self.ledger.settle()
-        self.ledger.close()
+        # what is not delivered is on the disk
+        await self.aaa.drain(_DRAIN_ACCOUNTING)
         self.aaa.close()
+        self.spool.close()
         self.underlay.close()
         await self.commit.close()
         log.info("control.ended")
@@ -199,15 +208,17 @@ class Control:
         self.sweeper.mark_idle(session.slot for session in sessions if session.state is State.IDLE)
 
     def _account_again(self, newest: int) -> None:
-        """Send what no RADIUS server had acknowledged when the last control plane ended."""
-        count = 0
-        for account in outstanding(JournalReader(self.state_dir / "journal"), self.ledger.settled):
-            if account.counters is not None:
-                self.aaa.account(account, account.counters)
-                count += 1
-        self.ledger.given(newest)
-        if count:
-            log.info("accounting.sent-again", records=count)
+        """Go on with what no RADIUS server had acknowledged when the last control plane ended: the spool has
+        it, and the journal what had not come to the spool yet."""
+        spooled, count = len(self.aaa.client.backlog), 0
+        journal = JournalReader(self.state_dir / "journal")
+        for seq, account in outstanding(journal, self.spool.given, newest):
+            self.aaa.account(account, account.counters or ev.Counters(), seq)
+            count += 1
+        for account in interims(self.spool.interims, self.machine.store):
+            self.aaa.restore(account, account.counters or ev.Counters())
+        if spooled or count:
+            log.info("accounting.resumed", spooled=spooled, journaled=count)
 
     def _adopt(self) -> None:
         """Bring the kernel and the sessions together, once, as soon as the data plane is open."""
@@ -235,7 +246,14 @@ class Control:
     def _configure_parts(self) -> None:
         config = self.config
         self.writer.post(ev.SettingsChanged(machine_settings(config, self.underlay.addresses)))
-        self.aaa.client.configure(aaa_settings(config, self.underlay.addresses))
+        aaa = aaa_settings(config, self.underlay.addresses)
+        self.aaa.configure(aaa)
+        self.coa.configure(
+            config.aaa.dynamic_authorization,
+            Nas(aaa.nas_identifier, aaa.nas_ip_address),
+            config.dhcp_uplink,
+            self.underlay.addresses.get(config.dhcp_uplink or ""),
+        )
         if self._is_new and config.aaa.servers:
             # nothing is known of an earlier life: what servers may still hold of it has ended
             self._is_new = False
@@ -282,35 +300,53 @@ class Control:
         if self._adopted:
             await self.reconciler.run()
 
+    async def _audit(self) -> None:
+        if self._adopted:
+            await self.reconciler.audit()
+
     async def _look_at_links(self) -> None:
         if await self.underlay.refresh():
             self._configure_parts()
+        self.coa.follow()
         self._adopt()
+
+    async def _note_accounting(self) -> None:
+        """Note from which event on accounting would have to be made again from the journal. What is noted has
+        to be on the disk, and is nothing that still waits to be accounted for."""
+        backlog = self.aaa.client.backlog
+        self.aaa.resume()
+        if backlog.unplaced or self.commit.waiting:
+            return
+        newest = self.journal.durable
+        await asyncio.to_thread(self.spool.flush, self.spool.unflushed())
+        self.spool.note(newest)
 
     async def _housekeeping(self) -> None:
         elapsed = 0.0
         while True:
             await asyncio.sleep(0.25)
             elapsed += 0.25
-            if not len(self.aaa.client.backlog):
-                self.ledger.settle()
             if self.routers.urgent or (self.routers.changed and elapsed >= self.config.periods.health):
                 elapsed = 0.0
                 self.server.push("routers", records=self.routers.records())
 
     async def _grow(self) -> None:
+        """Have classes made ahead of the sessions: in a rush as fast as can be, else a third of the time."""
+        loop, end = asyncio.get_running_loop(), 0
         while True:
+            began, before = loop.time(), end
             try:
                 more = await asyncio.to_thread(self.dataplane.grow)
+                end = self.dataplane.end
             except DataPlaneError:
                 more = False
-            await asyncio.sleep(0.005 if more else 1)
+            pause = 0.002 if end > before else 2 * (loop.time() - began) + 0.002
+            await asyncio.sleep(pause if more else 0.1)
 
     # what the parts tell each other
 
     def _refreshed(self, refresh: Refresh) -> None:
         self.sweeper.refreshed(refresh)
-        self.reconciler.repaired += refresh.repaired
 
     def _published(self, newest: int) -> None:
         self.server.push("journal", newest_seq=newest)
@@ -334,16 +370,9 @@ class Control:
             "summary": self._summary_parts(),
             "netlink_errors": self.enforcer.errors,
             "journal_newest_seq": self.journal.durable,
-            "radius_server": [
-                {
-                    "name": state.server.name,
-                    "up": state.up,
-                    "requests": state.requests,
-                    "timeouts": state.timeouts,
-                    "latency": state.latency,
-                }
-                for state in self.aaa.client.servers
-            ],
+            "dynamic_authorization": self.coa.statistics(),
+            **accounting_health(self.aaa.client, self.spool),
+            "radius_server": [server_health(state) for state in self.aaa.client.servers],
             "dhcp_server": [
                 {
                     "address": address,

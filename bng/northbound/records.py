@@ -135,6 +135,7 @@ class SessionRecord:
     __slots__ = (
         "_counters",
         "access_line",
+        "authorization",
         "download_rate",
         "generation",
         "id",
@@ -167,6 +168,7 @@ class SessionRecord:
         self.nas_port_id = get("nas-port-id")
         self.status: str = get("status", "")
         self.profile: str | None = get("profile")
+        self.authorization = get("_authorization")
         self.download_rate = get("download-rate")
         self.upload_rate = get("upload-rate")
         self.started = get("started")

@@ -28,7 +28,11 @@ class HealthProvider(ContainerProvider):
             name: [SimpleNamespace(**entry) for entry in report.get(name) or ()]
             for name in ("radius_server", "dhcp_server", "dhcp_drop")
         }
-        self._record = SimpleNamespace(**{**report, **lists})
+        dynamic = report.get("dynamic_authorization")
+        if dynamic is not None:
+            clients = [SimpleNamespace(**entry) for entry in dynamic["client"]]
+            dynamic = SimpleNamespace(**{**dynamic, "client": clients})
+        self._record = SimpleNamespace(**{**report, **lists, "dynamic_authorization": dynamic})
         self._version += 1
         self._time = time.time_ns()
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from bng.session import effects as fx
 from bng.session.events import Counters, Operation, RadiusAccept
-from bng.session.records import AccessLine, Binding, Session, to_event
+from bng.session.records import LOCAL, AccessLine, Binding, Session, to_event
 from bng.session.relay import Relay
 from bng.session.settings import Policy, Profile, Settings
 from bng.session.states import TABLE, Input, State
@@ -43,10 +43,11 @@ class Tombstone(NamedTuple):
 
 
 class Granted(NamedTuple):
-    """An Access-Accept and the policy that it stands for."""
+    """An Access-Accept and the policy that it stands for; local when no server sent it."""
 
     accept: RadiusAccept
     policy: Policy
+    local: bool = False
 
 
 class Outcome(NamedTuple):
@@ -175,6 +176,7 @@ class Base:
                 counters,
                 cause,
                 self._now,
+                session.authorization == LOCAL,
             )
         )
 

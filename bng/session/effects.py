@@ -25,7 +25,8 @@ Private keys: ``_slot``, ``_generation``; ``_last_change`` and ``_authorized`` (
 ``_gateway`` (the routed access node's giaddr, absent for a bridged one), ``_routed`` (bool),
 ``_download_burst``, ``_upload_burst`` (octets), ``_priority``, ``_class`` (list of hex text),
 ``_interim``, ``_session_timeout``, ``_idle_timeout`` (seconds), ``_server`` (DHCP server's address),
-``_client_id``, ``_relay_agent`` (hex text; what of option 82 the access line does not tell).
+``_client_id``, ``_relay_agent`` (hex text; what of option 82 the access line does not tell),
+``_authorization`` (``radius`` or ``local``).
 In a session-stop also ``_tombstone_until`` (nanoseconds): the fold keeps that event for the access
 line until then, or until a session-start of the same line, and gives it to `Machine.restore`.
 
@@ -91,6 +92,8 @@ class AskRadius:
 
     Attributes:
         attempt: to be returned in the answering event.
+        state: the State of a CoA-Request that asked for it: Service-Type is Authorize-Only then
+            (RFC 5176, 3.2); else empty.
     """
 
     session_id: str
@@ -99,6 +102,7 @@ class AskRadius:
     mac_address: str
     ip_address: str
     nas_port_id: str
+    state: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,7 @@ class Account:
             those of the last sweep (slot and generation say where).
         terminate_cause: aether-types:terminate-cause, with STOP, else None.
         time: when it happened, nanoseconds (Event-Timestamp, Acct-Delay-Time).
+        local: nobody but this element authorised the session (Acct-Authentic).
     """
 
     kind: AccountKind
@@ -126,6 +131,7 @@ class Account:
     counters: Counters | None
     terminate_cause: str | None
     time: int
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)

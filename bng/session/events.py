@@ -93,6 +93,7 @@ class RadiusAccept:
         download_burst_kbit, upload_burst_kbit: kbit; None if absent.
         classes: values of Class in order, echoed in accounting.
         session_timeout, idle_timeout, interim_interval: seconds; None if absent.
+        framed_ip_address: the address that the server wants; None if it leaves that to us.
     """
 
     session_id: str
@@ -106,6 +107,7 @@ class RadiusAccept:
     session_timeout: int | None = None
     idle_timeout: int | None = None
     interim_interval: int | None = None
+    framed_ip_address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,62 @@ class SetPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Selector:
+    """Which session a dynamic authorization client means: the one that all given criteria match.
+
+    Attributes: as those of the session, in its own form; None where the client said nothing.
+    """
+
+    session_id: str | None = None
+    username: str | None = None
+    ip_address: str | None = None
+    mac_address: str | None = None
+    nas_port_id: str | None = None
+    circuit_id: str | None = None
+    remote_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DisconnectSelected:
+    """A Disconnect-Request (RFC 5176, 3). Answered when the session-stop is in the journal effects."""
+
+    token: int
+    selector: Selector
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSelected:
+    """A CoA-Request that changes a policy, timeouts, or both: all of it, or nothing.
+
+    Answered when the data plane enforces it. The token is not 0.
+
+    Attributes:
+        accept: what is wanted, as an Access-Accept would say it; None and empty leave things as they
+            are. Its session_id, attempt and classes mean nothing.
+        reason: text for the journal.
+    """
+
+    token: int
+    selector: Selector
+    accept: RadiusAccept
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReauthenticateSelected:
+    """A CoA-Request to ask the RADIUS server again. Answered when the question is sent.
+
+    Attributes:
+        state: State of an Authorize-Only request, to be in the Access-Request; else empty.
+    """
+
+    token: int
+    selector: Selector
+    state: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class ProfileChanged:
     """A shaping profile was created, changed, or (None) deleted by a commit."""
 
@@ -286,6 +344,9 @@ Event = (
     | DisconnectMatching
     | Reauthenticate
     | SetPolicy
+    | DisconnectSelected
+    | ChangeSelected
+    | ReauthenticateSelected
     | ProfileChanged
     | SettingsChanged
     | LeaseFound

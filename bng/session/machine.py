@@ -18,8 +18,8 @@ from bng.session import effects as fx
 from bng.session import events as ev
 from bng.session import policy as policies
 from bng.session.base import Ending, Granted, Outcome, Tombstone, line_of
-from bng.session.commands import Commands
-from bng.session.records import AccessLine, Binding, Session, from_event, lease_deadline
+from bng.session.dynamic import Dynamic
+from bng.session.records import LOCAL, AccessLine, Binding, Session, from_event, lease_deadline
 from bng.session.relay import Drop, Exchange
 from bng.session.settings import Profile, Settings
 from bng.session.states import Input, State
@@ -44,7 +44,7 @@ _FAILURES = frozenset(
 _RESTORABLE = (State.AUTHORIZING, State.ACTIVE, State.IDLE, State.REJECTED)
 
 
-class Machine(Commands):
+class Machine(Dynamic):
     """All sessions of one BNG.
 
     Args:
@@ -78,6 +78,9 @@ class Machine(Commands):
             ev.DisconnectMatching: self._disconnect_matching,
             ev.Reauthenticate: self._reauthenticate,
             ev.SetPolicy: self._set_policy,
+            ev.DisconnectSelected: self._disconnect_selected,
+            ev.ChangeSelected: self._change_selected,
+            ev.ReauthenticateSelected: self._reauthenticate_selected,
             ev.ProfileChanged: self._profile_changed,
             ev.SettingsChanged: self._settings_changed,
             ev.LeaseFound: self._lease_found,
@@ -137,6 +140,8 @@ class Machine(Commands):
         session.enforcing = True
         self._arm_interim(session, session.spread())
         self._arm_session(session)
+        if session.authorization == LOCAL:
+            self._arm_retry(session)
         session.idle_since = self._now if session.state is State.IDLE else 0
         self._arm_idle(session)
 
@@ -329,7 +334,8 @@ class Machine(Commands):
         session = self._asked(event.session_id, event.attempt)
         if session is None:
             return
-        policy = policies.of_accept(event, self.profiles)
+        conflict = policies.conflict(event, session.ip_address)
+        policy = conflict or policies.of_accept(event, self.profiles)
         if isinstance(policy, str):
             self.fire(session, Input.REJECTED, policy)
         else:
@@ -343,7 +349,7 @@ class Machine(Commands):
     def _unanswered(self, event: ev.RadiusUnanswered) -> None:
         session = self._asked(event.session_id, event.attempt)
         if session is not None:
-            self.fire(session, Input.UNANSWERED)
+            self.fire(session, *self.without_answer(session, event))
 
     def _enforced(self, event: ev.Enforced) -> None:
         session = self.store.get(event.session_id)

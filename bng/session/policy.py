@@ -53,6 +53,15 @@ def of_accept(accept: RadiusAccept, profiles: Mapping[str, Profile]) -> Policy |
     )
 
 
+def conflict(accept: RadiusAccept, ip_address: str) -> str:
+    """A sentence that says why an Access-Accept is not for the address that the lease bound; empty when it
+    is. The DHCP server has the last word about addresses: a session cannot be given another one."""
+    wanted = accept.framed_ip_address
+    if wanted is None or wanted == ip_address:
+        return ""
+    return f"Access-Accept wants address {wanted}, the lease is for {ip_address}"
+
+
 def _burst(kbit: int | None) -> int | None:
     """Octets of a burst in kbit, within bounds; None for none or zero."""
     return min(max(kbit * 125, MIN_BURST), MAX_BURST) if kbit else None

@@ -13,6 +13,9 @@ from bng.session.events import Counters
 from bng.session.settings import Policy
 from bng.session.states import State
 
+RADIUS, LOCAL = "radius", "local"
+"""Values of aether-subscriber:authorization."""
+
 
 class AccessLine(NamedTuple):
     """The place that a session belongs to; both are agent-id text."""
@@ -95,6 +98,7 @@ class Session:
         client_id, relay_agent: as in `Binding`.
         started_ns, last_change_ns, lease_expiry_ns: the times behind the leaves.
         authorized_ns: when accounting started; 0 before.
+        authorization: RADIUS or LOCAL, who authorised it; empty while nobody has.
         classes: values of Class.
         interim, session_timeout, idle_timeout: seconds that RADIUS gave; 0 for none.
         attempt: number of the last Access-Request; asked: it is still unanswered.
@@ -109,6 +113,7 @@ class Session:
     __slots__ = (
         "asked",
         "attempt",
+        "authorization",
         "authorized_ns",
         "classes",
         "client_id",
@@ -161,6 +166,7 @@ class Session:
         self.last_change_ns = now
         self.lease_expiry_ns = binding.lease_expiry
         self.authorized_ns = 0
+        self.authorization = ""
         self.classes: tuple[bytes, ...] = ()
         self.interim = 0
         self.session_timeout = 0
@@ -271,6 +277,7 @@ def to_event(session: Session, event_type: str, reason: str = "") -> dict[str, A
     optional = {
         "_routed": session.routed,
         "_authorized": session.authorized_ns,
+        "_authorization": session.authorization,
         "_interim": session.interim,
         "_session_timeout": session.session_timeout,
         "_idle_timeout": session.idle_timeout,
@@ -331,6 +338,7 @@ def from_event(event: Mapping[str, Any]) -> Session:
     session.generation = event["_generation"]
     session.last_change_ns = event["_last_change"]
     session.authorized_ns = event.get("_authorized", 0)
+    session.authorization = event.get("_authorization", "")
     session.interim = event.get("_interim", 0)
     session.session_timeout = event.get("_session_timeout", 0)
     session.idle_timeout = event.get("_idle_timeout", 0)

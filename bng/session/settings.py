@@ -87,6 +87,8 @@ class Settings:
         port_move: ``deny``, ``move`` or ``replace``.
         second_device: ``replace`` or ``deny``.
         idle_timeout, session_timeout: where RADIUS gives none; 0 for never.
+        unanswered_action: ``hold``, ``admit`` or ``reject`` who no RADIUS server answers for.
+        unanswered_profile: name of the profile of those that are admitted.
         nak_threshold: DHCPNAKs in a row that end a session.
     """
 
@@ -111,4 +113,6 @@ class Settings:
     auth_retry_interval: int = 10
     idle_timeout: int = 0
     session_timeout: int = 0
+    unanswered_action: str = "hold"
+    unanswered_profile: str | None = None
     nak_threshold: int = 3

@@ -1,7 +1,7 @@
 """The life of a session: ONE table, state × input → next state and handler.
 
 The diagram in docs/session-states.md is drawn from it (`bng.session.diagram`). An input that has no
-row in a state is ignored there. Handlers are in `bng.session.authorization` and `bng.session.lifecycle`.
+row in a state is ignored there. Handlers are in `bng.session.authorization`, `lifecycle` and `dynamic`.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Input(StrEnum):
     DISCONNECT = "disconnect"
     REAUTHENTICATE = "reauthenticate"
     SET_POLICY = "set-policy"
+    SET_TERMS = "set-terms"  # timeouts alone
 
 
 class Transition(NamedTuple):
@@ -114,9 +115,11 @@ def _complete(table: dict[tuple[State, Input], Transition]) -> dict[tuple[State,
         table[state, Input.REJECTED] = Transition(_T, "on_revoked")
         table[state, Input.UNANSWERED] = Transition(state, "on_still_unanswered")
         table[state, Input.REAUTHENTICATE] = Transition(state, "on_ask")
+        table[state, Input.RETRY_DUE] = Transition(state, "on_ask")  # RADIUS was silent when it began
         table[state, Input.ENFORCED] = Transition(state, "on_changed")
         table[state, Input.NOT_ENFORCED] = Transition(state, "on_not_changed")
         table[state, Input.SET_POLICY] = Transition(state, "on_set_policy")
+        table[state, Input.SET_TERMS] = Transition(state, "on_set_terms")
         table[state, Input.INTERIM_DUE] = Transition(state, "on_interim")
         table[state, Input.SESSION_TIMEOUT] = Transition(_T, "on_end")
     for state in (_A, _R, _V, _I):

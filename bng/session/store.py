@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from bng.session.records import AccessLine, Session
 from bng.session.states import State
 
-MAX_SLOTS = 0xFFFF - 0x10
-"""The HTB class of a slot is 0x10 + slot; a class minor has 16 bits."""
+MAX_SLOTS = 1 << 17
+"""As many as the data plane has classes for (`bng.dataplane.base`)."""
 
 QUARANTINE = 64
 """Freed slots that are kept back while the pool can still grow: packets of the session before may yet
@@ -97,6 +97,7 @@ class Store:
         self._by_client: dict[bytes, Session] = {}
         self._by_profile: dict[str, dict[str, Session]] = {}
         self._by_remote: dict[str, dict[str, Session]] = {}
+        self._by_circuit: dict[str, dict[str, Session]] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -137,6 +138,10 @@ class Store:
     def behind(self, remote_id: str) -> list[Session]:
         return list(self._by_remote.get(remote_id, {}).values())
 
+    def with_circuit(self, circuit_id: str) -> list[Session]:
+        """Sessions of a circuit-id; several where access nodes number their ports alike."""
+        return list(self._by_circuit.get(circuit_id, {}).values())
+
     def count_profile(self, profile: str) -> int:
         """Sessions that a profile shapes: aether-shaping:sessions-using."""
         return len(self._by_profile.get(profile, ()))
@@ -159,6 +164,7 @@ class Store:
         if session.client_id:
             self._by_client[session.client_id] = session
         self._by_remote.setdefault(session.line.remote_id, {})[session.id] = session
+        self._by_circuit.setdefault(session.line.circuit_id, {})[session.id] = session
         if session.profile is not None:
             self._by_profile.setdefault(session.profile, {})[session.id] = session
         self.by_status[session.state] += 1
@@ -195,6 +201,7 @@ class Store:
         self._drop(self._by_mac, session.mac_address, session.id)
         self._forget_client(session)
         self._drop(self._by_remote, session.line.remote_id, session.id)
+        self._drop(self._by_circuit, session.line.circuit_id, session.id)
         if session.profile is not None:
             self._drop(self._by_profile, session.profile, session.id)
         self.by_status[session.state] -= 1

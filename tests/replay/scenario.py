@@ -175,6 +175,11 @@ class Player:
             return ev.TimerDue(timer, key)
         if "session_id" in fields:
             fields["session_id"] = self.id(fields["session_id"])
+        if "session_id" in fields.get("selector", {}):
+            fields["selector"] = {
+                **fields["selector"],
+                "session_id": self.id(fields["selector"]["session_id"]),
+            }
         return decode_event({"kind": name, **fields})
 
     def _remember(self, effects: list[fx.Effect]) -> list[fx.Effect]:

@@ -47,6 +47,7 @@ class Kea:
         lifetime: int = 3600,
     ) -> None:
         self.folder = folder
+        self._namespaces, self._key = namespaces, key
         folder.mkdir(parents=True, exist_ok=True)
         config = {
             "Dhcp4": {
@@ -72,8 +73,12 @@ class Kea:
                 ],
             }
         }
-        path = folder / "kea.json"
-        path.write_text(json.dumps(config))
+        (folder / "kea.json").write_text(json.dumps(config))
+        self.start()
+
+    def start(self) -> None:
+        """Start it; it knows of no lease."""
+        folder = self.folder
         environment = {
             "KEA_PIDFILE_DIR": str(folder),
             "KEA_LOCKFILE_DIR": str(folder),
@@ -81,9 +86,16 @@ class Kea:
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         }
         with (folder / "kea.out").open("w") as output:
-            self.process = namespaces.start(
-                key, "kea-dhcp4", "-c", str(path), stdout=output, stderr=output, env=environment
-            )
+            self.process = self._namespaces.start(
+                self._key, "kea-dhcp4", "-c", str(folder / "kea.json"),
+                stdout=output, stderr=output, env=environment,
+            )  # fmt: skip
+
+    def restart(self) -> None:
+        """kill -9, and a new one without the leases of the old one."""
+        self.process.kill()
+        self.process.wait()
+        self.start()
 
 
 class FreeRadius:
@@ -146,7 +158,7 @@ pidfile = {folder}/pid
 security {{ allow_core_dumps = no
   max_attributes = 200
   reject_delay = 0
-  status_server = no }}
+  status_server = yes }}
 thread pool {{ start_servers = 2
   max_servers = 4
   min_spare_servers = 1

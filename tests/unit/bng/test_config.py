@@ -36,8 +36,17 @@ CONFIGURATION = {
         "dhcp-relay": {"server": [{"address": "192.0.2.9", "port": 67}], "max-hops": 3},
         "aaa": {
             "user-password": "secret",
+            "accounting-retention": 3600,
+            "unanswered": {"action": "admit", "profile": "gold"},
             "server": [
-                {"name": "b", "address": "192.0.2.3", "secret": "x", "timeout": 1500, "priority": 20},
+                {
+                    "name": "b",
+                    "address": "192.0.2.3",
+                    "secret": "x",
+                    "timeout": 1500,
+                    "priority": 20,
+                    "status-server": False,
+                },
                 {"name": "a", "address": "192.0.2.2", "secret": "y", "priority": 10},
             ],
         },
@@ -83,6 +92,10 @@ def test_parses_every_unit() -> None:
     assert config.relay.servers == (("192.0.2.9", 67),)
     assert [server.name for server in config.aaa.servers] == ["a", "b"]
     assert config.aaa.servers[1].timeout == 1.5
+    assert [server.status_server for server in config.aaa.servers] == [True, False]
+    assert (config.aaa.source_ports, config.aaa.accounting_retention) == (8, 3600)
+    assert (config.aaa.unanswered_action, config.aaa.unanswered_profile) == ("admit", "gold")
+    assert parse(empty_units()).aaa.unanswered_action == "hold"
     assert (config.policy.idle_after, config.policy.tombstone_ttl) == (7, 600)
     assert (config.periods.counters, config.periods.reconcile) == (1, 15)
     assert config.nat_prefixes == (IPv4Network("10.0.0.0/8"),)
@@ -168,6 +181,15 @@ def test_one_interface_cannot_face_both_ways() -> None:
     with pytest.raises(OperationError, match="x is a subscriber interface") as caught:
         parse(broken)
     assert caught.value.path == "/aether-bng:bng/interfaces/upstream"
+
+
+def test_dynamic_authorization_faces_no_subscriber() -> None:
+    aaa = {"dynamic-authorization": {"client": [{"name": "r", "address": "192.0.2.2", "secret": "s"}]}}
+    bng = {"interfaces": {"subscriber": ["x"], "dhcp-uplink": "x"}, "aaa": aaa}
+    with pytest.raises(OperationError, match="must not listen on it"):
+        parse(merge(empty_units(), {"bng": bng}))
+    bng["interfaces"]["dhcp-uplink"] = "y"
+    assert parse(merge(empty_units(), {"bng": bng})).aaa.dynamic_authorization.clients[0].secret == b"s"
 
 
 def test_subnets_need_a_next_hop_and_one_owner() -> None:

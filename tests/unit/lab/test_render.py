@@ -60,6 +60,9 @@ def test_startup_of_a_bng(config: LabConfig, secrets: Secrets) -> None:
     bng = startup["aether-bng:bng"]
     assert bng["identity"]["bng-id"] == "bng-01"
     assert bng["aaa"]["server"][0]["secret"] == secrets.radius("bng-01")
+    (client,) = bng["aaa"]["dynamic-authorization"]["client"]
+    assert client["address"] == bng["aaa"]["server"][0]["address"]
+    assert client["secret"] == secrets.dynamic_authorization("bng-01") != secrets.radius("bng-01")
     assert bng["dhcp-relay"]["server"] == [{"address": "198.18.0.11"}]
     assert "aether-shaping:shaping-profiles" not in startup, "plans are the OSS's to deliver"
     routed = startup["aether-access-router:access-routers"]["access-router"][1]

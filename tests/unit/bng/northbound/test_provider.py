@@ -227,6 +227,12 @@ async def test_health_and_routers_are_pushed_and_watchable(tmp_path: Path) -> No
         await until(lambda: north.health.version > before)
         (change,) = north.health.changes(before)
         assert (change.record.uptime, change.record.radius_server[0].up) == (3, True)
+        assert change.record.dynamic_authorization is None
+        dynamic = {"listening": True, "unknown_clients": 1, "client": [{"name": "r", "acks": 7}]}
+        push("health", record={"dynamic_authorization": dynamic})
+        await until(lambda: north.health.version > before + 1)
+        record = north.health.record().dynamic_authorization
+        assert (record.listening, record.client[0].acks) == (True, 7)
         entry = {
             "name": "a",
             "reachability": "up",
