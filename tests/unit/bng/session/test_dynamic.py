@@ -13,7 +13,7 @@ from bng.session.settings import Policy
 from tests.replay.scenario import Player
 from tests.unit.bng.session.test_machine import ATTACH, active, answers_of, bound, events_of, kinds
 
-MAC = "02:00:00:00:00:01"
+MAC, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:02"
 
 
 def change(token: int, selector: Selector, **wanted: Any) -> ChangeSelected:
@@ -30,9 +30,9 @@ def attach(player: Player, line: str, ip: str, mac: str, at: float) -> None:
 
 
 def two() -> Player:
-    """Two sessions of one device behind two nodes, with the same circuit-id."""
+    """Two sessions behind two nodes, with the same circuit-id."""
     player = active()
-    attach(player, "node:b 1/0/1", "100.64.0.11", MAC, 1)
+    attach(player, "node:b 1/0/1", "100.64.0.11", OTHER, 1)
     assert len(player.machine.store) == 2
     return player
 
@@ -42,12 +42,13 @@ def two() -> Player:
     [
         (Selector(remote_id="node-a"), "$1"),
         (Selector(remote_id="node:b"), "$2"),
-        (Selector(remote_id="node:b", mac_address=MAC), "$2"),
+        (Selector(remote_id="node:b", mac_address=OTHER), "$2"),
         (Selector(circuit_id="1/0/1", mac_address=MAC, ip_address="100.64.0.10"), "$1"),
         (Selector(nas_port_id="sub0:node:b:1/0/1"), "$2"),
         (Selector(username="bng-01/node:b/1/0/1"), "$2"),
         (Selector(circuit_id="1/0/1"), "several"),
-        (Selector(mac_address=MAC), "several"),
+        (Selector(mac_address=MAC), "$1"),
+        (Selector(remote_id="node-a", mac_address=OTHER), "none"),
         (Selector(), "none"),
         (Selector(nas_port_id="sub0"), "none"),
         (Selector(username="bng-02/node:b/1/0/1"), "none"),
@@ -68,7 +69,7 @@ def test_who_is_meant(selector: Selector, meant: str) -> None:
 def test_the_one_that_stays_is_meant_while_another_ends() -> None:
     player = two()
     player.do(5, DisconnectSelected(1, Selector(ip_address="100.64.0.10")))
-    effects = player.do(6, change(2, Selector(mac_address=MAC), filter_ids=("silver",)))
+    effects = player.do(6, change(2, Selector(circuit_id="1/0/1"), filter_ids=("silver",)))
     (changed,) = [e for e in effects if isinstance(e, fx.EnforceChange)]
     assert changed.session_id == player.id("$2")
 
