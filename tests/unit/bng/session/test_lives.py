@@ -47,6 +47,7 @@ class Lives(RuleBasedStateMachine):
         limits=st.sampled_from([(9, None), (2, None), (9, 1)]),
         timeouts=st.sampled_from([(0, 0), (100, 900)]),
         tombstone_ttl=st.sampled_from([0, 600]),
+        unanswered=st.sampled_from(["hold", "admit", "reject"]),
     )
     def begin(
         self,
@@ -55,6 +56,7 @@ class Lives(RuleBasedStateMachine):
         limits: tuple[int, int | None],
         timeouts: tuple[int, int],
         tombstone_ttl: int,
+        unanswered: str,
     ) -> None:
         chosen: dict[str, Any] = {
             "port_move": port_move,
@@ -64,6 +66,8 @@ class Lives(RuleBasedStateMachine):
             "idle_timeout": timeouts[0],
             "session_timeout": timeouts[1],
             "tombstone_ttl": tombstone_ttl,
+            "unanswered_action": unanswered,
+            "unanswered_profile": "silver",
             "rate_limit": 1000,
             "device_rate_limit": 1000,
         }
@@ -171,7 +175,16 @@ class Lives(RuleBasedStateMachine):
             effect = self.player.enforcing.pop(0)
             operation = Operation(type(effect).__name__.removeprefix("Enforce").lower())
             policy, token = getattr(effect, "policy", None), getattr(effect, "token", 0)
+            if error and operation is Operation.START:
+                self.not_opened(effect.session_id)
             self.do(ev.Enforced(effect.session_id, operation, policy, token, error))
+
+    def not_opened(self, session_id: str) -> None:
+        """A start that was refused opens nothing: forget it and what was to change, if no stop followed."""
+        orders = self.orders[session_id]
+        last = len(orders) - orders[::-1].index(fx.EnforceStart) - 1
+        if fx.EnforceStop not in orders[last:]:
+            del orders[last:]
 
     @rule(number=st.integers(0, 9), since=st.integers(0, 100))
     def idle(self, number: int, since: int) -> None:
@@ -219,6 +232,26 @@ class Lives(RuleBasedStateMachine):
     @rule(remote=st.sampled_from([None, "node-a", "node-b"]), profile=st.sampled_from([None, "gold"]))
     def disconnect_matching(self, remote: str | None, profile: str | None) -> None:
         self.do(ev.DisconnectMatching(self.token(), remote, profile))
+
+    @rule(
+        what=st.sampled_from(["disconnect", "reauthenticate", "profile", "timeouts", "both", "wrong"]),
+        ip=st.one_of(st.none(), IPS),
+        mac=st.one_of(st.none(), MACS),
+        circuit=st.sampled_from([None, "1", "2"]),
+    )
+    def dynamic(self, what: str, ip: str | None, mac: str | None, circuit: str | None) -> None:
+        """What a RADIUS server asks for (RFC 5176)."""
+        token = self.token()
+        selector = ev.Selector(ip_address=ip, mac_address=mac, circuit_id=circuit)
+        if what == "disconnect":
+            self.do(ev.DisconnectSelected(token, selector))
+        elif what == "reauthenticate":
+            self.do(ev.ReauthenticateSelected(token, selector, b"state"))
+        else:
+            names = {"profile": ("silver",), "both": ("gold",), "wrong": ("none",)}.get(what, ())
+            seconds = 700 if what in ("timeouts", "both") else None
+            wanted = ev.RadiusAccept("", 0, names, session_timeout=seconds, idle_timeout=seconds)
+            self.do(ev.ChangeSelected(token, selector, wanted))
 
     @rule(rate=st.integers(8_000, 9_000), gone=st.booleans())
     def profile_changed(self, rate: int, gone: bool) -> None:
@@ -296,6 +329,8 @@ class Lives(RuleBasedStateMachine):
         if not hasattr(self, "player"):
             return
         for session_id, orders in self.orders.items():
+            if not orders:
+                continue
             session = self.player.machine.store.get(session_id)
             assert orders[0] is not fx.EnforceChange
             if session is None or not session.enforcing or session.state is State.TERMINATING:
