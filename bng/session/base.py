@@ -63,12 +63,12 @@ class Work(NamedTuple):
     """Something to be done to many sessions, in portions.
 
     Attributes:
-        sessions: ids of those that are left; who is gone meanwhile is passed over.
+        sessions: those that are left; who is gone meanwhile is passed over.
         action: what is done to each.
         done: called at the end.
     """
 
-    sessions: deque[str]
+    sessions: deque[Session]
     action: Callable[[Session], None]
     done: Callable[[], None]
 
@@ -127,7 +127,7 @@ class Base:
         done: Callable[[], None] = lambda: None,
     ) -> None:
         """Do something to many sessions: to the first at once, to the others as `events.Continue` comes."""
-        self._work.append(Work(deque(session.id for session in sessions), action, done))
+        self._work.append(Work(deque(sessions), action, done))
         if len(self._work) == 1:
             self.go_on()
         else:
@@ -140,8 +140,8 @@ class Base:
             sessions, action, done = self._work[0]
             while sessions and left:
                 left -= 1
-                session = self.store.get(sessions.popleft())
-                if session is not None:
+                session = sessions.popleft()
+                if self.store.get(session.id) is session:
                     action(session)
             if sessions:
                 self._out.append(fx.Continue())
