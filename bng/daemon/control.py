@@ -35,11 +35,14 @@ from bng.daemon.process import read_pids, run_until_signal
 from bng.dataplane.base import DataPlane, DataPlaneError, Refresh
 from bng.dataplane.kernel import KernelDataPlane
 from bng.enforcement import Enforcer
-from bng.health import Health, LagMeter, UsageMeter, find_cgroup
+from bng.health import Health, LagMeter, UsageMeter, find_cgroup, process_memory
+from bng.leases.keeper import LeaseKeeper
+from bng.leases.places import Places
 from bng.ledger import interims, outstanding
 from bng.loop import Writer
 from bng.outlets import NetworkOutlets
 from bng.reconcile import Reconciler
+from bng.repairs import Repairs
 from bng.routers import RouterWatch
 from bng.seam.command import CommandServer
 from bng.seam.journal import Journal, JournalError
@@ -54,12 +57,15 @@ from bng.sweep import Sweeper
 from bng.underlay import Underlay, aaa_settings, machine_settings
 from bng.uplink import Uplink
 from bng.version import version
+from bng.witness import Witness
 
 log = structlog.get_logger()
 
 _LOOK_AT_LINKS = 1.0
 _DRAIN_ACCOUNTING = 2.0
 _NOTE_ACCOUNTING = 2.0
+_TELL_ROUTER = 0.0002
+"""Seconds between two pushes of the access routers, for each of them."""
 
 
 class Control:
@@ -80,6 +86,7 @@ class Control:
         self.matrix = Matrix(state_dir / "matrix", self.instance_id)
         self._wire(recovered)
         self._reconfigured = asyncio.Event()
+        self._comparable = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -117,6 +124,7 @@ class Control:
         self.sweeper = Sweeper(self.dataplane, self.matrix, lambda event: self.writer.post(event))
         self.enforcer = Enforcer(self.dataplane, self.matrix, self.sweeper.bind)
         self.writer = Writer(self.machine, self.enforcer, self.commit)
+        self.witness = self.writer.witness = Witness(self.writer, self.state_dir)
         self.routers = RouterWatch(self.writer.journal, self.machine.store.count_behind)
         self.spool = Spool(self.state_dir / "accounting", recovered.seq)
         self.aaa = AaaShell(AaaClient(aaa_settings(self.config, {}), store=self.spool), self._deliver)
@@ -127,12 +135,15 @@ class Control:
         self.uplink = Uplink(self.outlets.from_server)
         self.outlets.captures, self.outlets.uplink = self.captures, self.uplink
         self.underlay = Underlay(self.dataplane, self._refreshed, self.captures, self.uplink)
+        self.repairs = Repairs()
         self.reconciler = Reconciler(
             self.writer,
             self.dataplane,
             self._take_over,
             self.underlay.forwards,
+            self.repairs,
         )
+        self.leases = LeaseKeeper(self.writer, self.repairs)
         self.methods = Methods(self)
         self.server = CommandServer(self.state_dir / "control.sock", self.methods.table())
         self.lag = LagMeter()
@@ -165,6 +176,7 @@ class Control:
                 self._every(lambda: self.config.periods.counters, self._sweep),
                 self._every(lambda: self.config.periods.health, self._report_health),
                 self._every(lambda: self.config.periods.reconcile, self._reconcile),
+                self._every(lambda: self.config.periods.reconcile, self._compare_leases, at_once=True),
                 self._every(lambda: _LOOK_AT_LINKS, self._look_at_links),
                 self._every(lambda: self.reconciler.audit_period, self._audit),
                 self._housekeeping(),
@@ -183,6 +195,8 @@ class Control:
         await self.server.close()
         self.coa.close()
         self.routers.close()
+        self.witness.close()
+        self.leases.close()
         with suppress(DataPlaneError):
             await self.sweeper.run()
         # what is not delivered is on the disk
@@ -222,13 +236,14 @@ class Control:
 
     def _adopt(self) -> None:
         """Bring the kernel and the sessions together, once, as soon as the data plane is open."""
-        if self._adopted or not self.underlay.ready:
-            return
-        try:
-            self.reconciler.adopt()
-            self._adopted = True
-        except DataPlaneError as error:
-            log.warning("recovery.no-dataplane", reason=str(error))
+        if not self._adopted and self.underlay.ready:
+            try:
+                self.reconciler.adopt()
+                self._adopted = True
+            except DataPlaneError as error:
+                log.warning("recovery.no-dataplane", reason=str(error))
+        if self._adopted and self.leases.asks:
+            self._comparable.set()
 
     # configuration
 
@@ -261,12 +276,26 @@ class Control:
         self.sweeper.idle_after = config.policy.idle_after
         self.routers.period = config.periods.router_probe
         self.routers.configure(config.routers)
+        self.leases.configure(
+            config.relay.lease_apis,
+            [address for address, _ in config.relay.servers],
+            config.relay.relay_id,
+            Places(config, self.underlay.addresses).find,
+        )
 
     # what happens from time to time
 
-    async def _every(self, period: Callable[[], float], action: Callable[[], Awaitable[object]]) -> None:
+    async def _every(
+        self,
+        period: Callable[[], float],
+        action: Callable[[], Awaitable[object]],
+        *,
+        at_once: bool = False,
+    ) -> None:
         while True:
-            await self._pause(period)
+            if not at_once:
+                await self._pause(period)
+            at_once = False
             try:
                 await action()
             except Exception:
@@ -304,6 +333,10 @@ class Control:
         if self._adopted:
             await self.reconciler.audit()
 
+    async def _compare_leases(self) -> None:
+        await self._comparable.wait()
+        await self.leases.run()
+
     async def _look_at_links(self) -> None:
         if await self.underlay.refresh():
             self._configure_parts()
@@ -326,9 +359,12 @@ class Control:
         while True:
             await asyncio.sleep(0.25)
             elapsed += 0.25
-            if self.routers.urgent or (self.routers.changed and elapsed >= self.config.periods.health):
+            # all of them are told each time: the more there are, the less often
+            soonest = len(self.routers) * _TELL_ROUTER
+            changed = self.routers.changed and elapsed >= self.config.periods.health
+            if (self.routers.urgent or changed) and elapsed >= soonest:
                 elapsed = 0.0
-                self.server.push("routers", records=self.routers.records())
+                self.server.push("routers", records=await self.routers.gather())
 
     async def _grow(self) -> None:
         """Have classes made ahead of the sessions: in a rush as fast as can be, else a third of the time."""
@@ -373,6 +409,10 @@ class Control:
             "dynamic_authorization": self.coa.statistics(),
             **accounting_health(self.aaa.client, self.spool),
             "radius_server": [server_health(state) for state in self.aaa.client.servers],
+            "journal_pending": self.journal.pending,
+            "commands_pending": self.server.pending,
+            "process": process_memory(read_pids(self.state_dir)),
+            "reconcile": self.repairs.record(),
             "dhcp_server": [
                 {
                     "address": address,
@@ -380,6 +420,7 @@ class Control:
                     "requests": server.requests,
                     "replies": server.replies,
                     "latency": server.latency,
+                    "lease_api": self.leases.record(address),
                 }
                 for address, server in relay.servers.items()
             ],

@@ -17,6 +17,7 @@ from bng.northbound.records import Event, EventRecord
 from bng.northbound.rpc import operations
 from bng.northbound.sessions import ProfilesProvider, SessionsProvider, SummaryProvider
 from bng.northbound.state import HealthProvider, Identity, IdentityProvider, RoutersState
+from bng.northbound.timeline import AccessLinesProvider
 from bng.seam.command import CommandClient
 from bng.seam.matrix import MatrixReader
 from bng.seam.reader import JournalReader
@@ -72,6 +73,7 @@ class Northbound:
                 self.routers.discovered,
                 self.identity,
                 InterfacesProvider(),
+                AccessLinesProvider(self.control),
             ],
             config=[self.config],
             operations=operations(self.control),

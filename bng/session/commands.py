@@ -36,19 +36,17 @@ class Commands(Lifecycle):
             candidates = self.store.behind(event.remote_id)
         else:
             candidates = self.store.with_profile(event.profile or "")
+        self.in_portions(event, candidates)
+
+    def end_matching(self, event: ev.DisconnectMatching, session: Session) -> bool:
+        """End a session if it matches, which it may no longer. Whether it did."""
         ending = Ending("Admin-Reset", event.reason or "disconnected", tombstone=True)
-        ended: list[str] = []
-
-        def end(session: Session) -> None:
-            if (
-                event.remote_id in (None, session.line.remote_id)
-                and event.profile in (None, session.profile)
-                and session.state is not State.TERMINATING
-            ):
-                ended.append(session.id)
-                self.fire(session, Input.DISCONNECT, ending)
-
-        self.in_portions(candidates, end, lambda: self._answer(event.token, disconnected=len(ended)))
+        return (
+            event.remote_id in (None, session.line.remote_id)
+            and event.profile in (None, session.profile)
+            and session.state is not State.TERMINATING
+            and self.fire(session, Input.DISCONNECT, ending)
+        )
 
     def _with_username(self, username: str) -> list[Session]:
         """Sessions of a user. Agent ids may hold slashes: every way to split the name is tried."""

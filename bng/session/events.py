@@ -10,7 +10,7 @@ A `token` names a command that somebody waits for; the machine answers each toke
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bng.codec.dhcp import DhcpPacket
@@ -94,6 +94,7 @@ class RadiusAccept:
         classes: values of Class in order, echoed in accounting.
         session_timeout, idle_timeout, interim_interval: seconds; None if absent.
         framed_ip_address: the address that the server wants; None if it leaves that to us.
+        server: name of the server that answered.
     """
 
     session_id: str
@@ -108,6 +109,7 @@ class RadiusAccept:
     idle_timeout: int | None = None
     interim_interval: int | None = None
     framed_ip_address: str | None = None
+    server: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,19 +118,26 @@ class RadiusReject:
 
     Attributes:
         message: the Reply-Messages, cleaned and joined; may be empty.
+        server: name of the server that answered.
     """
 
     session_id: str
     attempt: int
     message: str = ""
+    server: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class RadiusUnanswered:
-    """No server answered in all its retransmissions."""
+    """No server answered in all its retransmissions.
+
+    Attributes:
+        reason: why none was asked; empty when all were.
+    """
 
     session_id: str
     attempt: int
+    reason: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +339,20 @@ class Continue:
     """Go on with what `effects.Continue` put off."""
 
 
+@dataclass(frozen=True, slots=True)
+class LeaseGone:
+    """The DHCP servers hold no lease for a session any more.
+
+    Attributes:
+        renewed: `Session.renewed_ns` as the comparison saw it; a session renewed since then is left alone.
+        reason: text for the journal.
+    """
+
+    session_id: str
+    renewed: int
+    reason: str
+
+
 Event = (
     DhcpFromSubscriber
     | DhcpFromServer
@@ -351,4 +374,5 @@ Event = (
     | SettingsChanged
     | LeaseFound
     | Continue
+    | LeaseGone
 )

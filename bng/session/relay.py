@@ -112,12 +112,14 @@ class Relay:
         dropped: packets not relayed, by reason, both directions.
         servers: statistics by server address.
         devices: who asked lately on each access line.
+        line: that of the packet looked at last, None when it has none.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.received = 0
         self.dropped: Counter[str] = Counter()
         self.servers: dict[str, ServerStatistics] = {}
+        self.line: AccessLine | None = None
         self._exchanges: OrderedDict[tuple[AccessLine, int, str], Exchange] = OrderedDict()
         self._on_line: dict[AccessLine, OrderedDict[tuple[AccessLine, int, str], None]] = {}
         self.devices = Devices()
@@ -179,7 +181,7 @@ class Relay:
 
     def _marked(self, event: DhcpFromSubscriber, relay_agent: bytes) -> Origin:
         try:
-            line = AccessLine(*option82.access_line(relay_agent))
+            self.line = line = AccessLine(*option82.access_line(relay_agent))
         except DecodeError:
             raise Drop("bad-option-82") from None
         giaddr = event.packet.giaddr
@@ -220,6 +222,7 @@ class Relay:
             relay_agent = session.relay_agent or option82.of_line(*session.line)
         except DecodeError:  # known from a lease only, and the ids are too long for their text
             raise Drop("no-option-82") from None
+        self.line = session.line
         if session.gateway == NO_IP:
             link = self.settings.interfaces[event.interface].address
             return Origin(session.line, relay_agent, False, link)
@@ -266,11 +269,13 @@ class Relay:
         if packet.giaddr != self.settings.uplink_address:
             raise Drop("foreign-giaddr")
         try:
-            line = AccessLine(*option82.access_line(packet.options.get(Option.RELAY_AGENT, b"")))
+            relay_agent = packet.options.get(Option.RELAY_AGENT, b"")
+            self.line = line = AccessLine(*option82.access_line(relay_agent))
         except DecodeError:
             raise Drop("reply-without-option-82") from None
         exchange = self._exchanges.get((line, packet.xid, packet.mac_address))
-        if exchange is None:
+        # too old by its own time, whether or not another packet has swept it away meanwhile
+        if exchange is None or exchange.time + self.settings.pending_timeout * NS <= now:
             raise Drop("unsolicited-reply")
         server.replies += 1
         server.unanswered = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bng.session.records import AccessLine, Session
 from bng.session.states import State
@@ -72,6 +72,15 @@ class SlotPool:
             self._generations.append(self.first_generation - 1)
         self._generations[slot] = max(generation, self._generations[slot])
         self._used.add(slot)
+
+    def offer(self, pairs: Sequence[tuple[int, int]]) -> None:
+        """Make these pairs of slot and generation the next to be taken: for a replay."""
+        for slot, generation in pairs:
+            while len(self._generations) <= slot:
+                self._generations.append(self.first_generation - 1)
+            self._generations[slot] = generation - 1
+        self._free = deque(slot for slot, _ in pairs)
+        self.size = len(self._generations)
 
     def give_back(self, slot: int) -> None:
         """Free a slot that is in use."""

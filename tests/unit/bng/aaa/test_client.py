@@ -179,6 +179,7 @@ class TestAuthentication:
             RadiusReject(ask(1).session_id, 1, "pay%0A first"),
             RadiusReject(ask(2).session_id, 1, "the RADIUS server sent an Access-Challenge"),
         ]
+        assert [answer.server for answer in bench.answers] == ["one", "one"]  # type: ignore[union-attr]
 
     def test_what_is_not_believed(self) -> None:
         bench = Bench()
@@ -277,6 +278,7 @@ class TestAuthentication:
         assert bench.answers == []
         bench.ask(257)
         assert bench.answers == [RadiusUnanswered(ask(257).session_id, 1)]
+        assert bench.answers[0].reason == "too many requests wait"  # type: ignore[union-attr]
 
     def test_a_request_whose_next_server_has_no_identifier_waits(self) -> None:
         bench = Bench(ONE, TWO, source_ports=1)
@@ -292,7 +294,9 @@ class TestAuthentication:
 
     def test_no_server_at_all(self) -> None:
         client = AaaClient(AaaSettings("bng-01", "192.0.2.9", "line", ()))
-        assert client.authenticate(ask(), START) == [RadiusUnanswered(ask().session_id, 1)]
+        (answer,) = client.authenticate(ask(), START)
+        assert answer == RadiusUnanswered(ask().session_id, 1)
+        assert answer.reason == "there is no server to ask"  # type: ignore[union-attr]
         client.account(account(AccountKind.START), Counters(), START)
         assert client.to_send() == []
         assert len(client.backlog) == 1
