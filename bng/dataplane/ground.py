@@ -119,8 +119,8 @@ class Ground:
         return None
 
     def grow(self, connection: Connection, end: int, limit: int) -> bool:
-        """Make up to `limit` classes ahead of slot `end`, of the lowest slots first; True while there are more
-        to make.
+        """Make up to `limit` classes ahead of slot `end`, those of the lowest slots first; True while there
+        are more to make.
 
         With one subscriber interface its classes are known beforehand; of several, each gets them as
         sessions come.
