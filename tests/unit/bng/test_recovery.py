@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bng.dataplane.base import RawCounters, Stop
+from bng.dataplane.base import RawCounters, Stop, Suspicions
 from bng.dataplane.fake import FakeKernel
 from bng.reconcile import Reconciler
 from bng.session import events as ev
@@ -134,6 +134,29 @@ async def test_what_went_missing_is_repaired_and_counted(tmp_path: Path) -> None
     await keeper.run()
     assert keeper.repaired == 1
     assert [element.session_id for element in bench.dataplane.installed()] == [session_id]
+    await bench.commit.close()
+
+
+async def test_an_audit_repairs_what_is_suspicious_in_portions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path)
+    told: list[Suspicions] = []
+
+    def repair(suspicions: Suspicions) -> int:
+        told.append(suspicions)
+        return len(suspicions.slots)
+
+    monkeypatch.setattr(bench.dataplane, "audit", lambda: Suspicions(slots=tuple(range(120))))
+    monkeypatch.setattr(bench.dataplane, "repair", repair)
+    keeper = reconciler(bench)
+    await keeper.audit()
+    assert keeper.repaired == 120
+    assert [len(each.slots) for each in told] == [50, 50, 20]
+    bench.kernel.broken = "broken"
+    monkeypatch.undo()
+    await keeper.audit()
+    assert keeper.repaired == 120
     await bench.commit.close()
 
 
