@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bng.dataplane.base import Rates, RawCounters, Start, Stop
+from bng.dataplane.base import Rates, RawCounters, Start, Stop, Suspicions
 from bng.dataplane.fake import FakeKernel
 from bng.reconcile import Reconciler
 from bng.session import events as ev
@@ -136,6 +136,29 @@ async def test_what_went_missing_is_repaired_and_counted(tmp_path: Path) -> None
     await keeper.run()
     assert dict(keeper.repairs.counts) == {"kernel-lost": 1, "kernel-surplus": 0}
     assert [element.session_id for element in bench.dataplane.installed()] == [session_id]
+    await bench.commit.close()
+
+
+async def test_an_audit_repairs_what_is_suspicious_in_portions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path)
+    told: list[Suspicions] = []
+
+    def repair(suspicions: Suspicions) -> int:
+        told.append(suspicions)
+        return len(suspicions.slots)
+
+    monkeypatch.setattr(bench.dataplane, "audit", lambda: Suspicions(slots=tuple(range(120))))
+    monkeypatch.setattr(bench.dataplane, "repair", repair)
+    keeper = reconciler(bench)
+    await keeper.audit()
+    assert keeper.repaired == 120
+    assert [len(each.slots) for each in told] == [50, 50, 20]
+    bench.kernel.broken = "broken"
+    monkeypatch.undo()
+    await keeper.audit()
+    assert keeper.repaired == 120
     await bench.commit.close()
 
 
