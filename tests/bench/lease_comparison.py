@@ -3,8 +3,8 @@
 A real Kea with its control agent; a fake kernel and a RADIUS server that accepts at once. The first round
 brings all sessions back from the leases. The figures are those of the second one, which finds that all fits,
 and of the comparison with the kernel after it. The loop's lateness is measured every 2 ms, for a second
-without work as well: the machine has its part in it. The baseline is the same comparison at one go: all leases in one
-answer, decoded and compared without a pause.
+without work as well: the machine has its part in it. The baseline is the same comparison at one go: all
+leases in one answer, decoded and compared without a pause.
 """
 
 from __future__ import annotations
