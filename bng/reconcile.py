@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from bng.dataplane.base import MAX_SLOTS, DataPlane, DataPlaneError, Installed, Stop
+from bng.dataplane.base import DataPlane, DataPlaneError, Installed, Stop
 from bng.loop import Writer
-from bng.repairs import KERNEL_LOST, KERNEL_SURPLUS, Repairs
+from bng.repairs import KERNEL_GATE, KERNEL_LOST, KERNEL_SURPLUS, Repairs
 from bng.session.records import Session
 from bng.session.states import State
 from bng.slices import Slices
@@ -20,6 +22,10 @@ _PAGE = 128
 """Slots of the kernel that are looked at together."""
 _BATCH = 16
 """Repairs at one go: each is a transaction with the kernel."""
+_REPAIRS = 50
+"""Gates that are repaired before the loop gets its turn."""
+_AUDIT_SECONDS, _AUDIT_SHARE = 15.0, 0.02
+"""Seconds between two audits of the gates, and which share of the time they may take of a processor."""
 _FORWARDING = frozenset({State.ACTIVE, State.IDLE})
 
 
@@ -58,6 +64,7 @@ class Reconciler:
     Attributes:
         repairs: elements removed and sessions installed again are counted here; those of the first
             comparison, which adopts, are not.
+        audit_period: seconds until the next `audit`.
     """
 
     def __init__(
@@ -69,6 +76,7 @@ class Reconciler:
         repairs: Repairs | None = None,
     ) -> None:
         self.repairs = repairs or Repairs()
+        self.audit_period = _AUDIT_SECONDS
         self._writer = writer
         self._dataplane = dataplane
         self._adopted = adopted
@@ -138,15 +146,30 @@ class Reconciler:
             log.warning("reconcile.repaired", removed=removed[:20], installed=installed[:20], count=count)
         return count
 
+    async def audit(self) -> None:
+        """Compare the gates in the kernel with what the data plane believes of them; the reading is done in a
+        thread. Where much is to be read it is done less often."""
+        began = time.monotonic()
+        try:
+            suspicions = await asyncio.to_thread(self._dataplane.audit)
+            self.audit_period = max(_AUDIT_SECONDS, (time.monotonic() - began) / _AUDIT_SHARE)
+            for some in suspicions.slices(_REPAIRS):
+                self.repairs.counts[KERNEL_GATE] += self._dataplane.repair(some)
+                await asyncio.sleep(0)
+        except DataPlaneError as error:
+            log.warning("reconcile.failed", reason=str(error))
+
     async def _look_at_kernel(self, surplus: list[Installed], slices: Slices) -> set[str]:
         """Ids of the sessions that the kernel holds as it should; `surplus` gets what looks otherwise."""
         held = set()
-        for first in range(0, MAX_SLOTS, _PAGE):
-            for element in self._dataplane.installed(first, min(first + _PAGE, MAX_SLOTS)):
+        first = 0
+        while first < self._dataplane.end:
+            for element in self._dataplane.installed(first, _PAGE):
                 if self._is_right(element):
                     held.add(element.session_id)
                 else:
                     surplus.append(element)
+            first += _PAGE
             if slices.due():
                 await slices.rest()
         return held
@@ -157,8 +180,7 @@ class Reconciler:
             chunk = [
                 element
                 for element in elements[first : first + _BATCH]
-                if not self._is_right(element)
-                and self._dataplane.installed(element.slot, element.slot + 1) == [element]
+                if not self._is_right(element) and self._dataplane.installed(element.slot, 1) == [element]
             ]
             self._stop(chunk)
             removed += [element.session_id for element in chunk]
@@ -173,8 +195,7 @@ class Reconciler:
                 for session in sessions[first : first + _BATCH]
                 if self._is_missed(session)
                 and not any(
-                    element.session_id == session.id
-                    for element in self._dataplane.installed(session.slot, session.slot + 1)
+                    element.session_id == session.id for element in self._dataplane.installed(session.slot, 1)
                 )
             ]
             self._reinforce(chunk)

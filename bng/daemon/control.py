@@ -21,7 +21,11 @@ from typing import Any
 import structlog
 
 from bng.aaa.client import AaaClient, Answer
+from bng.aaa.coa_request import Nas
+from bng.aaa.coa_shell import CoaShell
+from bng.aaa.report import accounting_health, server_health
 from bng.aaa.shell import AaaShell
+from bng.aaa.spool import Spool
 from bng.access import Captures
 from bng.commit import GroupCommit
 from bng.config import Config
@@ -34,11 +38,11 @@ from bng.enforcement import Enforcer
 from bng.health import Health, LagMeter, UsageMeter, find_cgroup, process_memory
 from bng.leases.keeper import LeaseKeeper
 from bng.leases.places import Places
-from bng.ledger import Ledger, outstanding
+from bng.ledger import interims, outstanding
 from bng.loop import Writer
 from bng.outlets import NetworkOutlets
 from bng.reconcile import Reconciler
-from bng.repairs import KERNEL_GATE, Repairs
+from bng.repairs import Repairs
 from bng.routers import RouterWatch
 from bng.seam.command import CommandServer
 from bng.seam.journal import Journal, JournalError
@@ -53,11 +57,13 @@ from bng.sweep import Sweeper
 from bng.underlay import Underlay, aaa_settings, machine_settings
 from bng.uplink import Uplink
 from bng.version import version
+from bng.witness import Witness
 
 log = structlog.get_logger()
 
 _LOOK_AT_LINKS = 1.0
 _DRAIN_ACCOUNTING = 2.0
+_NOTE_ACCOUNTING = 2.0
 _TELL_ROUTER = 0.0002
 """Seconds between two pushes of the access routers, for each of them."""
 
@@ -118,10 +124,12 @@ class Control:
         self.sweeper = Sweeper(self.dataplane, self.matrix, lambda event: self.writer.post(event))
         self.enforcer = Enforcer(self.dataplane, self.matrix, self.sweeper.bind)
         self.writer = Writer(self.machine, self.enforcer, self.commit)
+        self.witness = self.writer.witness = Witness(self.writer, self.state_dir)
         self.routers = RouterWatch(self.writer.journal, self.machine.store.count_behind)
-        self.aaa = AaaShell(AaaClient(aaa_settings(self.config, {})), self._deliver)
-        self.ledger = Ledger(self.state_dir / "accounted", recovered.seq)
-        self.outlets = NetworkOutlets(self.writer, self.aaa, self.routers, self.ledger)
+        self.spool = Spool(self.state_dir / "accounting", recovered.seq)
+        self.aaa = AaaShell(AaaClient(aaa_settings(self.config, {}), store=self.spool), self._deliver)
+        self.coa = CoaShell(self.writer.command)
+        self.outlets = NetworkOutlets(self.writer, self.aaa, self.routers)
         self.writer.outlets = self.outlets
         self.captures = Captures(self.outlets.from_subscriber)
         self.uplink = Uplink(self.outlets.from_server)
@@ -142,6 +150,7 @@ class Control:
         usage = UsageMeter(lambda: set(read_pids(self.state_dir).values()), find_cgroup())
         self.health = Health(usage, self.lag, self._health_parts)
         self.last_health: dict[str, Any] | None = None
+        self._setups = (0, time.monotonic())
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -169,7 +178,9 @@ class Control:
                 self._every(lambda: self.config.periods.reconcile, self._reconcile),
                 self._every(lambda: self.config.periods.reconcile, self._compare_leases, at_once=True),
                 self._every(lambda: _LOOK_AT_LINKS, self._look_at_links),
+                self._every(lambda: self.reconciler.audit_period, self._audit),
                 self._housekeeping(),
+                self._every(lambda: _NOTE_ACCOUNTING, self._note_accounting),
                 self._grow(),
                 self.lag.run(),
             )
@@ -182,14 +193,16 @@ class Control:
         for task in self._tasks:
             task.cancel()
         await self.server.close()
+        self.coa.close()
         self.routers.close()
         self.leases.close()
+        self.witness.close()
         with suppress(DataPlaneError):
             await self.sweeper.run()
-        if await self.aaa.drain(_DRAIN_ACCOUNTING):
-            self.ledger.settle()
-        self.ledger.close()
+        # what is not delivered is on the disk
+        await self.aaa.drain(_DRAIN_ACCOUNTING)
         self.aaa.close()
+        self.spool.close()
         self.underlay.close()
         await self.commit.close()
         log.info("control.ended")
@@ -199,7 +212,7 @@ class Control:
     def _recover(self) -> None:
         recovered, self._recovered = self._recovered, Sessions()
         now = max(time.time_ns(), recovered.time_ns + 1)
-        effects = self.machine.restore(recovered.by_id.values(), recovered.tombstones, now)
+        effects = self.machine.restore(recovered.by_id.values(), recovered.tombstones, now, recovered.ended)
         self._adopt()
         self.writer.carry_out(effects)
         self._account_again(recovered.seq)
@@ -209,15 +222,17 @@ class Control:
         self.sweeper.mark_idle(session.slot for session in sessions if session.state is State.IDLE)
 
     def _account_again(self, newest: int) -> None:
-        """Send what no RADIUS server had acknowledged when the last control plane ended."""
-        count = 0
-        for account in outstanding(JournalReader(self.state_dir / "journal"), self.ledger.settled):
-            if account.counters is not None:
-                self.aaa.account(account, account.counters)
-                count += 1
-        self.ledger.given(newest)
-        if count:
-            log.info("accounting.sent-again", records=count)
+        """Go on with what no RADIUS server had acknowledged when the last control plane ended: the spool has
+        it, and the journal what had not come to the spool yet."""
+        spooled, count = len(self.aaa.client.backlog), 0
+        journal = JournalReader(self.state_dir / "journal")
+        for seq, account in outstanding(journal, self.spool.given, newest):
+            self.aaa.account(account, account.counters or ev.Counters(), seq)
+            count += 1
+        for account in interims(self.spool.interims, self.machine.store):
+            self.aaa.restore(account, account.counters or ev.Counters())
+        if spooled or count:
+            log.info("accounting.resumed", spooled=spooled, journaled=count)
 
     def _adopt(self) -> None:
         """Bring the kernel and the sessions together, once, as soon as the data plane is open."""
@@ -246,7 +261,14 @@ class Control:
     def _configure_parts(self) -> None:
         config = self.config
         self.writer.post(ev.SettingsChanged(machine_settings(config, self.underlay.addresses)))
-        self.aaa.client.configure(aaa_settings(config, self.underlay.addresses))
+        aaa = aaa_settings(config, self.underlay.addresses)
+        self.aaa.configure(aaa)
+        self.coa.configure(
+            config.aaa.dynamic_authorization,
+            Nas(aaa.nas_identifier, aaa.nas_ip_address),
+            config.dhcp_uplink,
+            self.underlay.addresses.get(config.dhcp_uplink or ""),
+        )
         if self._is_new and config.aaa.servers:
             # nothing is known of an earlier life: what servers may still hold of it has ended
             self._is_new = False
@@ -292,6 +314,13 @@ class Control:
     async def _sweep(self) -> None:
         await self.sweeper.run()
 
+    def _summary_parts(self) -> dict[str, Any]:
+        """What of aether-subscriber:summary is not in the journal."""
+        now, started = time.monotonic(), self.machine.started_total
+        (before, then), self._setups = self._setups, (started, now)
+        rate = round((started - before) / max(now - then, 0.001))
+        return {"setup_rate": rate, "failure": dict(self.machine.failures)}
+
     async def _report_health(self) -> None:
         self.last_health = self.health.report()
         self.server.push("health", record=self.last_health)
@@ -304,18 +333,32 @@ class Control:
         await self._comparable.wait()
         await self.leases.run()
 
+    async def _audit(self) -> None:
+        if self._adopted:
+            await self.reconciler.audit()
+
     async def _look_at_links(self) -> None:
         if await self.underlay.refresh():
             self._configure_parts()
+        self.coa.follow()
         self._adopt()
+
+    async def _note_accounting(self) -> None:
+        """Note from which event on accounting would have to be made again from the journal. What is noted has
+        to be on the disk, and is nothing that still waits to be accounted for."""
+        backlog = self.aaa.client.backlog
+        self.aaa.resume()
+        if backlog.unplaced or self.commit.waiting:
+            return
+        newest = self.journal.durable
+        await asyncio.to_thread(self.spool.flush, self.spool.unflushed())
+        self.spool.note(newest)
 
     async def _housekeeping(self) -> None:
         elapsed = 0.0
         while True:
             await asyncio.sleep(0.25)
             elapsed += 0.25
-            if not len(self.aaa.client.backlog):
-                self.ledger.settle()
             # all of them are told each time: the more there are, the less often
             soonest = len(self.routers) * _TELL_ROUTER
             changed = self.routers.changed and elapsed >= self.config.periods.health
@@ -324,18 +367,22 @@ class Control:
                 self.server.push("routers", records=await self.routers.gather())
 
     async def _grow(self) -> None:
+        """Have classes made ahead of the sessions: in a rush as fast as can be, else a third of the time."""
+        loop, end = asyncio.get_running_loop(), 0
         while True:
+            began, before = loop.time(), end
             try:
                 more = await asyncio.to_thread(self.dataplane.grow)
+                end = self.dataplane.end
             except DataPlaneError:
                 more = False
-            await asyncio.sleep(0.005 if more else 1)
+            pause = 0.002 if end > before else 2 * (loop.time() - began) + 0.002
+            await asyncio.sleep(pause if more else 0.1)
 
     # what the parts tell each other
 
     def _refreshed(self, refresh: Refresh) -> None:
         self.sweeper.refreshed(refresh)
-        self.repairs.counts[KERNEL_GATE] += refresh.repaired
 
     def _published(self, newest: int) -> None:
         self.server.push("journal", newest_seq=newest)
@@ -346,29 +393,26 @@ class Control:
 
     def _health_parts(self) -> dict[str, Any]:
         store, relay = self.machine.store, self.machine.relay
-        dropped = sum(relay.dropped.values()) + self.writer.dropped + self.outlets.malformed
+        drops = {"queue-full": self.writer.dropped, "malformed": self.outlets.malformed, **relay.dropped}
         return {
             "sessions": len(store),
             "sessions_active": store.by_status[State.ACTIVE] + store.by_status[State.IDLE],
             "queue_depth": self.writer.waiting,
             "dhcp_received": relay.received + self.writer.dropped + self.outlets.malformed,
-            "dhcp_dropped": dropped,
+            "dhcp_dropped": sum(drops.values()),
+            "dhcp_drop": [
+                {"reason": reason, "packets": packets} for reason, packets in sorted(drops.items()) if packets
+            ],
+            "summary": self._summary_parts(),
             "netlink_errors": self.enforcer.errors,
             "journal_newest_seq": self.journal.durable,
             "journal_pending": self.journal.pending,
             "commands_pending": self.server.pending,
             "process": process_memory(read_pids(self.state_dir)),
             "reconcile": self.repairs.record(),
-            "radius_server": [
-                {
-                    "name": state.server.name,
-                    "up": state.up,
-                    "requests": state.requests,
-                    "timeouts": state.timeouts,
-                    "latency": state.latency,
-                }
-                for state in self.aaa.client.servers
-            ],
+            "dynamic_authorization": self.coa.statistics(),
+            **accounting_health(self.aaa.client, self.spool),
+            "radius_server": [server_health(state) for state in self.aaa.client.servers],
             "dhcp_server": [
                 {
                     "address": address,

@@ -162,6 +162,16 @@ def _bng(config: LabConfig, bng: Bng, secrets: Secrets) -> dict[str, Any]:
                 }
             ],
             "interim-interval": config.timers.interim,
+            "dynamic-authorization": {
+                "require-event-timestamp": True,
+                "client": [
+                    {
+                        "name": "radius",
+                        "address": str(services.radius),
+                        "secret": secrets.dynamic_authorization(bng.bng_id),
+                    }
+                ],
+            },
         },
         "sessions-policy": {"idle-after": config.timers.idle_after},
         "timers": _timers(config.timers),

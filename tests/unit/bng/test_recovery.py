@@ -202,7 +202,7 @@ async def test_installed_by_pages(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     await bench.begin(*range(1, 11))
     whole = bench.dataplane.installed()
-    pages = [bench.dataplane.installed(first, first + 3) for first in range(0, 30, 3)]
+    pages = [bench.dataplane.installed(first, 3) for first in range(0, 30, 3)]
     assert [element for page in pages for element in page] == whole
     assert [len(page) for page in pages[:5]] == [3, 3, 3, 1, 0]
     await bench.commit.close()

@@ -60,6 +60,9 @@ def test_startup_of_a_bng(config: LabConfig, secrets: Secrets) -> None:
     bng = startup["aether-bng:bng"]
     assert bng["identity"]["bng-id"] == "bng-01"
     assert bng["aaa"]["server"][0]["secret"] == secrets.radius("bng-01")
+    (client,) = bng["aaa"]["dynamic-authorization"]["client"]
+    assert client["address"] == bng["aaa"]["server"][0]["address"]
+    assert client["secret"] == secrets.dynamic_authorization("bng-01") != secrets.radius("bng-01")
     password = secrets.lease_api("bng-01")
     lease_api = {"port": 8000, "username": "bng-01", "password": password}
     assert bng["dhcp-relay"]["server"] == [{"address": "198.18.0.11", "lease-api": lease_api}]

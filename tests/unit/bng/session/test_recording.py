@@ -37,8 +37,12 @@ EVENTS = [
     ev.TimerDue(ev.Timer.LEASE, "0" * 16),
     ev.Disconnect(1, "0" * 16, "why"),
     ev.DisconnectMatching(1, profile="gold"),
+    ev.Continue(),
     ev.Reauthenticate(1, "0" * 16),
     ev.SetPolicy(1, "0" * 16, policy=Policy(None, 2, 1)),
+    ev.DisconnectSelected(1, ev.Selector(username="bng/a/b")),
+    ev.ChangeSelected(1, ev.Selector("0" * 16), ev.RadiusAccept("", 0, ("gold",), idle_timeout=5), "why"),
+    ev.ReauthenticateSelected(1, ev.Selector(remote_id="a", circuit_id="b"), b"state"),
     ev.ProfileChanged("gold", Profile(2, 1)),
     ev.ProfileChanged("gold", None),
     ev.SettingsChanged(
