@@ -76,7 +76,7 @@ async def test_a_line_whose_address_another_one_gets(tmp_path: Path) -> None:
             lease.mac_address,
             held.ip_address,
             None,
-            time.time_ns(),
+            time.time_ns() + 10 * 10**9,  # younger than the session that holds the address
             "192.0.2.2",
         )
     )
