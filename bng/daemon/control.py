@@ -2,8 +2,8 @@
 
 Start: the journal's sessions and the kernel's elements are brought together (`bng.reconcile`). Sessions that
 both know are adopted: no Access-Request, no Accounting-Start, counters go on. SIGTERM ends the process and
-leaves the kernel as it is, subscribers notice nothing; so Accounting-Off is not sent then, and Accounting-On
-only by an element that has no sessions from before.
+leaves the kernel as it is, subscribers notice nothing; so Accounting-Off is not sent then, but by the
+operation that ends service, and Accounting-On only by an element that has no sessions from before.
 """
 
 from __future__ import annotations
@@ -52,12 +52,15 @@ from bng.sweep import Sweeper
 from bng.underlay import Underlay, aaa_settings, machine_settings
 from bng.uplink import Uplink
 from bng.version import version
+from yang.provider import OperationError
 
 log = structlog.get_logger()
 
 _LOOK_AT_LINKS = 1.0
 _DRAIN_ACCOUNTING = 2.0
 _NOTE_ACCOUNTING = 2.0
+_ROUNDS, _PER_ROUND = 10, 256
+"""How often all sessions are ended when new ones begin meanwhile, and how many at once."""
 
 
 class Control:
@@ -244,10 +247,40 @@ class Control:
         if self._is_new and config.aaa.servers:
             # nothing is known of an earlier life: what servers may still hold of it has ended
             self._is_new = False
-            self.aaa.accounting_on(self.instance_id.replace("-", "")[:16])
+            self.aaa.accounting_on(self._accounting_id())
         self.sweeper.idle_after = config.policy.idle_after
         self.routers.period = config.periods.router_probe
         self.routers.configure(config.routers)
+
+    async def end_service(self, reason: str) -> int:
+        """End all sessions and say Accounting-Off, behind their Stops. Returns how many there were.
+
+        Raises:
+            OperationError: new ones began all the time; nothing was said then.
+        """
+        ended = 0
+        for _ in range(_ROUNDS):
+            ids = [session.id for session in self.machine.store]
+            if not ids:
+                self.aaa.accounting_off(self._accounting_id())
+                log.warning("control.service-ended", sessions=ended, reason=reason)
+                return ended
+            for begin in range(0, len(ids), _PER_ROUND):
+                commands = (
+                    self.writer.command(
+                        lambda token, one=one: ev.Disconnect(token, one, reason, "Admin-Reboot")  # type: ignore[misc]
+                    )
+                    for one in ids[begin : begin + _PER_ROUND]
+                )
+                done = await asyncio.gather(*commands, return_exceptions=True)
+                ended += sum(answer is None for answer in done)
+        raise OperationError(
+            "operation-failed", "sessions begin all the time: take access routers down first"
+        )
+
+    def _accounting_id(self) -> str:
+        """Acct-Session-Id of Accounting-On and -Off."""
+        return self.instance_id.replace("-", "")[:16]
 
     # what happens from time to time
 

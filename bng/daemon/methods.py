@@ -44,6 +44,9 @@ OPERATIONS: Mapping[str, _MakeEvent] = {
 }
 
 
+END_SERVICE = "/aether-bng:end-service"
+
+
 class Methods:
     """The methods of the command socket."""
 
@@ -89,6 +92,9 @@ class Methods:
 
     async def invoke(self, params: dict[str, Any]) -> dict[str, Any] | None:
         """Carry out an RPC or an action of the model."""
+        if params.get("path") == END_SERVICE:
+            given = params.get("input") or {}
+            return {"disconnected": await self._control.end_service(given.get("reason", ""))}
         make = OPERATIONS.get(params.get("path", ""))
         if make is None:
             raise OperationError("operation-not-supported", f"no operation {params.get('path')!r}")
