@@ -28,13 +28,13 @@ from bng.access import Captures
 from bng.commit import GroupCommit
 from bng.config import Config
 from bng.configuration import Configuration
+from bng.daemon.accounting import Accounting
 from bng.daemon.methods import Methods
 from bng.daemon.process import read_pids, run_until_signal
 from bng.dataplane.base import DataPlane, DataPlaneError, Refresh
 from bng.dataplane.kernel import KernelDataPlane
 from bng.enforcement import Enforcer
 from bng.health import Health, LagMeter, UsageMeter, find_cgroup
-from bng.ledger import interims, outstanding
 from bng.loop import Writer
 from bng.outlets import NetworkOutlets
 from bng.reconcile import Reconciler
@@ -52,15 +52,12 @@ from bng.sweep import Sweeper
 from bng.underlay import Underlay, aaa_settings, machine_settings
 from bng.uplink import Uplink
 from bng.version import version
-from yang.provider import OperationError
 
 log = structlog.get_logger()
 
 _LOOK_AT_LINKS = 1.0
 _DRAIN_ACCOUNTING = 2.0
 _NOTE_ACCOUNTING = 2.0
-_ROUNDS, _PER_ROUND = 10, 256
-"""How often all sessions are ended when new ones begin meanwhile, and how many at once."""
 
 
 class Control:
@@ -121,6 +118,7 @@ class Control:
         self.routers = RouterWatch(self.writer.journal, self.machine.store.count_behind)
         self.spool = Spool(self.state_dir / "accounting", recovered.seq)
         self.aaa = AaaShell(AaaClient(aaa_settings(self.config, {}), store=self.spool), self._deliver)
+        self.accounting = Accounting(self.aaa, self.spool, self.commit, self.instance_id)
         self.outlets = NetworkOutlets(self.writer, self.aaa, self.routers)
         self.writer.outlets = self.outlets
         self.captures = Captures(self.outlets.from_subscriber)
@@ -166,7 +164,7 @@ class Control:
                 self._every(lambda: self.config.periods.reconcile, self._reconcile),
                 self._every(lambda: _LOOK_AT_LINKS, self._look_at_links),
                 self._housekeeping(),
-                self._every(lambda: _NOTE_ACCOUNTING, self._note_accounting),
+                self._every(lambda: _NOTE_ACCOUNTING, self.accounting.note),
                 self._grow(),
                 self.lag.run(),
             )
@@ -182,12 +180,11 @@ class Control:
         self.routers.close()
         with suppress(DataPlaneError):
             await self.sweeper.run()
-        # what is not delivered is on the disk
-        await self.aaa.drain(_DRAIN_ACCOUNTING)
+        await self.aaa.drain(_DRAIN_ACCOUNTING)  # what is not delivered then is on the disk
         self.aaa.close()
-        self.spool.close()
         self.underlay.close()
-        await self.commit.close()
+        await self.commit.close()  # some accounting may have waited for it
+        self.spool.close()
         log.info("control.ended")
 
     # recovery
@@ -198,24 +195,11 @@ class Control:
         effects = self.machine.restore(recovered.by_id.values(), recovered.tombstones, now)
         self._adopt()
         self.writer.carry_out(effects)
-        self._account_again(recovered.seq)
+        self.accounting.resume(self.state_dir / "journal", recovered.seq, self.machine.store)
 
     def _take_over(self, sessions: Sequence[Session]) -> None:
         self.enforcer.adopt(sessions)
         self.sweeper.mark_idle(session.slot for session in sessions if session.state is State.IDLE)
-
-    def _account_again(self, newest: int) -> None:
-        """Go on with what no RADIUS server had acknowledged when the last control plane ended: the spool has
-        it, and the journal what had not come to the spool yet."""
-        spooled, count = len(self.aaa.client.backlog), 0
-        journal = JournalReader(self.state_dir / "journal")
-        for seq, account in outstanding(journal, self.spool.given, newest):
-            self.aaa.account(account, account.counters or ev.Counters(), seq)
-            count += 1
-        for account in interims(self.spool.interims, self.machine.store):
-            self.aaa.restore(account, account.counters or ev.Counters())
-        if spooled or count:
-            log.info("accounting.resumed", spooled=spooled, journaled=count)
 
     def _adopt(self) -> None:
         """Bring the kernel and the sessions together, once, as soon as the data plane is open."""
@@ -245,42 +229,11 @@ class Control:
         self.writer.post(ev.SettingsChanged(machine_settings(config, self.underlay.addresses)))
         self.aaa.configure(aaa_settings(config, self.underlay.addresses))
         if self._is_new and config.aaa.servers:
-            # nothing is known of an earlier life: what servers may still hold of it has ended
             self._is_new = False
-            self.aaa.accounting_on(self._accounting_id())
+            self.accounting.begin_anew()
         self.sweeper.idle_after = config.policy.idle_after
         self.routers.period = config.periods.router_probe
         self.routers.configure(config.routers)
-
-    async def end_service(self, reason: str) -> int:
-        """End all sessions and say Accounting-Off, behind their Stops. Returns how many there were.
-
-        Raises:
-            OperationError: new ones began all the time; nothing was said then.
-        """
-        ended = 0
-        for _ in range(_ROUNDS):
-            ids = [session.id for session in self.machine.store]
-            if not ids:
-                self.aaa.accounting_off(self._accounting_id())
-                log.warning("control.service-ended", sessions=ended, reason=reason)
-                return ended
-            for begin in range(0, len(ids), _PER_ROUND):
-                commands = (
-                    self.writer.command(
-                        lambda token, one=one: ev.Disconnect(token, one, reason, "Admin-Reboot")  # type: ignore[misc]
-                    )
-                    for one in ids[begin : begin + _PER_ROUND]
-                )
-                done = await asyncio.gather(*commands, return_exceptions=True)
-                ended += sum(answer is None for answer in done)
-        raise OperationError(
-            "operation-failed", "sessions begin all the time: take access routers down first"
-        )
-
-    def _accounting_id(self) -> str:
-        """Acct-Session-Id of Accounting-On and -Off."""
-        return self.instance_id.replace("-", "")[:16]
 
     # what happens from time to time
 
@@ -317,17 +270,6 @@ class Control:
         if await self.underlay.refresh():
             self._configure_parts()
         self._adopt()
-
-    async def _note_accounting(self) -> None:
-        """Note from which event on accounting would have to be made again from the journal. What is noted has
-        to be on the disk, and is nothing that still waits to be accounted for."""
-        backlog = self.aaa.client.backlog
-        self.aaa.resume()
-        if backlog.unplaced or self.commit.waiting:
-            return
-        newest = self.journal.durable
-        await asyncio.to_thread(self.spool.flush, self.spool.unflushed())
-        self.spool.note(newest)
 
     async def _housekeeping(self) -> None:
         elapsed = 0.0
