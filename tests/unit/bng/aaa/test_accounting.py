@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -308,6 +309,40 @@ class Refusing(Spool):
         if self.full:
             raise OSError(28, "No space left on device")
         super()._write(data)
+
+
+FULL_OPERATIONS = st.one_of(
+    st.tuples(st.sampled_from(["begin", "interim", "end"]), st.integers(0, 9)),
+    st.tuples(st.sampled_from(["acknowledge", "lose"]), st.integers(0, 7)),
+    st.tuples(st.sampled_from(["send", "full", "room"]), st.just(0)),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(FULL_OPERATIONS, max_size=80))
+def test_a_disk_that_is_full_now_and_then_changes_nothing(operations: list[tuple[str, int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        life: Any = Life(Path(folder))
+        life.spool = Refusing(Path(folder), 0, segment_bytes=200)
+        life.backlog = Backlog(3, 1000, HOUR, life.spool)
+        for operation, number in operations:
+            if operation in ("full", "room"):
+                life.spool.full = operation == "full"
+            elif operation == "send":
+                life.send()
+            else:
+                getattr(life, operation)(number)
+        for one in list(life.flying):
+            life.acknowledge(life.flying.index(one))
+        life.finish()
+        for number in life.live | life.stopped:
+            kinds = [kind for one, kind, _ in life.taken if one == number and kind is not INTERIM]
+            assert kinds == [START, STOP][: 1 + (number in life.stopped)]
+        assert (life.backlog.unplaced, life.backlog.lost) == (0, 0)
+        life.spool.full = False
+        life.begin(100)
+        assert life.spool.given == life.seq
+        assert Spool(Path(folder), life.seq).unread == 1
 
 
 class TestFullDisk:
