@@ -56,6 +56,7 @@ class Life:
         self.backlog = Backlog(self.window, 1000, HOUR, self.spool)
 
     def kill(self) -> None:
+        self.spool.close()  # what a kill does to descriptors, and no more
         self.flying.clear()
         self._open()
         for seq, number, kind in self.journal:
@@ -155,6 +156,7 @@ def test_whatever_happens_each_session_has_one_start_and_one_stop_in_order(
                 assert times[-1] == life.newest_interim[number], "the newest arrives"
         life.kill()
         assert len(life.backlog) == 0, "what was acknowledged is not sent again"
+        life.spool.close()
 
 
 @pytest.fixture
@@ -323,6 +325,7 @@ FULL_OPERATIONS = st.one_of(
 def test_a_disk_that_is_full_now_and_then_changes_nothing(operations: list[tuple[str, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         life: Any = Life(Path(folder))
+        life.spool.close()
         life.spool = Refusing(Path(folder), 0, segment_bytes=200)
         life.backlog = Backlog(3, 1000, HOUR, life.spool)
         for operation, number in operations:
@@ -342,7 +345,10 @@ def test_a_disk_that_is_full_now_and_then_changes_nothing(operations: list[tuple
         life.spool.full = False
         life.begin(100)
         assert life.spool.given == life.seq
-        assert Spool(Path(folder), life.seq).unread == 1
+        life.spool.close()
+        again = Spool(Path(folder), life.seq)
+        again.close()
+        assert again.unread == 1
 
 
 class TestFullDisk:
