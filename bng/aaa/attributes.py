@@ -11,7 +11,7 @@ from bng.seam.clock import NS
 from bng.session.effects import Account, AccountKind, AskRadius
 from bng.session.events import Counters, RadiusAccept, RadiusReject
 
-FRAMED, RADIUS_AUTHENTIC, LOCAL_AUTHENTIC, ETHERNET = 2, 1, 2, 15
+FRAMED, AUTHORIZE_ONLY, RADIUS_AUTHENTIC, LOCAL_AUTHENTIC, ETHERNET = 2, 17, 1, 2, 15
 _STATUS = {AccountKind.START: 1, AccountKind.STOP: 2, AccountKind.INTERIM: 3}
 ACCOUNTING_ON, ACCOUNTING_OFF = 7, 8
 TERMINATE_CAUSES = {
@@ -55,16 +55,17 @@ class Writer:
 
     def access(self, ask: AskRadius, now: int) -> tuple[Attribute, ...]:
         """Attributes of an Access-Request, but User-Password."""
-        return self._make(
-            [
-                ("User-Name", ask.username),
-                *self._nas(),
-                *self._port(ask.mac_address, ask.nas_port_id, ask.ip_address),
-                ("Service-Type", FRAMED),
-                ("Acct-Session-Id", ask.session_id),
-                ("Event-Timestamp", now // NS),
-            ]
-        )
+        pairs: list[tuple[str, str | int | bytes]] = [
+            ("User-Name", ask.username),
+            *self._nas(),
+            *self._port(ask.mac_address, ask.nas_port_id, ask.ip_address),
+            ("Service-Type", AUTHORIZE_ONLY if ask.state else FRAMED),
+            ("Acct-Session-Id", ask.session_id),
+            ("Event-Timestamp", now // NS),
+        ]
+        if ask.state:
+            pairs.append(("State", ask.state))
+        return self._make(pairs)
 
     def accounting(self, account: Account, counters: Counters) -> tuple[Attribute, ...]:
         """Attributes of a session's Accounting-Request, but Acct-Delay-Time."""

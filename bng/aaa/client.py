@@ -134,7 +134,7 @@ class AaaClient:
         request = _Request(ask, now, self.servers.order(Kind.AUTHENTICATION, now))
         if not request.order or len(self._waiting) >= self.settings.max_waiting:
             self.discarded["refused"] += 1
-            self._give_up(request)
+            self._give_up(request, "too many requests wait" if request.order else "there is no server to ask")
         elif self._waiting or not self._next_server(request, now):
             self._waiting.append(request)
         return self._collect()
@@ -206,7 +206,8 @@ class AaaClient:
         request.service.answered(now, flight.sent)
         self._land(request)
         if isinstance(subject, AskRadius):
-            self._answers.append(self.reader.answer(packet, subject))
+            answer = self.reader.answer(packet, subject)
+            self._answers.append(replace(answer, server=request.service.server.name))
         elif isinstance(subject, Record):
             self._window = min(self._window + 1, self.settings.accounting_window)
             self.backlog.delivered(subject)
@@ -371,8 +372,10 @@ class AaaClient:
         if isinstance(subject, Service):
             status = self._writer.status()
             return radius.build_request(Code.STATUS_SERVER, identifier, status, secret, authenticator)
-        hidden = radius.hide_password(self.settings.user_password.encode(), secret, authenticator)
-        asked = (*self._writer.access(subject, request.time), self._writer.password(hidden))
+        asked = self._writer.access(subject, request.time)
+        if not subject.state:  # else the State stands for it (RFC 5176, 3.2)
+            hidden = radius.hide_password(self.settings.user_password.encode(), secret, authenticator)
+            asked = (*asked, self._writer.password(hidden))
         return radius.build_request(Code.ACCESS_REQUEST, identifier, asked, secret, authenticator)
 
     def _arm(self, request: _Request, now: int) -> None:
@@ -403,10 +406,10 @@ class AaaClient:
         source, destination, identifier = key
         self._identifiers.give_back(destination, source, identifier)
 
-    def _give_up(self, request: _Request) -> None:
+    def _give_up(self, request: _Request, reason: str = "") -> None:
         subject = request.subject
         if isinstance(subject, AskRadius):
-            self._answers.append(RadiusUnanswered(subject.session_id, subject.attempt))
+            self._answers.append(RadiusUnanswered(subject.session_id, subject.attempt, reason))
         else:
             assert isinstance(subject, Record)  # a watch has no other server to ask
             self.backlog.undelivered(subject)

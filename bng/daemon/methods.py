@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from bng.daemon.insight import insight
 from bng.seam.clock import date_and_time
 from bng.seam.command import Method
 from bng.session import events as ev
@@ -61,6 +62,7 @@ class Methods:
             "config.commit": self.commit,
             "config.abort": self.abort,
             "invoke": self.invoke,
+            **insight(self._control.witness),
         }
 
     async def hello(self, _params: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bng.northbound.timeline import WHY, why
 from bng.seam.command import CommandClient
 from yang.provider import Keys, Operation
 
@@ -23,7 +24,7 @@ _WITHIN_ALL = 300.0
 
 def operations(control: CommandClient) -> dict[str, Operation]:
     """All operations by schema path, for `yang.provider.Registration`."""
-    return {path: _operation(control, path) for path in PATHS}
+    return {**{path: _operation(control, path) for path in PATHS}, WHY: why(control)}
 
 
 def _operation(control: CommandClient, path: str) -> Operation:

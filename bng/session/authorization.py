@@ -17,11 +17,11 @@ NO_ANSWER = "no RADIUS server answered"
 class Authorization(Base):
     """Who may forward, at which rates, and for how long."""
 
-    def on_ask(self, session: Session, _detail: None) -> None:
-        self._ask(session)
+    def on_ask(self, session: Session, state: bytes | None) -> None:
+        self._ask(session, state or b"")
 
-    def _ask(self, session: Session) -> None:
-        if session.asked:
+    def _ask(self, session: Session, state: bytes = b"") -> None:
+        if session.asked and not state:
             return  # the answer to the last question is still to come
         session.asked = True
         session.attempt += 1
@@ -33,6 +33,7 @@ class Authorization(Base):
                 session.mac_address,
                 session.ip_address,
                 session.nas_port_id,
+                state,
             )
         )
 
@@ -73,14 +74,15 @@ class Authorization(Base):
         session.authorization = LOCAL if granted.local else RADIUS
         session.classes = accept.classes
         session.interim = policies.interim_of(accept)
-        session.session_timeout = policies.timeout_of(accept.session_timeout)
-        session.idle_timeout = policies.timeout_of(accept.idle_timeout)
+        session.session_timeout = policies.timeout_of(accept.session_timeout, self.settings.session_timeout)
+        session.idle_timeout = policies.timeout_of(accept.idle_timeout, self.settings.idle_timeout)
         self._out.append(fx.CancelTimer(Timer.AUTH_RETRY, session.id))
 
     def on_rejected(self, session: Session, reason: str) -> None:
         session.asked = False
         session.authorization = ""
         self.rejected_total += 1
+        self.failures["rejected"] += 1
         if session.enforcing:  # accepted before, and its start is still on the way
             session.enforcing = False
             self._out.append(self._stop_effect(session))
@@ -109,6 +111,7 @@ class Authorization(Base):
 
     def on_unanswered(self, session: Session, _detail: None) -> None:
         session.asked = False
+        self.failures["unanswered"] += 1
         self._arm_retry(session)
 
     def on_still_unanswered(self, session: Session, _detail: None) -> None:
@@ -133,6 +136,7 @@ class Authorization(Base):
         self._arm_session(session)
 
     def on_not_started(self, session: Session, outcome: Outcome) -> None:
+        self.failures["data-plane"] += 1
         if outcome.operation is Operation.START:
             session.enforcing = False
         self._journal(session, "session-update", f"data plane: {outcome.error}")

@@ -72,6 +72,6 @@ def interim_of(accept: RadiusAccept) -> int:
     return min(max(accept.interim_interval, MIN_INTERIM), MAX_INTERIM) if accept.interim_interval else 0
 
 
-def timeout_of(seconds: int | None) -> int:
-    """A timeout within what we can keep; 0 when it is absent or zero: none."""
-    return min(seconds, MAX_TIMEOUT) if seconds else 0
+def timeout_of(seconds: int | None, configured: int = 0) -> int:
+    """A timeout within what we can keep; the configured one when it is absent, 0 for none."""
+    return min(configured if seconds is None else seconds, MAX_TIMEOUT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -123,6 +124,14 @@ class TestAuthentication:
         (hidden,) = texts(packet, "User-Password")
         assert radius.reveal_password(hidden, b"secret-1", packet.authenticator) == b"line"
 
+    def test_authorize_only_is_asked_with_the_state(self) -> None:
+        bench = Bench()
+        bench.client.authenticate(replace(ask(), state=b"opaque"), bench.now)
+        (datagram,) = bench.client.to_send()
+        packet = seen(datagram)
+        assert (number(packet, "Service-Type"), texts(packet, "State")) == (17, [b"opaque"])
+        assert texts(packet, "User-Password") == []
+
     def test_accept(self) -> None:
         bench = Bench()
         (datagram,) = bench.ask()
@@ -170,6 +179,7 @@ class TestAuthentication:
             RadiusReject(ask(1).session_id, 1, "pay%0A first"),
             RadiusReject(ask(2).session_id, 1, "the RADIUS server sent an Access-Challenge"),
         ]
+        assert [answer.server for answer in bench.answers] == ["one", "one"]  # type: ignore[union-attr]
 
     def test_what_is_not_believed(self) -> None:
         bench = Bench()
@@ -268,6 +278,7 @@ class TestAuthentication:
         assert bench.answers == []
         bench.ask(257)
         assert bench.answers == [RadiusUnanswered(ask(257).session_id, 1)]
+        assert bench.answers[0].reason == "too many requests wait"  # type: ignore[union-attr]
 
     def test_a_request_whose_next_server_has_no_identifier_waits(self) -> None:
         bench = Bench(ONE, TWO, source_ports=1)
@@ -283,7 +294,9 @@ class TestAuthentication:
 
     def test_no_server_at_all(self) -> None:
         client = AaaClient(AaaSettings("bng-01", "192.0.2.9", "line", ()))
-        assert client.authenticate(ask(), START) == [RadiusUnanswered(ask().session_id, 1)]
+        (answer,) = client.authenticate(ask(), START)
+        assert answer == RadiusUnanswered(ask().session_id, 1)
+        assert answer.reason == "there is no server to ask"  # type: ignore[union-attr]
         client.account(account(AccountKind.START), Counters(), START)
         assert client.to_send() == []
         assert len(client.backlog) == 1
