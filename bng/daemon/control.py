@@ -313,13 +313,14 @@ class Control:
 
     def _health_parts(self) -> dict[str, Any]:
         store, relay = self.machine.store, self.machine.relay
-        dropped = sum(relay.dropped.values()) + self.writer.dropped + self.outlets.malformed
+        lost = self.captures.count_lost() + self.uplink.count_lost()
+        unseen = lost + self.writer.dropped + self.outlets.malformed
         return {
             "sessions": len(store),
             "sessions_active": store.by_status[State.ACTIVE] + store.by_status[State.IDLE],
             "queue_depth": self.writer.waiting,
-            "dhcp_received": relay.received + self.writer.dropped + self.outlets.malformed,
-            "dhcp_dropped": dropped,
+            "dhcp_received": relay.received + unseen,
+            "dhcp_dropped": sum(relay.dropped.values()) + unseen,
             "netlink_errors": self.enforcer.errors,
             "journal_newest_seq": self.journal.durable,
             "radius_server": [

@@ -72,6 +72,9 @@ class Base:
         self.profiles = dict(profiles)
         self.store = Store(settings.max_sessions, max(1, now // 1_000_000))
         self.relay = Relay(settings)
+        self.relay.admission.know(
+            lambda line: self.store.on_line(line) is not None, lambda mac: self.store.has_mac(mac)
+        )
         self.started_total = 0
         self.rejected_total = 0
         self.tombstones: dict[AccessLine, Tombstone] = {}

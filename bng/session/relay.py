@@ -14,6 +14,7 @@ from bng.codec.address import BROADCAST_IP, BROADCAST_MAC, NO_IP
 from bng.codec.dhcp import BOOTREPLY, BOOTREQUEST, DhcpPacket, MessageType, Option
 from bng.codec.errors import DecodeError
 from bng.seam.clock import NS
+from bng.session.admission import Admission
 from bng.session.effects import SendToServer, SendToSubscriber
 from bng.session.events import DhcpFromServer, DhcpFromSubscriber
 from bng.session.records import AccessLine
@@ -21,7 +22,6 @@ from bng.session.settings import Settings
 
 MAX_EXCHANGES = 65536
 MAX_EXCHANGES_PER_LINE = 8
-MAX_BUCKETS = 131072
 SILENT_AFTER = 5
 """A server is counted as down when so many packets in a row went to it without a reply."""
 
@@ -83,6 +83,7 @@ class Relay:
         received: packets from subscribers.
         dropped: packets not relayed, by reason, both directions.
         servers: statistics by server address.
+        admission: limits of the access lines.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -91,7 +92,7 @@ class Relay:
         self.servers: dict[str, ServerStatistics] = {}
         self._exchanges: OrderedDict[tuple[AccessLine, int, str], Exchange] = OrderedDict()
         self._on_line: dict[AccessLine, OrderedDict[tuple[AccessLine, int, str], None]] = {}
-        self._buckets: OrderedDict[AccessLine, tuple[float, int]] = OrderedDict()
+        self.admission = Admission(settings.rate_limit)
         self.configure(settings)
 
     def __len__(self) -> int:
@@ -100,6 +101,7 @@ class Relay:
     def configure(self, settings: Settings) -> None:
         """Take over changed settings; statistics of servers that stay are kept."""
         self.settings = settings
+        self.admission.rate = settings.rate_limit
         self.servers = {
             address: self.servers.get(address, ServerStatistics()) for address, _ in settings.servers
         }
@@ -127,7 +129,7 @@ class Relay:
             line = AccessLine(*option82.access_line(relay_agent))
         except DecodeError:
             raise Drop("bad-option-82") from None
-        if not self._admit(line, now):
+        if not event.admitted and not self.admission.admit(line, now):
             raise Drop("rate-limit")
         return line, relay_agent
 
@@ -247,14 +249,3 @@ class Relay:
         del of_line[key]
         if not of_line:
             del self._on_line[key[0]]
-
-    def _admit(self, line: AccessLine, now: int) -> bool:
-        """Token bucket of an access line: `rate_limit` packets per second, as many at once."""
-        rate = float(self.settings.rate_limit)
-        tokens, last = self._buckets.pop(line, (rate, now))
-        tokens = min(rate, tokens + max(0, now - last) * rate / NS)
-        admitted = tokens >= 1
-        self._buckets[line] = (tokens - 1 if admitted else tokens, now)
-        if len(self._buckets) > MAX_BUCKETS:
-            self._buckets.popitem(last=False)
-        return admitted

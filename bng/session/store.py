@@ -122,6 +122,10 @@ class Store:
         """Sessions of a device; more than one when it is on several lines."""
         return iter(self._by_mac.get(mac_address, {}).values())
 
+    def has_mac(self, mac_address: str) -> bool:
+        """Whether a device has a session."""
+        return mac_address in self._by_mac
+
     def with_profile(self, profile: str) -> list[Session]:
         return list(self._by_profile.get(profile, {}).values())
 
