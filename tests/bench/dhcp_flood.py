@@ -71,7 +71,8 @@ def main() -> None:
         round(quiet, 1),
         under / quiet,
         f"{sent:.0f} DISCOVERs a second from {lines}, each with another hardware address, limit of "
-        f"{_LIMIT} a second and line; {repeated} packets repeated of {count} subscribers each time, {setup_bench.WINDOW} at once; {setup_bench.SERVERS}",
+        f"{_LIMIT} a second and line; {count} subscribers each time, {setup_bench.WINDOW} at once, "
+        f"{repeated} of their packets repeated; {setup_bench.SERVERS}",
     )
 
 
