@@ -23,13 +23,14 @@ import uvloop
 from bng.daemon.control import Control
 from bng.daemon.process import configure_logging, prefer_this_process
 from bng.dataplane.kernel import KernelDataPlane
+from bng.session import events as ev
 from tests.bench import harness
 from tests.support import filled_control
 from tests.support.netns import Namespaces
 from tests.support.setup_bench import percentile
 
 SESSIONS, SECONDS, IDLE_SECONDS = 50_000, 60, 10
-RENEWALS = 200
+RENEWALS, INTERIM = 200, 300
 PERIOD = 0.005
 
 
@@ -55,22 +56,31 @@ async def renew(control: Control, count: int) -> None:
         await asyncio.sleep(1 / RENEWALS)
 
 
+async def interim(control: Control) -> None:
+    """The timers of Interim-Updates, as they come when sessions did not all begin just now."""
+    ids = itertools.cycle([session.id for session in control.machine.store])
+    while True:
+        control.writer.post(ev.TimerDue(ev.Timer.INTERIM, next(ids)))
+        await asyncio.sleep(INTERIM / len(control.machine.store))
+
+
 async def measure(
     folder: Path, count: int, seconds: int, kernel: bool
 ) -> tuple[list[float], list[float], str]:
     """Lateness with sessions and without, and what happened meanwhile."""
     filled_control.prepare(folder / "bng", counters=10, reconcile=15)
     plane = KernelDataPlane() if kernel else filled_control.BusyDataPlane()
-    control, serving = await filled_control.start(folder / "bng", plane, interim=300)
+    control, serving = await filled_control.start(folder / "bng", plane, interim=INTERIM)
     idle = await probe(IDLE_SECONDS)
     await filled_control.fill(control, count)
     outlets = control.writer.outlets
     assert isinstance(outlets, filled_control.InstantServers)
     await asyncio.sleep(2)
     accounts, events, sweeps = outlets.accounts, control.journal.newest, control.matrix.tick
-    renewing = asyncio.ensure_future(renew(control, count))
+    traffic = [asyncio.ensure_future(task) for task in (renew(control, count), interim(control))]
     late = await probe(seconds)
-    renewing.cancel()
+    for task in traffic:
+        task.cancel()
     happened = (
         f"{control.matrix.tick - sweeps} sweeps, {outlets.accounts - accounts} Interim-Updates, "
         f"{control.journal.newest - events} renewals"
@@ -109,7 +119,8 @@ def main() -> None:
         baseline / value,
         f"p99 over {arguments.seconds} s with {arguments.sessions} sessions: median "
         f"{percentile(late, 0.5):.2f} ms, p99.9 {percentile(late, 0.999):.1f} ms, worst "
-        f"{late[-1] * 1000:.1f} ms; {happened}; data plane {'of the kernel' if arguments.kernel else 'in memory'}",
+        f"{late[-1] * 1000:.1f} ms; {happened}; data plane "
+        f"{'of the kernel' if arguments.kernel else 'in memory'}",
     )
 
 

@@ -15,7 +15,7 @@ from bng.codec import dhcp
 from bng.codec.dhcp import BOOTREPLY, DhcpPacket, MessageType, Option
 from bng.config import units_of
 from bng.daemon.control import Control
-from bng.dataplane.base import COUNTERS, DataPlane, Sweep
+from bng.dataplane.base import COUNTERS, DataPlane, Refresh, Sweep
 from bng.dataplane.fake import FakeDataPlane
 from bng.session import effects as fx
 from bng.session import events as ev
@@ -73,6 +73,9 @@ class BusyDataPlane(FakeDataPlane):
     reading the kernel costs is another benchmark's."""
 
     _values = np.zeros((0, len(COUNTERS)), np.uint64)
+
+    def refresh(self) -> Refresh:
+        return super().refresh() if not self._attached else Refresh()
 
     def sweep(self) -> Sweep:
         count = self._book.end
