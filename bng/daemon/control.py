@@ -156,6 +156,7 @@ class Control:
         # what was recovered lives long: the garbage collector need not look at it again and again
         gc.set_threshold(*_COLLECT)
         gc.freeze()
+        gc.enable()
         self.routers.start()
         self._tasks = [
             asyncio.ensure_future(task)
@@ -363,6 +364,7 @@ def main(state_dir: Path) -> int:
     """Run the control process until SIGTERM. Returns the exit code."""
 
     prefer_this_process()
+    gc.disable()  # until what is recovered has been read: all of it stays
 
     async def serve() -> None:
         await Control(state_dir, KernelDataPlane()).run()
