@@ -2,8 +2,10 @@
 so many altogether.
 
 Pure, and cheap: `Admission.judge` is asked about every captured frame before it is decoded. Lines with a
-session come first: their packets count against their own limit only. What is not known yet shares one more
-limit, so that a flood of invented access lines costs new subscribers their turn, but never those who are in.
+session come first: their packets count against their own limit only. Lines without one share one more limit,
+and those of access nodes that nobody has heard of (neither configured, nor with a session) a narrow one. So a
+flood of invented access lines takes nothing from those who are in, and one of invented nodes nothing from new
+subscribers of the others either.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ MAX_LINES = 16384
 STRANGERS_PER_SECOND = 4000
 """Packets of lines without a session: two for each subscriber that comes, and twice what a machine of two
 cores sets up."""
+UNHEARD_PER_SECOND = 400
+"""Packets of lines of unknown access nodes. A new node is known as soon as its first subscriber is in."""
 
 
 class Verdict(Enum):
@@ -34,6 +38,21 @@ class Verdict(Enum):
     BAD_OPTION_82 = "bad-option-82"
 
 
+class _Shared:
+    """A limit that many lines share: so many packets per second, as many at once."""
+
+    def __init__(self, rate: int) -> None:
+        self._interval = NS // rate
+        self._full = 0
+
+    def admit(self, now: int) -> bool:
+        full = max(min(self._full, now + NS), now)
+        if full - now > NS - self._interval:
+            return False
+        self._full = full + self._interval
+        return True
+
+
 class Admission:
     """The limits of all access lines.
 
@@ -42,23 +61,33 @@ class Admission:
 
     Attributes:
         rate: packets per second of one line, as many at once.
-        strangers: packets per second of all lines without a session, as many at once.
     """
 
     def __init__(self, rate: int) -> None:
         self.rate = rate
-        self.strangers = STRANGERS_PER_SECOND
         self._has_session: Callable[[AccessLine], bool] = lambda _: False
         self._has_device: Callable[[str], bool] = lambda _: False
+        self._has_node: Callable[[str], bool] = lambda _: False
         self._full: dict[AccessLine, int] = {}
-        self._strangers_full = 0
+        self._strangers, self._unheard = _Shared(STRANGERS_PER_SECOND), _Shared(UNHEARD_PER_SECOND)
 
     def __len__(self) -> int:
         return len(self._full)
 
-    def know(self, has_session: Callable[[AccessLine], bool], has_device: Callable[[str], bool]) -> None:
-        """Who tells whether an access line, or (of a packet without option 82) a device, has a session."""
-        self._has_session, self._has_device = has_session, has_device
+    def know(
+        self,
+        has_session: Callable[[AccessLine], bool],
+        has_device: Callable[[str], bool],
+        has_node: Callable[[str], bool],
+    ) -> None:
+        """Who tells what is known.
+
+        Args:
+            has_session: whether an access line has a session.
+            has_device: whether a hardware address has one: for packets without option 82.
+            has_node: whether a remote-id is configured or has sessions.
+        """
+        self._has_session, self._has_device, self._has_node = has_session, has_device, has_node
 
     def admit(self, line: AccessLine, now: int) -> bool:
         """Whether one more packet of a line may come in now; if so it is counted."""
@@ -100,15 +129,8 @@ class Admission:
             return Verdict.RATE_LIMIT
         if known:
             return Verdict.KNOWN
-        return Verdict.STRANGER if self._admit_stranger(now) else Verdict.STRANGERS_LIMIT
-
-    def _admit_stranger(self, now: int) -> bool:
-        interval = NS // self.strangers
-        full = max(min(self._strangers_full, now + NS), now)
-        if full - now > NS - interval:
-            return False
-        self._strangers_full = full + interval
-        return True
+        shared = self._strangers if self._has_node(line.remote_id) else self._unheard
+        return Verdict.STRANGER if shared.admit(now) else Verdict.STRANGERS_LIMIT
 
     def _make_room(self, now: int) -> None:
         """Forget lines whose bucket is full; if there are none, the line that came first."""

@@ -24,7 +24,7 @@ def limits(rate: int = 20, *known: str) -> Admission:
     """Limits of which these circuits of node-1 have a session."""
     made = Admission(rate)
     lines = {AccessLine("node-1", circuit) for circuit in known}
-    made.know(lines.__contains__, {"02:00:00:00:00:01"}.__contains__)
+    made.know(lines.__contains__, {"02:00:00:00:00:01"}.__contains__, {"node-1"}.__contains__)
     return made
 
 
@@ -75,15 +75,21 @@ def test_bad_option_82() -> None:
 
 def test_a_flood_of_invented_lines_takes_nothing_from_those_who_are_in() -> None:
     made = limits(20, "1/0/1")
-    flood = [
-        made.judge(agent(f"{number:x}", f"rogue-{number}"), "sub0", MAC, NOW) for number in range(30_000)
-    ]
+    flood = [made.judge(agent(f"{number:x}"), "sub0", MAC, NOW) for number in range(30_000)]
     assert flood.count(Verdict.STRANGER) == admission.STRANGERS_PER_SECOND
     assert flood.count(Verdict.STRANGERS_LIMIT) == 30_000 - admission.STRANGERS_PER_SECOND
     assert len(made) <= admission.MAX_LINES
     assert verdicts(made, agent("1/0/1"), 20) == [Verdict.KNOWN] * 20
     # and it is over as soon as it is over
     assert made.judge(agent("new"), "sub0", MAC, NOW + NS) is Verdict.STRANGER
+
+
+def test_a_flood_of_invented_nodes_takes_nothing_from_new_subscribers() -> None:
+    made = limits(20)
+    flood = [made.judge(agent("1", f"rogue-{number}"), "sub0", MAC, NOW) for number in range(10_000)]
+    assert flood.count(Verdict.STRANGER) == admission.UNHEARD_PER_SECOND
+    new = [made.judge(agent(f"{number:x}"), "sub0", MAC, NOW) for number in range(1000)]
+    assert new == [Verdict.STRANGER] * 1000
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
