@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 
@@ -13,6 +14,9 @@ from bng.session.effects import Account, AskRadius
 from bng.session.events import Counters
 
 log = structlog.get_logger("bng.aaa")
+
+_BUFFER = 1 << 20
+"""Octets of socket buffer asked for, of each port: answers to all that may be in flight."""
 
 
 class _Port(asyncio.DatagramProtocol):
@@ -56,6 +60,8 @@ class AaaShell:
                 lambda index=index: _Port(self, index),  # type: ignore[misc]
                 local_addr=(local_address, 0),
             )
+            made = transport.get_extra_info("socket")
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
             self._ports.append(transport)
 
     def close(self) -> None:
