@@ -298,10 +298,11 @@ class Control:
                 self.server.push("routers", records=self.routers.records())
 
     def _spare_sessions(self) -> None:
-        """Have the garbage collector pass over the sessions that began since: with all of them to look at it
-        would hold the loop up for half a second, and a session that ends is freed without it."""
+        """Have the garbage collector look at the sessions that began since, and then never again: with all of
+        them to look at it would hold the loop up for half a second, and one that ends is freed without it."""
         if self.machine.started_total - self._spared >= _SPARE:
             self._spared = self.machine.started_total
+            gc.collect()
             gc.freeze()
 
     async def _grow(self) -> None:
