@@ -49,6 +49,10 @@ class Inbox:
     def take(self) -> list[Event]:
         """The events of the next turn, at most `TURN`."""
         own, known, strangers = self._queues
+        if not known and not strangers and len(own) <= TURN:
+            turn = list(own)
+            own.clear()
+            return turn
         turn = [own.popleft() for _ in range(min(len(own), TURN if not known and not strangers else _OWN))]
         room = (_KNOWN if strangers else TURN) - len(turn)
         turn += [known.popleft() for _ in range(min(len(known), room))]
