@@ -221,8 +221,9 @@ def replay(texts: Iterable[str]) -> Iterator[Played]:
             played = player.take(number, json.loads(text))
         except RecordingError:
             raise
-        except (ValueError, KeyError, TypeError) as error:
-            raise RecordingError(f"line {number}: {error}") from None
+        except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+            text = f"line {number}: {error!r}; it may be a recording of another version"
+            raise RecordingError(text) from error
         if played is not None:
             yield played
 
