@@ -42,6 +42,22 @@ class Interface:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseApi:
+    """bng/dhcp-relay/server/lease-api.
+
+    Attributes:
+        address: of the DHCP server.
+        page_size: leases of one answer.
+    """
+
+    address: str
+    port: int = 8000
+    username: str = ""
+    password: str = field(default="", repr=False)
+    page_size: int = 200
+
+
+@dataclass(frozen=True, slots=True)
 class Relay:
     """bng/dhcp-relay."""
 
@@ -52,6 +68,7 @@ class Relay:
     device_rate_limit: int = 10
     max_devices: int = 8
     accept_unknown: bool = True
+    lease_apis: tuple[LeaseApi, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +277,21 @@ def _relay(values: Json, bng_id: str) -> Relay:
         device_rate_limit=int(values.get("device-rate-limit", 10)),
         max_devices=int(values.get("max-devices", 8)),
         accept_unknown=values.get("unknown-access-routers", "accept") == "accept",
+        lease_apis=tuple(
+            _lease_api(server["address"], server["lease-api"])
+            for server in values.get("server", ())
+            if "lease-api" in server
+        ),
+    )
+
+
+def _lease_api(address: str, values: Json) -> LeaseApi:
+    return LeaseApi(
+        address,
+        int(values.get("port", 8000)),
+        values.get("username", ""),
+        values.get("password", ""),
+        int(values.get("page-size", 200)),
     )
 
 

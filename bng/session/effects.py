@@ -237,11 +237,13 @@ class RouterSeen:
 
     Attributes:
         giaddr: its address, ``0.0.0.0`` for a bridged node.
+        source_mac: Ethernet source of the packet: the node's own where it routes.
     """
 
     remote_id: str
     giaddr: str
     interface: str
+    source_mac: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -339,6 +339,20 @@ class Continue:
     """Go on with what `effects.Continue` put off."""
 
 
+@dataclass(frozen=True, slots=True)
+class LeaseGone:
+    """The DHCP servers hold no lease for a session any more.
+
+    Attributes:
+        renewed: `Session.renewed_ns` as the comparison saw it; a session renewed since then is left alone.
+        reason: text for the journal.
+    """
+
+    session_id: str
+    renewed: int
+    reason: str
+
+
 Event = (
     DhcpFromSubscriber
     | DhcpFromServer
@@ -360,4 +374,5 @@ Event = (
     | SettingsChanged
     | LeaseFound
     | Continue
+    | LeaseGone
 )

@@ -80,6 +80,7 @@ class Lifecycle(Authorization, Moves):
             self._new_id(), self.settings.bng_id, binding, routed=self._is_routed(binding), now=self._now
         )
         session.slot, session.generation = slot, generation
+        session.renewed_ns = binding.renewed or self._now
         self.store.add(session)
         self.tombstones.pop(binding.line, None)
         self._out.append(fx.CancelTimer(Timer.TOMBSTONE, tombstone_key(binding.line)))
@@ -126,7 +127,8 @@ class Lifecycle(Authorization, Moves):
         if binding.asked:
             session.relay_agent = binding.relay_agent or session.relay_agent
             self.store.reindex_client(session, binding.client_id)
-        self._journal(session, "session-update")
+        session.renewed_ns = binding.renewed or self._now
+        self._journal(session, "session-update", binding.reason)
         self._arm_lease(session)
 
     def on_renewed_ask(self, session: Session, binding: Binding) -> None:
@@ -173,6 +175,7 @@ class Lifecycle(Authorization, Moves):
             session.lease_expiry_ns,
         )
         binding.client_id, binding.relay_agent = session.client_id, session.relay_agent
+        binding.renewed = session.renewed_ns
         binding.waits = {session.id}
         self._starting[session.line] = binding
         self._waiting.setdefault(session.id, []).append(session.line)

@@ -19,6 +19,7 @@ from bng.session import events as ev
 from bng.session import policy as policies
 from bng.session.base import Ending, Granted, Outcome, Tombstone, line_of
 from bng.session.dynamic import Dynamic
+from bng.session.leases import Leases
 from bng.session.records import LOCAL, AccessLine, Binding, Session, from_event, lease_deadline
 from bng.session.relay import Drop, Exchange
 from bng.session.settings import Profile, Settings
@@ -44,7 +45,7 @@ _FAILURES = frozenset(
 _RESTORABLE = (State.AUTHORIZING, State.ACTIVE, State.IDLE, State.REJECTED)
 
 
-class Machine(Dynamic):
+class Machine(Dynamic, Leases):
     """All sessions of one BNG.
 
     Args:
@@ -85,6 +86,7 @@ class Machine(Dynamic):
             ev.SettingsChanged: self._settings_changed,
             ev.LeaseFound: self._lease_found,
             ev.Continue: lambda _event: self.go_on(),
+            ev.LeaseGone: self._lease_gone,
         }
 
     def handle(self, event: ev.Event, now: int) -> list[fx.Effect]:
@@ -164,7 +166,8 @@ class Machine(Dynamic):
             origin = self.relay.classify(event, self.store.with_ip, self._now)
             line = origin.line
             if origin.marked:
-                self._out.append(fx.RouterSeen(line.remote_id, packet.giaddr, event.interface))
+                seen = fx.RouterSeen(line.remote_id, packet.giaddr, event.interface, event.source_mac)
+                self._out.append(seen)
             ending = self._judge(packet, line)
         except Drop as drop:
             self._dropped(str(drop))
@@ -286,29 +289,6 @@ class Machine(Dynamic):
             self.fire(session, Input.NAKED)
         else:
             self.fire(session, Input.NAK_LIMIT, Ending("Lost-Service", f"{naks} DHCPNAKs in a row"))
-
-    def _lease_found(self, event: ev.LeaseFound) -> None:
-        line = AccessLine(event.remote_id, event.circuit_id)
-        if (
-            self.store.on_line(line) is not None
-            or line in self._starting
-            or line in self.tombstones
-            or event.renewed <= self._ended.get(line, -1)
-            or (event.expires is not None and event.expires <= self._now)
-            or self.store.full
-        ):
-            return
-        binding = Binding(
-            line,
-            event.mac_address,
-            event.ip_address,
-            event.interface,
-            event.giaddr,
-            event.server,
-            event.expires,
-        )
-        binding.reason = "recovered from the DHCP server's lease"
-        self.bind(binding)
 
     def _arm_pending(self) -> None:
         expired, deadline = self.relay.expire(self._now)

@@ -34,6 +34,7 @@ class Binding:
         gateway: giaddr of the routed access node, ``0.0.0.0`` for a bridged one.
         server: the DHCP server.
         lease_expiry: nanoseconds; None for an infinite lease.
+        renewed: when the server heard of the client, nanoseconds; 0 for now.
         waits: ids of terminating sessions that must be gone first.
         reason: text for the session-start event.
         client_id: the client identifier, empty when the device gave none.
@@ -52,6 +53,7 @@ class Binding:
         "mac_address",
         "reason",
         "relay_agent",
+        "renewed",
         "server",
         "waits",
     )
@@ -73,6 +75,7 @@ class Binding:
         self.gateway = gateway
         self.server = server
         self.lease_expiry = lease_expiry
+        self.renewed = 0
         self.waits: set[str] = set()
         self.reason = ""
         self.client_id = b""
@@ -97,6 +100,7 @@ class Session:
         routed: the source guard leaves the MAC address out.
         client_id, relay_agent: as in `Binding`.
         started_ns, last_change_ns, lease_expiry_ns: the times behind the leaves.
+        renewed_ns: when the DHCP server last confirmed the lease.
         authorized_ns: when accounting started; 0 before.
         authorization: RADIUS or LOCAL, who authorised it; empty while nobody has.
         classes: values of Class.
@@ -135,6 +139,7 @@ class Session:
         "policy",
         "refusal",
         "relay_agent",
+        "renewed_ns",
         "routed",
         "server",
         "session_timeout",
@@ -165,6 +170,7 @@ class Session:
         self.started_ns = now
         self.last_change_ns = now
         self.lease_expiry_ns = binding.lease_expiry
+        self.renewed_ns = now
         self.authorized_ns = 0
         self.authorization = ""
         self.classes: tuple[bytes, ...] = ()
@@ -274,6 +280,8 @@ def to_event(session: Session, event_type: str, reason: str = "") -> dict[str, A
         event["lease-expiry"] = date_and_time(session.lease_expiry_ns)
     if session.gateway != NO_IP:
         event["_gateway"] = session.gateway
+    if session.renewed_ns != session.started_ns:
+        event["_renewed"] = session.renewed_ns
     optional = {
         "_routed": session.routed,
         "_authorized": session.authorized_ns,
@@ -337,6 +345,7 @@ def from_event(event: Mapping[str, Any]) -> Session:
     session.slot = event["_slot"]
     session.generation = event["_generation"]
     session.last_change_ns = event["_last_change"]
+    session.renewed_ns = event.get("_renewed", session.started_ns)
     session.authorized_ns = event.get("_authorized", 0)
     session.authorization = event.get("_authorization", "")
     session.interim = event.get("_interim", 0)

@@ -43,6 +43,7 @@ class Input(StrEnum):
     RELEASED = "released"
     DECLINED = "declined"
     LEASE_EXPIRED = "lease-expired"
+    LEASE_LOST = "lease-lost"  # the DHCP servers know of no lease
     ACCEPTED = "accepted"  # Access-Accept with a usable policy
     REJECTED = "rejected"  # Access-Reject, or Accept without a usable policy
     UNANSWERED = "unanswered"
@@ -129,6 +130,7 @@ def _complete(table: dict[tuple[State, Input], Transition]) -> dict[tuple[State,
             Input.RELEASED,
             Input.DECLINED,
             Input.LEASE_EXPIRED,
+            Input.LEASE_LOST,
             Input.REPLACED,
             Input.DISCONNECT,
         ):

@@ -51,6 +51,7 @@ EVENTS = [
         )
     ),
     ev.LeaseFound("a", "b", "sub0", "0.0.0.0", "m", "i", None, 5, "s"),
+    ev.LeaseGone("0" * 16, 5, "gone"),
 ]
 
 
