@@ -2,7 +2,7 @@
 
 Every scenario of ``tests/replay/*.yaml``, and those below, are played by the session machine alone. With
 ``--world`` those that need it are recorded by ``aether bng record`` on a whole BNG with the real Kea and
-FreeRADIUS, in network namespaces (root; half a minute); without it, their events are given to the machine again.
+FreeRADIUS, in network namespaces (root; half a minute); without it, the machine gets their events again.
 """
 
 from __future__ import annotations
