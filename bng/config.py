@@ -65,10 +65,10 @@ class Relay:
     relay_id: str = ""
     max_hops: int = 4
     rate_limit: int = 20
-    lease_apis: tuple[LeaseApi, ...] = ()
     device_rate_limit: int = 10
     max_devices: int = 8
     accept_unknown: bool = True
+    lease_apis: tuple[LeaseApi, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

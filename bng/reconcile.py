@@ -22,7 +22,7 @@ _PAGE = 128
 """Slots of the kernel that are looked at together."""
 _BATCH = 16
 """Repairs at one go: each is a transaction with the kernel."""
-_REPAIRS = 50
+_GATES = 50
 """Gates that are repaired before the loop gets its turn."""
 _AUDIT_SECONDS, _AUDIT_SHARE = 15.0, 0.02
 """Seconds between two audits of the gates, and which share of the time they may take of a processor."""
@@ -62,9 +62,9 @@ class Reconciler:
         forwards: whether sessions behind an interface can forward at this time; others are left alone.
 
     Attributes:
+        audit_period: seconds until the next `audit`.
         repairs: elements removed and sessions installed again are counted here; those of the first
             comparison, which adopts, are not.
-        audit_period: seconds until the next `audit`.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Reconciler:
         try:
             suspicions = await asyncio.to_thread(self._dataplane.audit)
             self.audit_period = max(_AUDIT_SECONDS, (time.monotonic() - began) / _AUDIT_SHARE)
-            for some in suspicions.slices(_REPAIRS):
+            for some in suspicions.slices(_GATES):
                 self.repairs.counts[KERNEL_GATE] += self._dataplane.repair(some)
                 await asyncio.sleep(0)
         except DataPlaneError as error:

@@ -42,9 +42,11 @@ class Recorder:
         path: a file that does not exist; made with mode 0600.
         lines: the access lines to record; None for all.
         deadline: nanoseconds; when it ends by itself, None for never.
-        max_octets: where it ends by itself.
+        max_octets: of events, where it ends by itself; the snapshot is not counted.
+        forsaken: seconds after which it ends by itself when `asked` was not set anew; None for never.
 
     Attributes:
+        asked: when somebody asked for it last (time.monotonic).
         events, octets: written so far.
         ended: why it ended; None while it goes on.
 
@@ -60,7 +62,11 @@ class Recorder:
         *,
         deadline: int | None = None,
         max_octets: int = MAX_OCTETS,
+        forsaken: float | None = None,
     ) -> None:
+        self.asked = time.monotonic()
+        self._forsaken = forsaken
+        self._standing = 0
         self.path = path
         self.events = 0
         self.octets = 0
@@ -148,12 +154,14 @@ class Recorder:
         while True:
             while self._queue:
                 self._write(self._queue.popleft())
-                if self.octets >= self._max_octets:
+                if self.octets - self._standing >= self._max_octets:
                     self._asked_to_end = f"it has {self._max_octets} octets"
                     self._queue.clear()
             reason = self._asked_to_end
             if reason is None and self._deadline is not None and time.time_ns() > self._deadline + NS:
                 reason = "its time is over"
+            elif reason is None and self._forsaken and time.monotonic() > self.asked + self._forsaken:
+                reason = "nobody asked for it any more"
             if reason is not None and not self._queue:
                 self._put({"end": date_and_time(time.time_ns()), "reason": reason})
                 self._file.flush()
@@ -167,8 +175,10 @@ class Recorder:
             self._put(item)
         elif len(item) == 2:
             frozen, named = item
+            before = self.octets
             for form in snapshot.encode(frozen):
                 self._put(form)
+            self._standing += self.octets - before
             self._put({"snapshot": named})
         else:
             now, event, effects, full = item

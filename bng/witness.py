@@ -22,6 +22,7 @@ from bng.session import effects as fx
 from bng.session import events as ev
 from bng.session import replay, snapshot
 from bng.session.machine import Machine
+from bng.session.recording import encode_event
 from bng.session.records import AccessLine
 from bng.session.timeline import Step, Timeline
 from bng.session.verdict import verdict
@@ -49,20 +50,35 @@ class Witness:
         self._writer = writer
         self._machine: Machine = writer.machine
         self._state_dir = state_dir
-        self._last: deque[tuple[int, ev.Event, list[fx.Effect]]] = deque(maxlen=KEPT_EVENTS)
+        # without their effects: to hold on to these until they are cold in the caches costs most of all
+        self._last: deque[tuple[int, ev.Event]] = deque(maxlen=KEPT_EVENTS)
         self._reported = -_SECONDS_BETWEEN_REPORTS
 
     def before(self, event: ev.Event, now: int) -> None:  # noqa: ARG002 - as the writer calls it
         recorder = self.recorder
         if recorder is not None and recorder.ended is None:
-            recorder.before(event)
+            try:
+                recorder.before(event)
+            except Exception as error:
+                self._give_up(recorder, error)
 
     def after(self, event: ev.Event, effects: list[fx.Effect], now: int) -> None:
-        self._last.append((now, event, effects))
-        self.timeline.note(self._machine, event, effects, now)
+        self._last.append((now, event))
+        try:
+            self.timeline.note(self._machine, event, effects, now)
+        except Exception:
+            # whoever looks on must not be taken for what was looked at
+            log.exception("witness.failed", event_type=type(event).__name__)
         recorder = self.recorder
         if recorder is not None and recorder.ended is None:
-            recorder.after(event, effects, now)
+            try:
+                recorder.after(event, effects, now)
+            except Exception as error:
+                self._give_up(recorder, error)
+
+    def _give_up(self, recorder: Recorder, error: Exception) -> None:
+        log.exception("recording.failed")
+        recorder.end(f"a defect ended it: {error!r}")
 
     def close(self) -> None:
         """End a recording that is under way."""
@@ -127,7 +143,7 @@ class Witness:
             entry for entry in self._last if line is None or replay.line_of_event(machine, entry[1]) == line
         ]
         frozen = None if lines is None else snapshot.freeze(machine, lines)
-        return [head, *last, (now, event, []), frozen]
+        return [head, *last, (now, event), frozen]
 
     def _write_report(self, forms: list[Any], now: int) -> None:
         stamp = date_and_time(now)[:19].replace(":", "").replace("-", "")
@@ -137,8 +153,8 @@ class Witness:
             with path.open("x") as file:
                 path.chmod(0o600)
                 file.write(replay.dumps(head))
-                for at, event, effects in steps:
-                    file.write(replay.dumps(replay.encode_step(at, event, effects)))
+                for at, event in steps:
+                    file.write(replay.dumps({"at": at, "event": encode_event(event)}))
                 for form in snapshot.encode(frozen) if frozen is not None else ():
                     file.write(replay.dumps(form))
             for old in sorted(self._state_dir.glob("crash-*.jsonl"))[:-MAX_REPORTS]:

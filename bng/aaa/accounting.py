@@ -17,6 +17,9 @@ from typing import NamedTuple, Protocol
 from bng.codec.radius import Attribute
 from bng.session.effects import Account, AccountKind
 
+_AT_ONCE = 128
+"""Records read from the disk in one go: some milliseconds."""
+
 
 class Place(NamedTuple):
     """Where a record is on the disk."""
@@ -233,8 +236,8 @@ class Backlog:
     def _refill(self) -> None:
         store = self.store
         if self._count <= self.window // 2:
-            while self._count < self.window and store is not None and store.unread:
-                for record in store.read(min(256, self.window - self._count)):
+            if store is not None and store.unread:
+                for record in store.read(min(_AT_ONCE, self.window - self._count)):
                     self._admit(record)
             while self._count < self.window and self._overflow and not self._unread:
                 self._admit(self._overflow.popleft())

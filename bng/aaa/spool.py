@@ -41,6 +41,7 @@ _PUT = struct.Struct("!cQqBB")  # P, given, time, kind, length of the chain's na
 _KINDS: tuple[AccountKind | None, ...] = (None, AccountKind.START, AccountKind.INTERIM, AccountKind.STOP)
 _CLOSED = 1 << 31
 _CHUNK = 256 << 10
+_OPEN_FILES = 16
 
 
 class _Segment:
@@ -140,6 +141,7 @@ class Spool:
         self.alarm: str | None = None
         self.interims = InterimRows(folder / "interims")
         self._segment_bytes = segment_bytes
+        self._noting: list[_Segment] = []  # those whose files of acknowledgements are open
         self._owed: list[Place] = []  # acknowledged, and the disk refused to note it
         self._given_file = os.open(folder / "given", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         held = os.pread(self._given_file, _NUMBER.size, 0)
@@ -193,6 +195,11 @@ class Spool:
             segment.done(place.number)
         except OSError:
             self._owed.append(place)
+        if self._noting[-1:] != [segment]:
+            # records that nobody takes may keep many segments, each of which would keep its file open
+            self._noting = [*(other for other in self._noting if other is not segment), segment]
+            if len(self._noting) > _OPEN_FILES:
+                self._noting.pop(0).close()
         if not segment.left and segment is not self._active:
             self._remove(segment)
 

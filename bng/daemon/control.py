@@ -2,8 +2,8 @@
 
 Start: the journal's sessions and the kernel's elements are brought together (`bng.reconcile`). Sessions that
 both know are adopted: no Access-Request, no Accounting-Start, counters go on. SIGTERM ends the process and
-leaves the kernel as it is, subscribers notice nothing; so Accounting-Off is not sent then, and Accounting-On
-only by an element that has no sessions from before.
+leaves the kernel as it is, subscribers notice nothing; so Accounting-Off is not sent then, but by the
+operation that ends service, and Accounting-On only by an element that has no sessions from before.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from bng.access import Captures
 from bng.commit import GroupCommit
 from bng.config import Config
 from bng.configuration import Configuration
+from bng.daemon.accounting import Accounting
 from bng.daemon.methods import Methods
 from bng.daemon.process import read_pids, run_until_signal
 from bng.dataplane.base import DataPlane, DataPlaneError, Refresh
@@ -38,7 +39,6 @@ from bng.enforcement import Enforcer
 from bng.health import Health, LagMeter, UsageMeter, find_cgroup, process_memory
 from bng.leases.keeper import LeaseKeeper
 from bng.leases.places import Places
-from bng.ledger import interims, outstanding
 from bng.loop import Writer
 from bng.outlets import NetworkOutlets
 from bng.reconcile import Reconciler
@@ -128,6 +128,7 @@ class Control:
         self.routers = RouterWatch(self.writer.journal, self.machine.store.count_behind)
         self.spool = Spool(self.state_dir / "accounting", recovered.seq)
         self.aaa = AaaShell(AaaClient(aaa_settings(self.config, {}), store=self.spool), self._deliver)
+        self.accounting = Accounting(self.aaa, self.spool, self.commit, self.instance_id)
         self.coa = CoaShell(self.writer.command)
         self.outlets = NetworkOutlets(self.writer, self.aaa, self.routers)
         self.writer.outlets = self.outlets
@@ -180,7 +181,7 @@ class Control:
                 self._every(lambda: _LOOK_AT_LINKS, self._look_at_links),
                 self._every(lambda: self.reconciler.audit_period, self._audit),
                 self._housekeeping(),
-                self._every(lambda: _NOTE_ACCOUNTING, self._note_accounting),
+                self._every(lambda: _NOTE_ACCOUNTING, self.accounting.note),
                 self._grow(),
                 self.lag.run(),
             )
@@ -195,16 +196,15 @@ class Control:
         await self.server.close()
         self.coa.close()
         self.routers.close()
-        self.leases.close()
         self.witness.close()
+        self.leases.close()
         with suppress(DataPlaneError):
             await self.sweeper.run()
-        # what is not delivered is on the disk
-        await self.aaa.drain(_DRAIN_ACCOUNTING)
+        await self.aaa.drain(_DRAIN_ACCOUNTING)  # what is not delivered then is on the disk
         self.aaa.close()
-        self.spool.close()
         self.underlay.close()
-        await self.commit.close()
+        await self.commit.close()  # some accounting may have waited for it
+        self.spool.close()
         log.info("control.ended")
 
     # recovery
@@ -215,24 +215,11 @@ class Control:
         effects = self.machine.restore(recovered.by_id.values(), recovered.tombstones, now, recovered.ended)
         self._adopt()
         self.writer.carry_out(effects)
-        self._account_again(recovered.seq)
+        self.accounting.resume(self.state_dir / "journal", recovered.seq, self.machine.store)
 
     def _take_over(self, sessions: Sequence[Session]) -> None:
         self.enforcer.adopt(sessions)
         self.sweeper.mark_idle(session.slot for session in sessions if session.state is State.IDLE)
-
-    def _account_again(self, newest: int) -> None:
-        """Go on with what no RADIUS server had acknowledged when the last control plane ended: the spool has
-        it, and the journal what had not come to the spool yet."""
-        spooled, count = len(self.aaa.client.backlog), 0
-        journal = JournalReader(self.state_dir / "journal")
-        for seq, account in outstanding(journal, self.spool.given, newest):
-            self.aaa.account(account, account.counters or ev.Counters(), seq)
-            count += 1
-        for account in interims(self.spool.interims, self.machine.store):
-            self.aaa.restore(account, account.counters or ev.Counters())
-        if spooled or count:
-            log.info("accounting.resumed", spooled=spooled, journaled=count)
 
     def _adopt(self) -> None:
         """Bring the kernel and the sessions together, once, as soon as the data plane is open."""
@@ -270,9 +257,8 @@ class Control:
             self.underlay.addresses.get(config.dhcp_uplink or ""),
         )
         if self._is_new and config.aaa.servers:
-            # nothing is known of an earlier life: what servers may still hold of it has ended
             self._is_new = False
-            self.aaa.accounting_on(self.instance_id.replace("-", "")[:16])
+            self.accounting.begin_anew()
         self.sweeper.idle_after = config.policy.idle_after
         self.routers.period = config.periods.router_probe
         self.routers.configure(config.routers)
@@ -329,30 +315,19 @@ class Control:
         if self._adopted:
             await self.reconciler.run()
 
-    async def _compare_leases(self) -> None:
-        await self._comparable.wait()
-        await self.leases.run()
-
     async def _audit(self) -> None:
         if self._adopted:
             await self.reconciler.audit()
+
+    async def _compare_leases(self) -> None:
+        await self._comparable.wait()
+        await self.leases.run()
 
     async def _look_at_links(self) -> None:
         if await self.underlay.refresh():
             self._configure_parts()
         self.coa.follow()
         self._adopt()
-
-    async def _note_accounting(self) -> None:
-        """Note from which event on accounting would have to be made again from the journal. What is noted has
-        to be on the disk, and is nothing that still waits to be accounted for."""
-        backlog = self.aaa.client.backlog
-        self.aaa.resume()
-        if backlog.unplaced or self.commit.waiting:
-            return
-        newest = self.journal.durable
-        await asyncio.to_thread(self.spool.flush, self.spool.unflushed())
-        self.spool.note(newest)
 
     async def _housekeeping(self) -> None:
         elapsed = 0.0
@@ -406,13 +381,13 @@ class Control:
             "summary": self._summary_parts(),
             "netlink_errors": self.enforcer.errors,
             "journal_newest_seq": self.journal.durable,
+            "dynamic_authorization": self.coa.statistics(),
+            **accounting_health(self.aaa.client, self.spool),
+            "radius_server": [server_health(state) for state in self.aaa.client.servers],
             "journal_pending": self.journal.pending,
             "commands_pending": self.server.pending,
             "process": process_memory(read_pids(self.state_dir)),
             "reconcile": self.repairs.record(),
-            "dynamic_authorization": self.coa.statistics(),
-            **accounting_health(self.aaa.client, self.spool),
-            "radius_server": [server_health(state) for state in self.aaa.client.servers],
             "dhcp_server": [
                 {
                     "address": address,

@@ -44,16 +44,13 @@ class _Recordings:
 
     def __init__(self, witness: Witness) -> None:
         self._witness = witness
-        self._asked = 0.0
 
     async def start(self, params: dict[str, Any]) -> dict[str, Any]:
         """``path`` (absolute, must not exist), ``line`` [remote-id, circuit-id] or None for all, ``seconds``,
         ``max-octets`` (optional)."""
         recorder = self._witness.recorder
         if recorder is not None and recorder.ended is None:
-            if time.monotonic() - self._asked < _FORSAKEN:
-                raise OperationError("in-use", f"a recording to {recorder.path} is under way")
-            recorder.end("nobody asked for it any more")
+            raise OperationError("in-use", f"a recording to {recorder.path} is under way")
         path, line = Path(str(params.get("path", ""))), params.get("line")
         seconds, size = params.get("seconds"), params.get("max-octets", MAX_OCTETS)
         if not path.is_absolute():
@@ -67,7 +64,7 @@ class _Recordings:
         deadline = None if seconds is None else time.time_ns() + int(float(seconds) * NS)
         lines = None if line is None else {AccessLine(*line)}
         try:
-            self._witness.record(Path(path), lines, deadline=deadline, max_octets=size)
+            self._witness.record(path, lines, deadline=deadline, max_octets=size, forsaken=_FORSAKEN)
         except OSError as error:
             raise OperationError("operation-failed", f"{path}: {error.strerror}") from None
         return await self.status({})
@@ -75,7 +72,7 @@ class _Recordings:
     async def status(self, _params: dict[str, Any]) -> dict[str, Any]:
         """``events``, ``octets``; ``ended``: why, or None."""
         recorder = self._recorder()
-        self._asked = time.monotonic()
+        recorder.asked = time.monotonic()
         return {"events": recorder.events, "octets": recorder.octets, "ended": recorder.ended}
 
     async def stop(self, _params: dict[str, Any]) -> dict[str, Any]:

@@ -45,6 +45,9 @@ OPERATIONS: Mapping[str, _MakeEvent] = {
 }
 
 
+END_SERVICE = "/aether-bng:end-service"
+
+
 class Methods:
     """The methods of the command socket."""
 
@@ -91,6 +94,10 @@ class Methods:
 
     async def invoke(self, params: dict[str, Any]) -> dict[str, Any] | None:
         """Carry out an RPC or an action of the model."""
+        if params.get("path") == END_SERVICE:
+            reason = (params.get("input") or {}).get("reason", "")
+            ended = await self._control.accounting.end_service(self._control.writer, reason)
+            return {"disconnected": ended}
         make = OPERATIONS.get(params.get("path", ""))
         if make is None:
             raise OperationError("operation-not-supported", f"no operation {params.get('path')!r}")

@@ -18,6 +18,10 @@ from bng.dataplane.shards import Layout, Marking
 
 log = structlog.get_logger(__name__)
 
+_HELD, _AT_LEAST = 0.002, 2
+"""Seconds that the classes of one batch may take, and how many there are at the least: meanwhile everybody on
+the machine who configures a network waits."""
+
 
 class Ground:
     """Attributes:
@@ -37,6 +41,7 @@ class Ground:
     ) -> None:
         self._route = route
         self._reserve = Reserve(config.reserve)
+        self._cost = 0.0
         self.layout = layout
         self.marking = Marking()
         self._leaf_is_chosen = leaf is not None
@@ -114,23 +119,26 @@ class Ground:
         return None
 
     def grow(self, connection: Connection, end: int, limit: int) -> bool:
-        """Make up to `limit` classes ahead of slot `end`; True while there are more to make.
+        """Make up to `limit` classes ahead of slot `end`, those of the lowest slots first; True while there
+        are more to make.
 
         With one subscriber interface its classes are known beforehand; of several, each gets them as
         sessions come.
         """
         if self.layout is None:
             return False
-        target = min(self._reserve.target(end, time.monotonic()), self.layout.end)
-        ahead = [self.upstream]
+        began = time.monotonic()
+        target = min(self._reserve.target(end, began), self.layout.end)
+        if self._cost:
+            limit = min(limit, max(_AT_LEAST, int(_HELD / self._cost)))
+        ahead = [] if self.upstream is None else [self.upstream]
         if len(self.config.subscriber) == 1:
             ahead += self.subscriber.values()
-        for each in ahead:
-            if each is None:
-                continue
-            slots = each.lacking(target, limit)
+        lacking = sorted((slot, at) for at, each in enumerate(ahead) for slot in each.lacking(target, limit))
+        for at, each in enumerate(ahead):
+            slots = [slot for slot, where in lacking[:limit] if where == at]
             port.make(connection, each, self.marking, slots, self.leaf)
-            limit -= len(slots)
-            if limit == 0:
-                return True
-        return False
+        if len(lacking) < limit:
+            return False
+        self._cost = (time.monotonic() - began) / limit
+        return True

@@ -110,9 +110,9 @@ class Layout:
         return np.where(ours, begin + places, -1)
 
 
-SHARDED = Layout(8192, 2048, 60)
+SHARDED = Layout(6144, 2048, 61)
 """What is used where the kernel can. A packet through a shard costs 0.3 µs more than one through the root
-alone, adding a class 90 ns for each that its HTB has: so the root is large and the shards are not."""
+alone, so the root is large; adding a class costs 90 ns for each that its HTB has, so it is not too large."""
 FLAT = Layout(_LARGEST)
 """One HTB for all. It is also what versions before this one used everywhere."""
 

@@ -14,9 +14,12 @@ PATHS = (
     "/aether-subscriber:sessions/session/reauthenticate",
     "/aether-subscriber:sessions/session/set-profile",
     "/aether-subscriber:disconnect-sessions",
+    "/aether-bng:end-service",
 )
 _WITHIN = 30.0
 """Seconds: a disconnect waits for the final counters and the disk."""
+_WITHIN_ALL = 300.0
+"""Seconds: the same for all sessions of the element."""
 
 
 def operations(control: CommandClient) -> dict[str, Operation]:
@@ -27,7 +30,8 @@ def operations(control: CommandClient) -> dict[str, Operation]:
 def _operation(control: CommandClient, path: str) -> Operation:
     async def carry_out(keys: Keys, input: Mapping[str, Any], user: str) -> Mapping[str, Any] | None:
         params = {"path": path, "keys": list(keys), "input": dict(input), "user": user}
-        answer: Mapping[str, Any] | None = await control.call("invoke", params, within=_WITHIN)
+        within = _WITHIN_ALL if path == "/aether-bng:end-service" else _WITHIN
+        answer: Mapping[str, Any] | None = await control.call("invoke", params, within=within)
         return answer
 
     return carry_out

@@ -28,15 +28,15 @@ class HealthProvider(ContainerProvider):
             name: [SimpleNamespace(**entry) for entry in report.get(name) or ()]
             for name in ("radius_server", "dhcp_server", "dhcp_drop", "process")
         }
-        for server in lists["dhcp_server"]:
-            server.lease_api = _namespace(getattr(server, "lease_api", None))
-        reconcile = _namespace(report.get("reconcile"))
         dynamic = report.get("dynamic_authorization")
         if dynamic is not None:
             clients = [SimpleNamespace(**entry) for entry in dynamic["client"]]
             dynamic = SimpleNamespace(**{**dynamic, "client": clients})
-        containers = {"dynamic_authorization": dynamic, "reconcile": reconcile}
-        self._record = SimpleNamespace(**{**report, **lists, **containers})
+        for server in lists["dhcp_server"]:
+            server.lease_api = _namespace(getattr(server, "lease_api", None))
+        reconcile = _namespace(report.get("reconcile"))
+        nested = {"dynamic_authorization": dynamic, "reconcile": reconcile}
+        self._record = SimpleNamespace(**{**report, **lists, **nested})
         self._version += 1
         self._time = time.time_ns()
 

@@ -237,7 +237,7 @@ class RouterSeen:
 
     Attributes:
         giaddr: its address, ``0.0.0.0`` for a bridged node.
-        source_mac: the node's own hardware address; empty for a bridged node.
+        source_mac: Ethernet source of the packet: the node's own where it routes.
     """
 
     remote_id: str

@@ -335,6 +335,11 @@ class LeaseFound:
 
 
 @dataclass(frozen=True, slots=True)
+class Continue:
+    """Go on with what `effects.Continue` put off."""
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseGone:
     """The DHCP servers hold no lease for a session any more.
 
@@ -346,11 +351,6 @@ class LeaseGone:
     session_id: str
     renewed: int
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Continue:
-    """Go on with what `effects.Continue` put off."""
 
 
 Event = (
@@ -373,6 +373,6 @@ Event = (
     | ProfileChanged
     | SettingsChanged
     | LeaseFound
-    | LeaseGone
     | Continue
+    | LeaseGone
 )

@@ -7,7 +7,7 @@ from enum import StrEnum
 from bng.seam.clock import NS
 from bng.session import events as ev
 from bng.session.base import Ending
-from bng.session.dynamic import Dynamic
+from bng.session.commands import Commands
 from bng.session.records import AccessLine, Binding, Session
 from bng.session.states import Input, State
 
@@ -26,7 +26,7 @@ class Verdict(StrEnum):
     GONE = "lease-gone"  # a session has no lease
 
 
-class Leases(Dynamic):
+class Leases(Commands):
     """What the comparison with the DHCP servers' leases tells."""
 
     def judge_lease(self, event: ev.LeaseFound, now: int) -> Verdict | None:

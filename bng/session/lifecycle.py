@@ -174,8 +174,8 @@ class Lifecycle(Authorization, Moves):
             session.server,
             session.lease_expiry_ns,
         )
-        binding.renewed = session.renewed_ns
         binding.client_id, binding.relay_agent = session.client_id, session.relay_agent
+        binding.renewed = session.renewed_ns
         binding.waits = {session.id}
         self._starting[session.line] = binding
         self._waiting.setdefault(session.id, []).append(session.line)

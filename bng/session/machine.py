@@ -18,6 +18,7 @@ from bng.session import effects as fx
 from bng.session import events as ev
 from bng.session import policy as policies
 from bng.session.base import Ending, Granted, Outcome, Tombstone, line_of
+from bng.session.dynamic import Dynamic
 from bng.session.leases import Leases
 from bng.session.records import LOCAL, AccessLine, Binding, Session, from_event, lease_deadline
 from bng.session.relay import Drop, Exchange
@@ -44,7 +45,7 @@ _FAILURES = frozenset(
 _RESTORABLE = (State.AUTHORIZING, State.ACTIVE, State.IDLE, State.REJECTED)
 
 
-class Machine(Leases):
+class Machine(Dynamic, Leases):
     """All sessions of one BNG.
 
     Args:
@@ -84,8 +85,8 @@ class Machine(Leases):
             ev.ProfileChanged: self._profile_changed,
             ev.SettingsChanged: self._settings_changed,
             ev.LeaseFound: self._lease_found,
-            ev.LeaseGone: self._lease_gone,
             ev.Continue: lambda _event: self.go_on(),
+            ev.LeaseGone: self._lease_gone,
         }
 
     def handle(self, event: ev.Event, now: int) -> list[fx.Effect]:
@@ -165,8 +166,8 @@ class Machine(Leases):
             origin = self.relay.classify(event, self.store.with_ip, self._now)
             line = origin.line
             if origin.marked:
-                node_mac = event.source_mac if packet.giaddr != NO_IP else ""
-                self._out.append(fx.RouterSeen(line.remote_id, packet.giaddr, event.interface, node_mac))
+                seen = fx.RouterSeen(line.remote_id, packet.giaddr, event.interface, event.source_mac)
+                self._out.append(seen)
             ending = self._judge(packet, line)
         except Drop as drop:
             self._dropped(str(drop))

@@ -15,7 +15,8 @@ from hashlib import blake2b
 from typing import Any
 
 from bng.codec import option82
-from bng.codec.dhcp import MessageType, Option
+from bng.codec.address import NO_IP
+from bng.codec.dhcp import Option
 from bng.codec.errors import DecodeError
 from bng.session import effects as fx
 from bng.session import events as ev
@@ -76,9 +77,12 @@ def dumps(form: Mapping[str, Any]) -> str:
 def line_of_event(machine: Machine, event: ev.Event) -> AccessLine | None:
     """The access line of an event that is about one; None for what concerns all, or nobody."""
     if isinstance(event, ev.DhcpFromSubscriber | ev.DhcpFromServer):
+        relay_agent = event.packet.options.get(Option.RELAY_AGENT)
+        if relay_agent is None:  # a renewal past the access node: its session tells the line
+            session = machine.store.with_ip(event.packet.ciaddr)
+            return None if session is None else session.line
         try:
-            value = event.packet.options.get(Option.RELAY_AGENT, b"")
-            return AccessLine(*option82.access_line(value))
+            return AccessLine(*option82.access_line(relay_agent))
         except DecodeError:
             return None
     if isinstance(event, ev.TimerDue) and event.timer is ev.Timer.TOMBSTONE:
@@ -103,25 +107,25 @@ def concerns_all(event: ev.Event) -> bool:
 
 
 def newcomers(machine: Machine, event: ev.Event, lines: Collection[AccessLine]) -> set[AccessLine]:
-    """Lines that an event brings into the way of those recorded, or these into theirs."""
-    if isinstance(event, ev.DhcpFromServer):
-        if event.packet.message_type != MessageType.ACK:
-            return set()
-        address, mac = event.packet.yiaddr, event.packet.mac_address
+    """Lines that an event brings into the way of those recorded, or these into theirs: by the hardware
+    address, the client identifier, or an IP address that it is about."""
+    store = machine.store
+    if isinstance(event, ev.DhcpFromSubscriber | ev.DhcpFromServer):
+        packet = event.packet
+        addresses = {packet.ciaddr, packet.yiaddr, packet.requested_address} - {NO_IP}
+        mac, client = packet.mac_address, store.with_client(packet.client_id)
     elif isinstance(event, ev.LeaseFound):
-        address, mac = event.ip_address, event.mac_address
+        addresses, mac, client = {event.ip_address}, event.mac_address, None
     else:
         return set()
     line = line_of_event(machine, event)
     if line is None:
         return set()
-    holder = machine.store.with_ip(address)
-    if line not in lines and (holder is None or holder.line not in lines):
+    holders = [client, *store.with_mac(mac), *(store.with_ip(address) for address in addresses)]
+    met = {session.line for session in holders if session is not None}
+    if line not in lines and not met & set(lines):
         return set()
-    met = {line} | {session.line for session in machine.store.with_mac(mac)}
-    if holder is not None:
-        met.add(holder.line)
-    return met - set(lines)
+    return ({line} | met) - set(lines)
 
 
 def of_lines(

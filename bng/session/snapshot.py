@@ -21,6 +21,7 @@ from bng.session.records import AccessLine, Session
 from bng.session.store import SlotPool
 
 _ATOMS: frozenset[type] = frozenset({str, int, float, bool, bytes, type(None)})
+_KEYS = (str, bytes)
 _MAPPINGS = {cls.__name__: cls for cls in (dict, OrderedDict, Counter)}
 _SERIES = {cls.__name__: cls for cls in (list, set, frozenset, deque)}
 _PACKAGES = ("bng.session.", "bng.codec.")
@@ -123,10 +124,10 @@ class _Freezer:
             item = next(iter(item.values()), None)
         if isinstance(item, Session) or isinstance(key, AccessLine):
             # an index: not to look at all sessions for a few, the keys that theirs can have
-            probes: list[Any] = [*self._lines]
+            probes: list[Any] = [*self._lines, *(part for line in self._lines for part in line)]
             for session in self._sessions:
-                probes += (session.id, session.ip_address, session.mac_address, session.profile)
-                probes += (session.line.remote_id, session.line.circuit_id, session.username)
+                probes += (item for _, item in _attributes(session) if type(item) in _KEYS)
+                probes.append(session.profile)
             return [(probe, value[probe]) for probe in dict.fromkeys(probes) if probe in value]
         return [(key, item) for key, item in value.items() if self._keeps(key)]
 

@@ -29,6 +29,7 @@ MAX_STEPS = 500_000
 forgotten then."""
 
 _CYCLES = (1, 2, 4)
+"""Lengths of what may repeat; `Timeline._add` looks whether one can before it calls for it."""
 _ASKED_FOR = {
     Input.RETRY_DUE: "asked again on the timer",
     Input.RENEWED: "asked again at renewal",
@@ -187,19 +188,24 @@ class Timeline:
         steps.append(step)
         self._count += 1
         size = len(steps)
-        if size > 1:
-            code = step[1]
-            for length in _CYCLES:
-                if size < 2 * length:
-                    break
-                if steps[-1 - length][1] is code and _folds(steps, length):
-                    self._count -= length
-                    break
-            if len(steps) > STEPS_PER_LINE:
-                del steps[0]
-                self._count -= 1
+        code = step[1]
+        if (
+            (size > 1 and steps[-2][1] is code)
+            or (size > 3 and steps[-3][1] is code)
+            or (size > 7 and steps[-5][1] is code)
+        ):
+            self._fold(steps, code)
+        if len(steps) > STEPS_PER_LINE:
+            del steps[0]
+            self._count -= 1
         if self._count > self._max_steps:
             self._make_room()
+
+    def _fold(self, steps: list[_Raw], code: _Code) -> None:
+        for length in _CYCLES:
+            if len(steps) >= 2 * length and steps[-1 - length][1] is code and _folds(steps, length):
+                self._count -= length
+                return
 
     def _make_room(self) -> None:
         while self._count > self._max_steps:
@@ -357,7 +363,11 @@ _DESCRIBERS: dict[type, Callable[[Any], _Described | None]] = {
     ev.DisconnectMatching: _simple("command", "disconnect-sessions", "", "reason"),
     ev.Reauthenticate: _simple("command", "reauthenticate"),
     ev.SetPolicy: lambda event: (_code("command", "set-policy"), event.profile or event.policy or "", "", 0),
+    ev.DisconnectSelected: _simple("coa", "Disconnect-Request", "", "reason"),
+    ev.ChangeSelected: _simple("coa", "CoA-Request", "", "reason"),
+    ev.ReauthenticateSelected: _simple("coa", "reauthenticate"),
+    ev.Continue: _simple("command", "continued"),
     ev.ProfileChanged: _simple("command", "profile-changed", "name"),
     ev.LeaseFound: _simple("dhcp", "lease-found", "ip_address"),
 }
-_OF_MANY = (ev.ProfileChanged, ev.DisconnectMatching)
+_OF_MANY = (ev.ProfileChanged, ev.DisconnectMatching, ev.Continue)

@@ -144,6 +144,27 @@ def test_what_happened_while_radius_was_dead_is_delivered_once_and_in_order(bng:
     assert "Traceback" not in bng.log()
 
 
+def test_service_is_ended_on_purpose(bng: World) -> None:
+    bng.attach(1, 2, 3)
+    ids = [wait_status(bng, n, "active")["id"] for n in (1, 2, 3)]
+    with bng.netconf() as netconf:
+        reply = rpc(
+            netconf, '<end-service xmlns="urn:aether:yang:aether-bng"><reason>move</reason></end-service>'
+        )
+    assert ">3</disconnected>" in reply
+    bng.attach(4)
+    later = wait_status(bng, 4, "active")["id"]
+    wait_for("all is told", lambda: story(bng, later) == ["Start"])
+    told = [(r["Acct-Status-Type"], r["Acct-Session-Id"]) for r in bng.radius.accounting()]
+    assert told[0][0] == "Accounting-On"
+    assert sorted(told[1:4]) == sorted(("Start", one) for one in ids)
+    stops = [r for r in bng.radius.accounting() if r["Acct-Status-Type"] == "Stop"]
+    assert {r["Acct-Terminate-Cause"] for r in stops} == {"Admin-Reboot"}
+    off = [kind for kind, _ in told].index("Accounting-Off")
+    assert {told.index(("Stop", one)) < off for one in ids} == {True}
+    assert told.index(("Start", later)) > off
+
+
 def authorization(bng: World, number: int) -> str:
     with bng.netconf() as netconf:
         found = session_of(netconf, number)

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bng.session.records import AccessLine
 from bng.session.replay import replay
 from bng.session.settings import Profile
 from bng.witness import MAX_REPORTS, Witness
+from tests.replay.scenario import from_client, from_server
 from tests.support.control_bench import Bench, until
 
 
@@ -61,25 +63,21 @@ async def test_it_replays(tmp_path: Path, of_line: bool) -> None:
 
 async def test_a_line_whose_address_another_one_gets(tmp_path: Path) -> None:
     bench, witness = watched(tmp_path)
+    bench.machine.settings = replace(bench.machine.settings, port_move="move")
     await bench.begin(1)
     path = tmp_path / "recording.jsonl"
     witness.record(path, {AccessLine("node-1", "1/0/1")})
     held = bench.machine.store.on_line(AccessLine("node-1", "1/0/1"))
     assert held is not None
-    lease = bench.lease(2)
-    bench.writer.post(
-        ev.LeaseFound(
-            "node-1",
-            "1/0/2",
-            "sub0",
-            "0.0.0.0",
-            lease.mac_address,
-            held.ip_address,
-            None,
-            time.time_ns() + 10 * 10**9,  # younger than the session that holds the address
-            "192.0.2.2",
-        )
-    )
+    line, where = "node-1 1/0/2", {"link": "10.0.0.1", "server": "192.0.2.2"}
+    mac, ip = "02:00:00:00:00:99", held.ip_address
+    for event in (
+        from_client("discover", line, mac=mac),
+        from_server("offer", line, mac=mac, ip=ip, **where),
+        from_client("request", line, mac=mac, ip=ip),
+        from_server("ack", line, mac=mac, ip=ip, **where),
+    ):
+        bench.writer.post(event)
     await until(lambda: bench.machine.store.on_line(AccessLine("node-1", "1/0/1")) is None)
     assert witness.recorder is not None
     await finish(witness.recorder)
@@ -143,6 +141,35 @@ async def test_it_ends_with_its_time(tmp_path: Path) -> None:
     assert recorder is not None
     await until(lambda: recorder.ended is not None)
     assert recorder.ended == "its time is over"
+    await bench.commit.close()
+
+
+async def test_it_ends_when_nobody_asks_for_it_any_more(tmp_path: Path) -> None:
+    bench, witness = watched(tmp_path)
+    witness.record(tmp_path / "recording.jsonl", None, forsaken=0.05)
+    recorder = witness.recorder
+    assert recorder is not None
+    await until(lambda: recorder.ended is not None)
+    assert recorder.ended == "nobody asked for it any more"
+    await bench.commit.close()
+
+
+async def test_who_looks_on_disturbs_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, witness = watched(tmp_path)
+    witness.record(tmp_path / "recording.jsonl", None)
+    recorder = witness.recorder
+    assert recorder is not None
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("a defect of its own")
+
+    monkeypatch.setattr(recorder, "after", fail)
+    monkeypatch.setattr(witness.timeline, "note", fail)
+    (session_id,) = await bench.begin(1)
+    await bench.writer.command(lambda token: ev.SetPolicy(token, session_id, profile="gold"))
+    await until(lambda: recorder.ended is not None)
+    assert "a defect of its own" in str(recorder.ended)
+    assert not list(tmp_path.glob("crash-*"))
     await bench.commit.close()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bng.dataplane.base import Rates, RawCounters, Start, Stop
+from bng.dataplane.base import Rates, RawCounters, Start, Stop, Suspicions
 from bng.dataplane.fake import FakeKernel
 from bng.reconcile import Reconciler
 from bng.session import events as ev
@@ -139,6 +139,29 @@ async def test_what_went_missing_is_repaired_and_counted(tmp_path: Path) -> None
     await bench.commit.close()
 
 
+async def test_an_audit_repairs_what_is_suspicious_in_portions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path)
+    told: list[Suspicions] = []
+
+    def repair(suspicions: Suspicions) -> int:
+        told.append(suspicions)
+        return len(suspicions.slots)
+
+    monkeypatch.setattr(bench.dataplane, "audit", lambda: Suspicions(slots=tuple(range(120))))
+    monkeypatch.setattr(bench.dataplane, "repair", repair)
+    keeper = reconciler(bench)
+    await keeper.audit()
+    assert keeper.repaired == 120
+    assert [len(each.slots) for each in told] == [50, 50, 20]
+    bench.kernel.broken = "broken"
+    monkeypatch.undo()
+    await keeper.audit()
+    assert keeper.repaired == 120
+    await bench.commit.close()
+
+
 async def test_interfaces_that_are_away_are_left_alone(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     (session_id,) = await bench.begin(1)
@@ -202,7 +225,7 @@ async def test_installed_by_pages(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     await bench.begin(*range(1, 11))
     whole = bench.dataplane.installed()
-    pages = [bench.dataplane.installed(first, 3) for first in range(0, 30, 3)]
+    pages = [bench.dataplane.installed(first, first + 3) for first in range(0, 30, 3)]
     assert [element for page in pages for element in page] == whole
     assert [len(page) for page in pages[:5]] == [3, 3, 3, 1, 0]
     await bench.commit.close()

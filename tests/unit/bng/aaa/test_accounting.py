@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -55,6 +56,7 @@ class Life:
         self.backlog = Backlog(self.window, 1000, HOUR, self.spool)
 
     def kill(self) -> None:
+        self.spool.close()  # what a kill does to descriptors, and no more
         self.flying.clear()
         self._open()
         for seq, number, kind in self.journal:
@@ -154,6 +156,7 @@ def test_whatever_happens_each_session_has_one_start_and_one_stop_in_order(
                 assert times[-1] == life.newest_interim[number], "the newest arrives"
         life.kill()
         assert len(life.backlog) == 0, "what was acknowledged is not sent again"
+        life.spool.close()
 
 
 @pytest.fixture
@@ -308,6 +311,44 @@ class Refusing(Spool):
         if self.full:
             raise OSError(28, "No space left on device")
         super()._write(data)
+
+
+FULL_OPERATIONS = st.one_of(
+    st.tuples(st.sampled_from(["begin", "interim", "end"]), st.integers(0, 9)),
+    st.tuples(st.sampled_from(["acknowledge", "lose"]), st.integers(0, 7)),
+    st.tuples(st.sampled_from(["send", "full", "room"]), st.just(0)),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(FULL_OPERATIONS, max_size=80))
+def test_a_disk_that_is_full_now_and_then_changes_nothing(operations: list[tuple[str, int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        life: Any = Life(Path(folder))
+        life.spool.close()
+        life.spool = Refusing(Path(folder), 0, segment_bytes=200)
+        life.backlog = Backlog(3, 1000, HOUR, life.spool)
+        for operation, number in operations:
+            if operation in ("full", "room"):
+                life.spool.full = operation == "full"
+            elif operation == "send":
+                life.send()
+            else:
+                getattr(life, operation)(number)
+        for one in list(life.flying):
+            life.acknowledge(life.flying.index(one))
+        life.finish()
+        for number in life.live | life.stopped:
+            kinds = [kind for one, kind, _ in life.taken if one == number and kind is not INTERIM]
+            assert kinds == [START, STOP][: 1 + (number in life.stopped)]
+        assert (life.backlog.unplaced, life.backlog.lost) == (0, 0)
+        life.spool.full = False
+        life.begin(100)
+        assert life.spool.given == life.seq
+        life.spool.close()
+        again = Spool(Path(folder), life.seq)
+        again.close()
+        assert again.unread == 1
 
 
 class TestFullDisk:

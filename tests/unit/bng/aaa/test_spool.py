@@ -147,6 +147,20 @@ def test_given_is_never_more_than_the_journal_has(tmp_path: Path) -> None:
     assert Spool(tmp_path, 10).given == 10
 
 
+def test_stuck_records_keep_no_files_open(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, segment_bytes=200)
+    places = put(spool, *range(120), direct=True)
+    kept = {place.segment: place for place in places}
+    before = len(os.listdir("/proc/self/fd"))
+    others = [place for place in places if place not in kept.values()]
+    for place in others:
+        spool.done(place)
+    assert len(kept) > 20
+    assert len(os.listdir("/proc/self/fd")) - before <= 16
+    assert len(Spool(tmp_path, 1000).read(999)) == len(kept)
+    spool.close()
+
+
 def test_it_lets_go_of_the_folder(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     spool = Spool(tmp_path, segment_bytes=200)

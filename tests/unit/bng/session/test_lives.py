@@ -6,11 +6,13 @@
 - in the accounting each session has one Start, Interim-Updates only after it, and one Stop, after which
   nothing follows; who never forwarded has none; who forwards has its Start;
 - a Start of another session on the same line or address comes after the Stop of the one before;
+- what was opened in the data plane for a session is closed, and nothing is opened for one that is gone;
 - each command is answered once, each question to RADIUS and each order to the data plane is accounted for.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -45,6 +47,7 @@ class Lives(RuleBasedStateMachine):
         limits=st.sampled_from([(9, None), (2, None), (9, 1)]),
         timeouts=st.sampled_from([(0, 0), (100, 900)]),
         tombstone_ttl=st.sampled_from([0, 600]),
+        unanswered=st.sampled_from(["hold", "admit", "reject"]),
     )
     def begin(
         self,
@@ -53,6 +56,7 @@ class Lives(RuleBasedStateMachine):
         limits: tuple[int, int | None],
         timeouts: tuple[int, int],
         tombstone_ttl: int,
+        unanswered: str,
     ) -> None:
         chosen: dict[str, Any] = {
             "port_move": port_move,
@@ -62,6 +66,8 @@ class Lives(RuleBasedStateMachine):
             "idle_timeout": timeouts[0],
             "session_timeout": timeouts[1],
             "tombstone_ttl": tombstone_ttl,
+            "unanswered_action": unanswered,
+            "unanswered_profile": "silver",
             "rate_limit": 1000,
             "device_rate_limit": 1000,
         }
@@ -73,6 +79,7 @@ class Lives(RuleBasedStateMachine):
         self.questions: list[fx.AskRadius] = []
         self.put_off = 0
         self.accounts: dict[str, list[str]] = {}
+        self.orders: dict[str, list[type]] = {}
         self.told: list[fx.Journal | fx.Account] = []
 
     def do(self, event: ev.Event) -> None:
@@ -88,6 +95,8 @@ class Lives(RuleBasedStateMachine):
                 self.questions.append(effect)
             elif isinstance(effect, fx.Continue):
                 self.put_off += 1
+            elif isinstance(effect, fx.EnforceStart | fx.EnforceChange | fx.EnforceStop):
+                self.orders.setdefault(effect.session_id, []).append(type(effect))
             elif isinstance(effect, fx.Account):
                 self.accounts.setdefault(effect.session_id, []).append(effect.kind.value)
                 self.told.append(effect)
@@ -166,7 +175,16 @@ class Lives(RuleBasedStateMachine):
             effect = self.player.enforcing.pop(0)
             operation = Operation(type(effect).__name__.removeprefix("Enforce").lower())
             policy, token = getattr(effect, "policy", None), getattr(effect, "token", 0)
+            if error and operation is Operation.START:
+                self.not_opened(effect.session_id)
             self.do(ev.Enforced(effect.session_id, operation, policy, token, error))
+
+    def not_opened(self, session_id: str) -> None:
+        """A start that was refused opens nothing: forget it and what was to change, if no stop followed."""
+        orders = self.orders[session_id]
+        last = len(orders) - orders[::-1].index(fx.EnforceStart) - 1
+        if fx.EnforceStop not in orders[last:]:
+            del orders[last:]
 
     @rule(number=st.integers(0, 9), since=st.integers(0, 100))
     def idle(self, number: int, since: int) -> None:
@@ -214,6 +232,26 @@ class Lives(RuleBasedStateMachine):
     @rule(remote=st.sampled_from([None, "node-a", "node-b"]), profile=st.sampled_from([None, "gold"]))
     def disconnect_matching(self, remote: str | None, profile: str | None) -> None:
         self.do(ev.DisconnectMatching(self.token(), remote, profile))
+
+    @rule(
+        what=st.sampled_from(["disconnect", "reauthenticate", "profile", "timeouts", "both", "wrong"]),
+        ip=st.one_of(st.none(), IPS),
+        mac=st.one_of(st.none(), MACS),
+        circuit=st.sampled_from([None, "1", "2"]),
+    )
+    def dynamic(self, what: str, ip: str | None, mac: str | None, circuit: str | None) -> None:
+        """What a RADIUS server asks for (RFC 5176)."""
+        token = self.token()
+        selector = ev.Selector(ip_address=ip, mac_address=mac, circuit_id=circuit)
+        if what == "disconnect":
+            self.do(ev.DisconnectSelected(token, selector))
+        elif what == "reauthenticate":
+            self.do(ev.ReauthenticateSelected(token, selector, b"state"))
+        else:
+            names = {"profile": ("silver",), "both": ("gold",), "wrong": ("none",)}.get(what, ())
+            seconds = 700 if what in ("timeouts", "both") else None
+            wanted = ev.RadiusAccept("", 0, names, session_timeout=seconds, idle_timeout=seconds)
+            self.do(ev.ChangeSelected(token, selector, wanted))
 
     @rule(rate=st.integers(8_000, 9_000), gone=st.booleans())
     def profile_changed(self, rate: int, gone: bool) -> None:
@@ -284,6 +322,21 @@ class Lives(RuleBasedStateMachine):
             assert "stop" not in kinds[:-1]
         for session in self.player.machine.store:
             assert (session.id in self.accounts) == bool(session.authorized_ns)
+
+    @invariant()
+    def nothing_is_left_in_the_kernel(self) -> None:
+        """What was opened for a session is closed before it is gone, and nothing is opened after that."""
+        if not hasattr(self, "player"):
+            return
+        for session_id, orders in self.orders.items():
+            if not orders:
+                continue
+            session = self.player.machine.store.get(session_id)
+            assert orders[0] is not fx.EnforceChange
+            if session is None or not session.enforcing or session.state is State.TERMINATING:
+                assert orders[-1] is fx.EnforceStop
+            for before, after in itertools.pairwise(orders):
+                assert before is not fx.EnforceStop or after is fx.EnforceStart
 
     @invariant()
     def the_journal_is_in_order(self) -> None:
