@@ -29,7 +29,7 @@ class GroupCommit:
 
     Args:
         published: called with the number of the last durable event whenever it grew.
-        checkpoint_every: events between two checkpoints.
+        checkpoint_every: events between two checkpoints, at least.
     """
 
     def __init__(
@@ -78,7 +78,9 @@ class GroupCommit:
         try:
             while self.journal.pending:
                 await self._sync()
-                if self.journal.durable - self._checkpointed >= self._every:
+                # it costs in proportion to the sessions: of many, more events are let pass
+                wanted = max(self._every, len(self._checkpoint) // 2)
+                if self.journal.durable - self._checkpointed >= wanted:
                     await self._write_checkpoint()
                 await asyncio.sleep(_GATHER if self.journal.alarm is None else _RETRY)
         finally:

@@ -97,6 +97,10 @@ class Checkpoint:
         self._state = Sessions()
         self._records: dict[str, bytes] = {}
 
+    def __len__(self) -> int:
+        """Sessions."""
+        return len(self._records)
+
     def note(self, event: Event, record: bytes) -> None:
         """Take in an event, and its record, as it was appended to the journal."""
         fold(self._state, event)
