@@ -7,7 +7,7 @@ PYTEST := .venv/bin/pytest
 export PATH := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/aether/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab down status test unit lint bench console lock
+.PHONY: help setup lab down status test unit coverage lint bench fuzz console lock
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -24,17 +24,23 @@ down: ## stop the lab; nothing stays but its databases under var/
 status: ## what runs and who is online
 	@$(AETHER) lab status
 
-test: setup lint ## setup, lint and all tests
+test: setup lint coverage ## setup, lint, coverage and all tests
 	@$(PYTEST)
 
 unit: ## the fast tests only
 	@$(PYTEST) -q tests/unit tests/replay tests/contract
+
+coverage: ## the session machine and the codecs: every branch is tested
+	@sh lab/setup/coverage.sh
 
 lint: ## formatting, rules, types, dependencies between packages, YANG modules
 	@sh lab/setup/lint.sh
 
 bench: setup ## all benchmarks, or one: make bench BENCH=session-setup
 	@$(AETHER) bench $(BENCH)
+
+fuzz: setup ## a million hostile inputs for each parser, some minutes
+	@.venv/bin/python -m tests.fuzz
 
 console: ## build the console
 	@sh lab/setup/console.sh

@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from bng.verbs import add_verbs
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb ``bng`` to the `aether` command."""
@@ -26,6 +28,7 @@ def _add_verbs(parser: argparse.ArgumentParser) -> None:
         "--interface", action="append", default=[], metavar="NAME", help="look at its offloads as well"
     )
     doctor.set_defaults(func=_doctor)
+    add_verbs(verbs)
     for name, text in (("control", "the control process"), ("management", "the management process")):
         child = verbs.add_parser(name, help=f"{text}; started by run")
         child.add_argument("--state-dir", type=Path, required=True, metavar="DIR")

@@ -15,6 +15,8 @@ from typing import Any
 
 import orjson
 
+from bng.aaa import coa_settings
+from bng.aaa.coa_settings import CoaSettings
 from bng.session.settings import Profile
 from yang.provider import OperationError
 
@@ -40,6 +42,22 @@ class Interface:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseApi:
+    """bng/dhcp-relay/server/lease-api.
+
+    Attributes:
+        address: of the DHCP server.
+        page_size: leases of one answer.
+    """
+
+    address: str
+    port: int = 8000
+    username: str = ""
+    password: str = field(default="", repr=False)
+    page_size: int = 200
+
+
+@dataclass(frozen=True, slots=True)
 class Relay:
     """bng/dhcp-relay."""
 
@@ -47,6 +65,10 @@ class Relay:
     relay_id: str = ""
     max_hops: int = 4
     rate_limit: int = 20
+    device_rate_limit: int = 10
+    max_devices: int = 8
+    accept_unknown: bool = True
+    lease_apis: tuple[LeaseApi, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +83,13 @@ class RadiusServer:
     timeout: float = 2.0
     retries: int = 3
     priority: int = 10
+    status_server: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Aaa:
-    """bng/aaa; intervals in seconds. `servers` are in the order of their priority."""
+    """bng/aaa; intervals in seconds. `servers` are in the order of their priority. `unanswered_action` is
+    ``hold``, ``admit`` (with `unanswered_profile`) or ``reject``."""
 
     nas_identifier: str = ""
     nas_ip_address: str | None = None
@@ -73,6 +97,11 @@ class Aaa:
     servers: tuple[RadiusServer, ...] = ()
     interim_interval: int = 30
     auth_retry_interval: int = 10
+    dynamic_authorization: CoaSettings = field(default_factory=CoaSettings)
+    source_ports: int = 8
+    accounting_retention: int = 86_400
+    unanswered_action: str = "hold"
+    unanswered_profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +112,12 @@ class SessionsPolicy:
     pending_timeout: int = 60
     idle_after: int = 60
     tombstone_ttl: int = 600
+    max_sessions_per_access_router: int | None = None
+    port_move: str = "deny"
+    second_device: str = "replace"
+    idle_timeout: int = 0
+    session_timeout: int = 0
+    nak_threshold: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +260,10 @@ def _parse(units: Units) -> Config:
 
 def _known(values: Json, cls: type) -> dict[str, Any]:
     names = {name.replace("_", "-"): name for name in cls.__dataclass_fields__}  # type: ignore[attr-defined]
-    return {names[key]: int(value) for key, value in values.items() if key in names}
+    words = ("port-move", "second-device")
+    return {
+        names[key]: value if key in words else int(value) for key, value in values.items() if key in names
+    }
 
 
 def _relay(values: Json, bng_id: str) -> Relay:
@@ -236,6 +274,24 @@ def _relay(values: Json, bng_id: str) -> Relay:
         relay_id=values.get("relay-id", bng_id),
         max_hops=int(values.get("max-hops", 4)),
         rate_limit=int(values.get("rate-limit", 20)),
+        device_rate_limit=int(values.get("device-rate-limit", 10)),
+        max_devices=int(values.get("max-devices", 8)),
+        accept_unknown=values.get("unknown-access-routers", "accept") == "accept",
+        lease_apis=tuple(
+            _lease_api(server["address"], server["lease-api"])
+            for server in values.get("server", ())
+            if "lease-api" in server
+        ),
+    )
+
+
+def _lease_api(address: str, values: Json) -> LeaseApi:
+    return LeaseApi(
+        address,
+        int(values.get("port", 8000)),
+        values.get("username", ""),
+        values.get("password", ""),
+        int(values.get("page-size", 200)),
     )
 
 
@@ -250,9 +306,11 @@ def _aaa(values: Json, bng_id: str) -> Aaa:
             timeout=int(server.get("timeout", 2000)) / 1000,
             retries=int(server.get("retries", 3)),
             priority=int(server.get("priority", 10)),
+            status_server=bool(server.get("status-server", True)),
         )
         for server in values.get("server", ())
     ]
+    unanswered = values.get("unanswered", {})
     return Aaa(
         nas_identifier=values.get("nas-identifier", bng_id),
         nas_ip_address=values.get("nas-ip-address"),
@@ -260,6 +318,11 @@ def _aaa(values: Json, bng_id: str) -> Aaa:
         servers=tuple(sorted(servers, key=lambda server: (server.priority, server.name))),
         interim_interval=int(values.get("interim-interval", 30)),
         auth_retry_interval=int(values.get("auth-retry-interval", 10)),
+        dynamic_authorization=coa_settings.parse(values.get("dynamic-authorization", {})),
+        source_ports=int(values.get("source-ports", 8)),
+        accounting_retention=int(values.get("accounting-retention", 86_400)),
+        unanswered_action=unanswered.get("action", "hold"),
+        unanswered_profile=unanswered.get("profile"),
     )
 
 
@@ -322,6 +385,12 @@ def _check(config: Config) -> None:
             "invalid-value",
             f"{config.upstream} is a subscriber interface, it cannot be the upstream interface as well",
             path="/aether-bng:bng/interfaces/upstream",
+        )
+    if config.dhcp_uplink in config.subscriber and config.aaa.dynamic_authorization.serves:
+        raise OperationError(
+            "invalid-value",
+            f"{config.dhcp_uplink} is a subscriber interface: dynamic authorization must not listen on it",
+            path="/aether-bng:bng/aaa/dynamic-authorization",
         )
     for name, router in config.routers.items():
         if router.subnets and router.address is None:

@@ -174,9 +174,8 @@ class Enforcer:
         known = self.totals(effect.slot, effect.generation) is not None
         if not known or baseline is not None:
             if baseline is None:
-                raw = self._dataplane.sweep().values[effect.slot].tolist()
-            else:
-                raw = [getattr(baseline, name) for name in COUNTERS]
+                baseline = self._dataplane.read(effect.slot) or RawCounters()
+            raw = [getattr(baseline, name) for name in COUNTERS]
             row = self._matrix.rows[effect.slot]
             if known:
                 row[OFFSETS] = row[TOTALS] - np.array(raw, np.uint64)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from bng.seam.clock import date_and_time
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
-_LAG_PERIOD = 0.1
+_LAG_PERIOD = 0.02
+_MAX_LAGS = 20_000
 _UNLIMITED = 1 << 60
 """cgroup v1 writes "no limit" as a number near 2⁶³."""
 
@@ -143,11 +145,25 @@ class UsageMeter:
         return process_usage(pids), False
 
 
+def process_memory(pids: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Resident memory of processes by their names; those that are gone are left out."""
+    found = []
+    for name, pid in pids.items():
+        with suppress(OSError, IndexError):
+            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            found.append({"name": name, "memory_usage": pages * _PAGE})
+    return found
+
+
+def _microseconds(seconds: float) -> int:
+    return max(0, round(seconds * 1e6))
+
+
 class LagMeter:
     """How late the event loop is."""
 
     def __init__(self) -> None:
-        self._worst = 0.0
+        self._lags: list[float] = []
 
     async def run(self) -> None:
         """Measure until cancelled."""
@@ -155,12 +171,20 @@ class LagMeter:
         while True:
             due = loop.time() + _LAG_PERIOD
             await asyncio.sleep(_LAG_PERIOD)
-            self._worst = max(self._worst, loop.time() - due)
+            self.note(loop.time() - due)
 
-    def take(self) -> int:
-        """The worst since the last call, microseconds."""
-        worst, self._worst = self._worst, 0.0
-        return max(0, round(worst * 1e6))
+    def note(self, lag: float) -> None:
+        """One measurement, seconds."""
+        if len(self._lags) >= _MAX_LAGS:  # nobody takes them
+            self._lags = [max(self._lags)]
+        self._lags.append(lag)
+
+    def take(self) -> tuple[int, int]:
+        """(the worst since the last call, the 99th percentile), microseconds."""
+        lags, self._lags = sorted(self._lags), []
+        if not lags:
+            return 0, 0
+        return _microseconds(lags[-1]), _microseconds(lags[(len(lags) * 99 - 1) // 100])
 
 
 class Health:
@@ -180,12 +204,14 @@ class Health:
     def report(self) -> dict[str, Any]:
         """The report of this moment."""
         share, usage = self._usage.measure()
+        worst, percentile = self._lag.take()
         return {
             "time": date_and_time(time.time_ns()),
             "uptime": int(time.monotonic() - self._started),
             "cpu_usage": share,
             "memory_usage": usage.memory,
             "memory_limit": usage.limit,
-            "loop_lag": self._lag.take(),
+            "loop_lag": worst,
+            "loop_lag_p99": percentile,
             **self._parts(),
         }

@@ -1,68 +1,43 @@
-"""Which accounting the RADIUS servers have taken, so that a restart sends again what they have not.
+"""Accounting made again from the journal: what the spool does not hold yet when the control plane dies.
 
-The journal is the spool: each Accounting-Start follows from a policy-apply event and each Stop from a
-session-stop. The ledger remembers the number of the last event up to which all of it was acknowledged. What
-comes after it is sent once more after a restart: a server may see a record twice, and never misses one.
+Each Accounting-Start follows from a policy-apply event and each Stop from a session-stop. The spool
+(`bng.aaa.spool`) notes up to which event it has them; those behind it were never sent. Interim-Updates are
+no events: the spool keeps the newest of each session, and the journal knows the session.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import struct
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from bng.aaa.interims import InterimRows
 from bng.seam.reader import JournalReader
 from bng.session.effects import Account, AccountKind
 from bng.session.events import Counters
-from bng.session.records import from_event
+from bng.session.records import LOCAL, Session, from_event
 
-_NUMBER = struct.Struct("!Q")
 _BATCH = 256
 
 
-class Ledger:
-    """The number in its file. Written without waiting for the disk: a number that is too old costs a record
-    sent twice.
-
-    Args:
-        path: of the file.
-        initial: taken when there is no file.
-    """
-
-    def __init__(self, path: Path, initial: int) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        held = os.pread(self._file, _NUMBER.size, 0)
-        self.settled: int = _NUMBER.unpack(held)[0] if len(held) == _NUMBER.size else initial
-        self._given = self.settled
-
-    def given(self, seq: int) -> None:
-        """The accounting of all events up to this one is with the RADIUS client."""
-        self._given = max(self._given, seq)
-
-    def settle(self) -> None:
-        """The RADIUS client has nothing left that is not acknowledged."""
-        if self._given > self.settled:
-            self.settled = self._given
-            with contextlib.suppress(OSError):
-                os.pwrite(self._file, _NUMBER.pack(self.settled), 0)
-
-    def close(self) -> None:
-        os.close(self._file)
-
-
-def outstanding(journal: JournalReader, settled: int) -> Iterator[Account]:
-    """The Starts and Stops that follow from the events behind a number, in their order."""
-    first = max(settled + 1, journal.oldest)
-    while first <= journal.newest:
-        events = journal.read(first, _BATCH)
+def outstanding(journal: JournalReader, given: int, newest: int) -> Iterator[tuple[int, Account]]:
+    """The Starts and Stops that follow from the events behind `given` up to `newest`, in their order, each
+    with the number of its event."""
+    first, newest = max(given + 1, journal.oldest), min(newest, journal.newest)
+    while first <= newest:
+        events = journal.read(first, min(_BATCH, newest + 1 - first))
         for event in events:
             account = account_of(event)
             if account is not None:
-                yield account
+                yield event["seq"], account
         first += len(events)
+
+
+def interims(rows: InterimRows, sessions: Iterable[Session]) -> Iterator[Account]:
+    """The Interim-Updates of live sessions that nobody took."""
+    for session in sessions:
+        kept = rows.get(session.slot) if session.authorized_ns else None
+        if kept is not None and kept.session_id == session.id:
+            yield _account(session, AccountKind.INTERIM, kept.counters, None, kept.time)
 
 
 def account_of(event: Mapping[str, Any]) -> Account | None:
@@ -72,16 +47,20 @@ def account_of(event: Mapping[str, Any]) -> Account | None:
         return None
     if event["type"] == "session-stop":
         counters = {name.replace("-", "_"): value for name, value in event["counters"].items()}
-        return _account(event, AccountKind.STOP, Counters(**counters))
+        cause = event.get("terminate-cause")
+        # when it ended; the session's own times, not the journal's, so that it is the same record again
+        return _account(
+            from_event(event), AccountKind.STOP, Counters(**counters), cause, event["_last_change"]
+        )
     # the first policy-apply is the change by which accounting starts, later ones are changes of policy
     if event["type"] == "policy-apply" and event["_last_change"] == authorized:
-        return _account(event, AccountKind.START, Counters())
+        return _account(from_event(event), AccountKind.START, Counters(), None, authorized)
     return None
 
 
-def _account(event: Mapping[str, Any], kind: AccountKind, counters: Counters) -> Account:
-    session = from_event(event)
-    time_ns = event["_time_ns"]
+def _account(
+    session: Session, kind: AccountKind, counters: Counters, cause: str | None, time_ns: int
+) -> Account:
     return Account(
         kind,
         session.id,
@@ -94,6 +73,7 @@ def _account(event: Mapping[str, Any], kind: AccountKind, counters: Counters) ->
         session.classes,
         session.session_time(time_ns),
         counters,
-        event.get("terminate-cause"),
+        cause,
         time_ns,
+        session.authorization == LOCAL,
     )

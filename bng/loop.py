@@ -45,10 +45,23 @@ class Outlets(Protocol):
 
     def ask(self, effect: fx.AskRadius) -> None: ...
 
-    def account(self, effect: fx.Account) -> None:
-        """`effect.counters` is never None here."""
+    def account(self, effect: fx.Account, seq: int) -> None:
+        """`effect.counters` is never None here; seq is the journal event that it follows from."""
 
     def router_seen(self, effect: fx.RouterSeen) -> None: ...
+
+
+class Witness(Protocol):
+    """Who looks on. What it does must be short, and nothing here depends on it."""
+
+    def before(self, event: ev.Event, now: int) -> None:
+        """An event is about to be handed to the machine."""
+
+    def after(self, event: ev.Event, effects: list[fx.Effect], now: int) -> None:
+        """It was handled, and its effects are carried out."""
+
+    def failed(self, event: ev.Event, error: Exception, now: int) -> None:
+        """It was not handled to its end."""
 
 
 class Writer:
@@ -59,10 +72,12 @@ class Writer:
 
     Attributes:
         outlets: set before the first event.
+        witness: who remembers what happens; None for nobody.
         dropped: events from the network that found the queue full.
     """
 
     outlets: Outlets
+    witness: Witness | None = None
 
     def __init__(
         self,
@@ -98,6 +113,7 @@ class Writer:
             fx.SetTimer: lambda effect: self._wheel.set((effect.timer, effect.key), effect.deadline),
             fx.CancelTimer: lambda effect: self._wheel.cancel((effect.timer, effect.key)),
             fx.Answer: lambda effect: self.commit.after(lambda: self._answer(effect)),
+            fx.Continue: lambda _effect: self.post(ev.Continue()),
             fx.RouterSeen: lambda effect: self.outlets.router_seen(effect),
             fx.Log: self._log,
         }
@@ -139,6 +155,10 @@ class Writer:
         finally:
             self._commands.pop(token, None)
 
+    def due(self, timer: ev.Timer, key: str) -> int | None:
+        """When a timer of the machine is due, nanoseconds since the epoch; None when it is not set."""
+        return self._wheel.deadline((timer, key))
+
     def journal(self, event: Mapping[str, Any]) -> None:
         """Append an event to the journal; it is durable and published soon."""
         self.commit.journal.append(event)
@@ -165,13 +185,20 @@ class Writer:
 
     def _handle(self, event: ev.Event) -> None:
         self._now = max(self._now, self._clock())
+        witness = self.witness
         try:
+            if witness is not None:
+                witness.before(event, self._now)
             effects = self.machine.handle(event, self._now)
             for effect in effects:
                 self._carriers[type(effect)](effect)
-        except Exception:
+            if witness is not None:
+                witness.after(event, effects, self._now)
+        except Exception as error:
             # One event that goes wrong must not end the service of all others.
             log.exception("writer.event-failed", event_type=type(event).__name__)
+            if witness is not None:
+                witness.failed(event, error, self._now)
             answer = self._commands.get(getattr(event, "token", 0))
             if answer is not None and not answer.done():
                 message = "the control plane failed to carry this out; its log says why"
@@ -212,13 +239,14 @@ class Writer:
         self._arm()
 
     def _hold_account(self, effect: fx.Account) -> None:
-        self.commit.after(lambda: self._account(effect))
+        seq = self.commit.journal.newest
+        self.commit.after(lambda: self._account(effect, seq))
 
-    def _account(self, effect: fx.Account) -> None:
+    def _account(self, effect: fx.Account, seq: int) -> None:
         if effect.counters is None:
             counters = self.enforcer.totals(effect.slot, effect.generation)
             effect = replace(effect, counters=counters or ev.Counters())
-        self.outlets.account(effect)
+        self.outlets.account(effect, seq)
 
     def _answer(self, effect: fx.Answer) -> None:
         answer = self._commands.get(effect.token)

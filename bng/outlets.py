@@ -9,7 +9,6 @@ from bng.access import Captures
 from bng.codec import dhcp, frame, peek
 from bng.codec.errors import DecodeError
 from bng.inbox import Queue
-from bng.ledger import Ledger
 from bng.loop import Writer
 from bng.routers import RouterWatch
 from bng.session import effects as fx
@@ -32,12 +31,11 @@ class NetworkOutlets:
     captures: Captures
     uplink: Uplink
 
-    def __init__(self, writer: Writer, aaa: AaaShell, routers: RouterWatch, ledger: Ledger) -> None:
+    def __init__(self, writer: Writer, aaa: AaaShell, routers: RouterWatch) -> None:
         self.malformed = 0
         self._writer = writer
         self._aaa = aaa
         self._routers = routers
-        self._ledger = ledger
 
     # in
 
@@ -84,10 +82,9 @@ class NetworkOutlets:
     def ask(self, effect: fx.AskRadius) -> None:
         self._aaa.authenticate(effect)
 
-    def account(self, effect: fx.Account) -> None:
+    def account(self, effect: fx.Account, seq: int) -> None:
         assert effect.counters is not None
-        self._aaa.account(effect, effect.counters)
-        self._ledger.given(self._writer.commit.journal.durable)
+        self._aaa.account(effect, effect.counters, seq)
 
     def router_seen(self, effect: fx.RouterSeen) -> None:
-        self._routers.seen(effect.remote_id, effect.giaddr)
+        self._routers.seen(effect.remote_id, effect.giaddr, effect.source_mac)

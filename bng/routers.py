@@ -11,7 +11,7 @@ import os
 import socket
 import struct
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,13 +19,18 @@ from typing import Any
 import structlog
 
 from bng.config import Router
-from bng.seam.clock import date_and_time
+from bng.seam.clock import NS, date_and_time
+from bng.slices import Slices
 
 log = structlog.get_logger()
 
 MAX_DISCOVERED = 10_000
 """Nodes that are remembered without being configured; the one that was silent longest goes first."""
 
+_DISCOVERIES, _DISCOVERIES_PER_SECOND = 200, 20
+"""New nodes at once, and per second after that."""
+_LOOK_AGAIN = 1.0
+"""Seconds after which the probes look at the configuration again."""
 _UNANSWERED_LIMIT = 3
 _ECHO_REQUEST, _ECHO_REPLY = 8, 0
 _SOL_RAW, _ICMP_FILTER = 255, 1
@@ -37,7 +42,9 @@ class _Watched:
     router: Router
     reachability: str = "unknown"
     last_seen: int = 0
+    mac_address: str | None = None
     round_trip: int | None = None
+    jitter: float = 0.0
     unanswered: int = 0
     probe: tuple[int, int] | None = None
     """(sequence number, time in nanoseconds) of the probe that is under way."""
@@ -48,6 +55,16 @@ class _Discovered:
     remote_id: str
     giaddr: str
     last_seen: int
+    mac_address: str | None
+
+
+def _discovered_record(found: _Discovered) -> dict[str, Any]:
+    return {
+        "remote_id": found.remote_id,
+        "giaddr": found.giaddr,
+        "mac_address": found.mac_address,
+        "last_seen": date_and_time(found.last_seen),
+    }
 
 
 def checksum(data: bytes) -> int:
@@ -103,7 +120,11 @@ class RouterWatch:
         self._active_sessions = active_sessions
         self._clock = clock
         self._watched: dict[str, _Watched] = {}
-        self._by_address: dict[str, _Watched] = {}
+        self._probed: deque[_Watched] = deque()
+        """Routers with an address; whose turn it is next is first."""
+        self._under_way: dict[int, _Watched] = {}
+        """Probes that are not answered, by sequence number."""
+        self._discoveries, self._discovered_last = float(_DISCOVERIES), 0
         self._discovered: OrderedDict[str, _Discovered] = OrderedDict()
         self._identifier = os.getpid() & 0xFFFF
         self._sequence = 0
@@ -115,33 +136,72 @@ class RouterWatch:
         watched: dict[str, _Watched] = {}
         for router in routers.values():
             held = self._watched.get(router.remote_id)
-            if held is None or held.router.address != router.address:
-                found = self._discovered.pop(router.remote_id, None)
-                held = _Watched(router, last_seen=found.last_seen if found else 0)
-                if found is not None:
-                    held.reachability = "up"
+            if held is None:
+                held = self._take_in(router)
+            elif held.router.address != router.address:
+                # what DHCP told stays true, what probes told was of somebody else
+                self._forget_probes(held)
             held.router = router
             watched[router.remote_id] = held
+        for remote_id, gone in self._watched.items():
+            if remote_id not in watched:
+                self._forget_probes(gone)
         self._watched = watched
-        self._by_address = {
-            str(w.router.address): w for w in watched.values() if w.router.address is not None
-        }
+        probed = {id(one): one for one in watched.values() if one.router.address is not None}
+        # those that stay keep their turn
+        turns = [probed.pop(id(one)) for one in self._probed if id(one) in probed]
+        self._probed = deque((*turns, *probed.values()))
         self.changed = self.urgent = True
 
-    def seen(self, remote_id: str, giaddr: str) -> None:
-        """A node relayed DHCP."""
+    def _take_in(self, router: Router) -> _Watched:
+        held = _Watched(router)
+        found = self._discovered.pop(router.remote_id, None)
+        if found is not None:
+            held.last_seen, held.mac_address, held.reachability = found.last_seen, found.mac_address, "up"
+        return held
+
+    def _forget_probes(self, watched: _Watched) -> None:
+        if watched.probe is not None:
+            self._under_way.pop(watched.probe[0], None)
+        watched.probe = watched.round_trip = None
+        watched.unanswered, watched.jitter = 0, 0.0
+
+    def seen(self, remote_id: str, giaddr: str, source_mac: str = "") -> None:
+        """A node relayed DHCP.
+
+        Args:
+            giaddr: its address, ``0.0.0.0`` for a bridged node.
+            source_mac: Ethernet source of the packet.
+        """
         now = self._clock()
         self.changed = True
+        mac = source_mac if giaddr != _NO_ADDRESS and source_mac else None
         watched = self._watched.get(remote_id)
         if watched is not None:
+            watched.mac_address = mac or watched.mac_address
             self._alive(watched, now)
             return
         found = self._discovered.get(remote_id)
         if found is not None:
-            found.giaddr, found.last_seen = giaddr, now
+            found.giaddr, found.last_seen, found.mac_address = giaddr, now, mac or found.mac_address
             self._discovered.move_to_end(remote_id)
-            return
-        self._discovered[remote_id] = _Discovered(remote_id, giaddr, now)
+        elif self._may_discover(now):
+            self._discover(_Discovered(remote_id, giaddr, now, mac))
+
+    def _may_discover(self, now: int) -> bool:
+        """Whether a new node is taken note of: names that somebody makes up must not fill the journal, and
+        one that is real is seen again."""
+        elapsed = max(0, now - self._discovered_last)
+        self._discovered_last = now
+        self._discoveries = min(_DISCOVERIES, self._discoveries + elapsed * _DISCOVERIES_PER_SECOND / NS)
+        if self._discoveries < 1:
+            return False
+        self._discoveries -= 1
+        return True
+
+    def _discover(self, found: _Discovered) -> None:
+        remote_id, giaddr = found.remote_id, found.giaddr
+        self._discovered[remote_id] = found
         if len(self._discovered) > MAX_DISCOVERED:
             self._discovered.popitem(last=False)
         self.urgent = True
@@ -153,21 +213,41 @@ class RouterWatch:
     def records(self) -> dict[str, list[dict[str, Any]]]:
         """What is known, for management: ``configured`` and ``discovered``."""
         self.changed = self.urgent = False
-        configured = [
-            {
-                "name": watched.router.name,
-                "reachability": watched.reachability,
-                "last_seen": date_and_time(watched.last_seen) if watched.last_seen else None,
-                "round_trip_time": watched.round_trip,
-                "active_sessions": self._active_sessions(watched.router.remote_id),
-            }
-            for watched in self._watched.values()
-        ]
-        discovered = [
-            {"remote_id": d.remote_id, "giaddr": d.giaddr, "last_seen": date_and_time(d.last_seen)}
-            for d in self._discovered.values()
-        ]
+        return {
+            "configured": [self._configured_record(watched) for watched in self._watched.values()],
+            "discovered": [_discovered_record(found) for found in self._discovered.values()],
+        }
+
+    async def gather(self) -> dict[str, list[dict[str, Any]]]:
+        """`records`, made in slices."""
+        self.changed = self.urgent = False
+        slices = Slices()
+        configured, discovered = [], []
+        for watched in list(self._watched.values()):
+            configured.append(self._configured_record(watched))
+            if slices.due():
+                await slices.rest()
+        for found in list(self._discovered.values()):
+            discovered.append(_discovered_record(found))
+            if slices.due():
+                await slices.rest()
         return {"configured": configured, "discovered": discovered}
+
+    def __len__(self) -> int:
+        """Routers that are told of."""
+        return len(self._watched) + len(self._discovered)
+
+    def _configured_record(self, watched: _Watched) -> dict[str, Any]:
+        measured = watched.round_trip is not None
+        return {
+            "name": watched.router.name,
+            "reachability": watched.reachability,
+            "last_seen": date_and_time(watched.last_seen) if watched.last_seen else None,
+            "round_trip_time": watched.round_trip,
+            "round_trip_jitter": round(watched.jitter) if measured else None,
+            "mac_address": watched.mac_address,
+            "active_sessions": self._active_sessions(watched.router.remote_id),
+        }
 
     # probes
 
@@ -194,14 +274,24 @@ class RouterWatch:
             self._socket = None
 
     async def _probe_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        last = loop.time()
         while True:
-            round_of = list(self._by_address.values())
-            pause = self.period / max(1, len(round_of))
-            for watched in round_of:
-                self.probe(watched.router.remote_id)
-                await asyncio.sleep(pause)
-            if not round_of:
-                await asyncio.sleep(1)
+            pause = self.period / max(1, len(self._probed))
+            left = last + pause - loop.time()
+            if left > 0:
+                # the period and the routers may change meanwhile
+                await asyncio.sleep(min(left, _LOOK_AGAIN))
+                continue
+            last = max(last + pause, loop.time() - pause)
+            self.probe_next()
+            await asyncio.sleep(0)
+
+    def probe_next(self) -> None:
+        """Probe the router whose turn it is."""
+        if self._probed:
+            self.probe(self._probed[0].router.remote_id)
+            self._probed.rotate(-1)
 
     def probe(self, remote_id: str) -> None:
         """Send a probe; if the last one is still unanswered, that one is lost."""
@@ -209,9 +299,11 @@ class RouterWatch:
         if watched is None or watched.router.address is None:
             return
         if watched.probe is not None:
+            self._under_way.pop(watched.probe[0], None)
             self._unanswered(watched)
         self._sequence = (self._sequence + 1) & 0xFFFF
         watched.probe = (self._sequence, self._clock())
+        self._under_way[self._sequence] = watched
         if self._socket is not None:
             try:
                 packet = echo_request(self._identifier, self._sequence)
@@ -232,15 +324,19 @@ class RouterWatch:
 
     def answered(self, address: str, identifier: int, sequence: int) -> None:
         """An echo reply came."""
-        watched = self._by_address.get(address)
+        watched = self._under_way.get(sequence)
         if watched is None or watched.probe is None or identifier != self._identifier:
             return
         expected, sent = watched.probe
-        if sequence != expected:
+        if sequence != expected or address != str(watched.router.address):
             return
         now = self._clock()
+        del self._under_way[sequence]
         watched.probe = None
-        watched.round_trip = max(0, now - sent) // 1000
+        round_trip = max(0, now - sent) // 1000
+        if watched.round_trip is not None:
+            watched.jitter += (abs(round_trip - watched.round_trip) - watched.jitter) / 16
+        watched.round_trip = round_trip
         self.changed = True
         self._alive(watched, now)
 

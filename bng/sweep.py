@@ -17,6 +17,9 @@ from bng.session.events import Event, SessionIdle, SessionTraffic
 
 log = structlog.get_logger()
 
+_PORTION = 2048
+"""Slots that are taken over before the loop gets its turn."""
+
 
 class Sweeper:
     """Counters of all sessions, one tick at a time.
@@ -74,37 +77,54 @@ class Sweeper:
         except DataPlaneError as error:
             log.warning("sweep.failed", reason=str(error))
             return 0
-        return self.apply(sweep)
+        for part in self._parts(sweep):
+            self._apply(sweep, part)
+            await asyncio.sleep(0)
+        return self._finish()
 
     def apply(self, sweep: Sweep) -> int:
         """Take a sweep into the matrix. Returns its tick."""
-        count = len(sweep.valid)
-        self._fit(count)
+        for part in self._parts(sweep):
+            self._apply(sweep, part)
+        return self._finish()
+
+    def _parts(self, sweep: Sweep) -> list[slice]:
+        """The slots in portions of about a millisecond. Readers may see the counters of some sessions as of
+        this sweep and of others as of the last; the tick is counted on when all are there."""
+        self._fit(len(sweep.valid))
+        return [slice(at, at + _PORTION) for at in range(0, len(self._bound), _PORTION)]
+
+    def _finish(self) -> int:
+        with self._matrix.writing():
+            return self._matrix.finish_sweep()
+
+    def _apply(self, sweep: Sweep, part: slice) -> None:
         # What ended or was bound again while the sweep was under way is left alone: the row has its final
         # counters, or belongs to another session.
-        valid = sweep.valid & self._bound[:count] & (sweep.bindings == self._dataplane.bindings[:count])
+        valid = sweep.valid[part]
+        here = slice(part.start, part.start + len(valid))
+        valid = valid & self._bound[here] & (sweep.bindings[part] == self._dataplane.bindings[here])
         with self._matrix.writing() as rows:
-            counters.apply(rows, sweep.values, valid)
-            tick = self._matrix.finish_sweep()
-        self._tell_activity(sweep.time_ns)
-        return tick
+            counters.apply(rows[part], sweep.values[part], valid)
+        self._tell_activity(sweep.time_ns, part)
 
-    def _tell_activity(self, now: int) -> None:
-        count = len(self._bound)
-        octets = self._matrix.rows[:count, 1:3].sum(axis=1)
-        moved = octets != self._octets
-        self._octets = octets
-        woken = np.nonzero(self._bound & self._idle & moved)[0]
-        since = self._last_traffic
-        silent = ~moved & ~self._idle & (now - since >= self.idle_after * NS)
-        fallen = np.nonzero(self._bound & silent)[0]
+    def _tell_activity(self, now: int, part: slice) -> None:
+        rows, bound, idle, since = (
+            each[part] for each in (self._matrix.rows, self._bound, self._idle, self._last_traffic)
+        )
+        octets = rows[: len(bound), 1] + rows[: len(bound), 2]
+        moved = octets != self._octets[part]
+        self._octets[part] = octets
+        woken = np.nonzero(bound & idle & moved)[0]
+        silent = ~moved & ~idle & (now - since >= self.idle_after * NS)
+        fallen = np.nonzero(bound & silent)[0]
         since[moved] = now
-        self._idle[woken] = False
-        self._idle[fallen] = True
-        for slot in woken.tolist():
+        idle[woken] = False
+        idle[fallen] = True
+        for slot in (part.start + woken).tolist():
             self._post(SessionTraffic(self._sessions[slot]))
-        for slot in fallen.tolist():
-            self._post(SessionIdle(self._sessions[slot], int(since[slot])))
+        for slot in (part.start + fallen).tolist():
+            self._post(SessionIdle(self._sessions[slot], int(self._last_traffic[slot])))
 
     def _fit(self, slots: int) -> None:
         self._matrix.grow(slots)

@@ -47,6 +47,11 @@ class Wheel(Generic[Key]):
         if tick is not None:
             self._buckets[tick].discard(key)
 
+    def deadline(self, key: Key) -> int | None:
+        """When a timer is due, nanoseconds since the epoch; None when it is not set."""
+        tick = self._ticks.get(key)
+        return None if tick is None else tick * GRANULARITY
+
     def next_due(self) -> int | None:
         """When `take_due` has something to give, nanoseconds since the epoch; None without timers."""
         while self._order and not self._buckets[self._order[0]]:

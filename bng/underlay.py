@@ -40,16 +40,33 @@ def machine_settings(config: Config, addresses: Mapping[str, str]) -> Settings:
         },
         servers=config.relay.servers,
         routers={
-            router.remote_id: AccessRouter(router.routed, router.in_service)
+            router.remote_id: AccessRouter(
+                router.routed,
+                router.in_service,
+                router.interface,
+                None if router.address is None else str(router.address),
+                tuple(map(str, router.subnets)),
+            )
             for router in config.routers.values()
         },
         max_hops=config.relay.max_hops,
         rate_limit=config.relay.rate_limit,
+        device_rate_limit=config.relay.device_rate_limit,
+        max_devices=config.relay.max_devices,
+        accept_unknown=config.relay.accept_unknown,
         max_sessions=config.policy.max_sessions,
+        max_sessions_per_access_router=config.policy.max_sessions_per_access_router,
+        port_move=config.policy.port_move,
+        second_device=config.policy.second_device,
+        idle_timeout=config.policy.idle_timeout,
+        session_timeout=config.policy.session_timeout,
+        nak_threshold=config.policy.nak_threshold,
         pending_timeout=config.policy.pending_timeout,
         tombstone_ttl=config.policy.tombstone_ttl,
         interim_interval=config.aaa.interim_interval,
         auth_retry_interval=config.aaa.auth_retry_interval,
+        unanswered_action=config.aaa.unanswered_action,
+        unanswered_profile=config.aaa.unanswered_profile,
     )
 
 
@@ -70,9 +87,12 @@ def aaa_settings(config: Config, addresses: Mapping[str, str]) -> AaaSettings:
                 round(server.timeout * 1000),
                 server.retries,
                 server.priority,
+                server.status_server,
             )
             for server in config.aaa.servers
         ),
+        source_ports=config.aaa.source_ports,
+        max_age=config.aaa.accounting_retention,
     )
 
 
@@ -101,6 +121,7 @@ class Underlay:
         self._thread = ThreadPoolExecutor(1, "netif")
         self._links: dict[str, str] = {}
         self._unfinished = False
+        self._restoring = False
         self._missing: tuple[str, ...] = ()
 
     async def apply(self, config: Config) -> bool:
@@ -139,6 +160,9 @@ class Underlay:
             return await self.apply(self._config)
         if self._opened is not None:
             self._try(self._dataplane.refresh)
+            while self._restoring:
+                await asyncio.sleep(0)
+                self._try(self._dataplane.refresh)
         return False
 
     def close(self) -> None:
@@ -163,11 +187,13 @@ class Underlay:
 
     def _try(self, action: Callable[[], Refresh]) -> bool:
         try:
-            self._refreshed(action())
+            refresh = action()
+            self._restoring = refresh.unfinished
+            self._refreshed(refresh)
             return True
         except DataPlaneError as error:
             log.error("dataplane.failed", reason=str(error))
-            self._unfinished = True
+            self._unfinished, self._restoring = True, False
             return False
 
     def _open_sockets(self) -> None:

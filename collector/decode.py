@@ -179,7 +179,7 @@ def health(leaves: Leaves) -> dict[str, Any]:
         kind, bracket, rest = name.partition("[")
         if bracket and kind in servers:
             key, _, inner = rest.partition("]/")
-            servers[kind].setdefault(key, {})[inner.replace("-", "_")] = leaf
+            servers[kind].setdefault(key, {})[inner.replace("-", "_").replace("/", "_")] = leaf
     for kind, found in servers.items():
         row[kind.replace("-", "_") + "s"] = list(found.values())
     return row

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lab import tools, topology
 from lab.config.model import Bng, LabConfig
 from lab.paths import LabPaths
-from lab.render.bng import GNMI_PORT, NETCONF_PORT
+from lab.render.bng import GNMI_PORT, LEASE_API_PORT, NETCONF_PORT
 from lab.supervisor.spec import Probe, ProcessSpec, aether, python
 from lab.topology import Topology, host_name
 
@@ -24,7 +24,7 @@ def processes(config: LabConfig, network: Topology, paths: LabPaths) -> list[Pro
     specs = [
         *_databases(config, network, paths),
         *_upstream(config, network),
-        _kea(network, paths),
+        *_kea(config, network, paths),
         _radius(network, paths),
         ProcessSpec(
             PUBLISH,
@@ -115,19 +115,35 @@ def _iperf3(port: int, first: int, namespace: str) -> ProcessSpec:
     )
 
 
-def _kea(network: Topology, paths: LabPaths) -> ProcessSpec:
-    return ProcessSpec(
-        "kea",
-        "kea",
-        ("kea-dhcp4", "-c", "/etc/kea/kea-dhcp4.conf"),
-        namespace=network.namespace("kea"),
-        user="_kea",
-        capabilities=("net_bind_service", "net_raw"),
-        binds=((str(paths.root / "kea/etc"), "/etc/kea"), (str(paths.root / "kea/run"), "/run/kea")),
-        environment={"KEA_PIDFILE_DIR": "/run/kea", "KEA_LOCKFILE_DIR": "/run/kea"},
-        after=("postgres-databases",),
-        ready=Probe(log="DHCP4_STARTED"),
-    )
+def _kea(config: LabConfig, network: Topology, paths: LabPaths) -> list[ProcessSpec]:
+    namespace = network.namespace("kea")
+    binds = ((str(paths.root / "kea/etc"), "/etc/kea"), (str(paths.root / "kea/run"), "/run/kea"))
+    environment = {"KEA_PIDFILE_DIR": "/run/kea", "KEA_LOCKFILE_DIR": "/run/kea"}
+    return [
+        ProcessSpec(
+            "kea",
+            "kea",
+            ("kea-dhcp4", "-c", "/etc/kea/kea-dhcp4.conf"),
+            namespace=namespace,
+            user="_kea",
+            capabilities=("net_bind_service", "net_raw"),
+            binds=binds,
+            environment=environment,
+            after=("postgres-databases",),
+            ready=Probe(log="DHCP4_STARTED"),
+        ),
+        # takes commands over HTTP: the BNGs read the leases by it
+        ProcessSpec(
+            "kea-ctrl-agent",
+            "kea",
+            ("kea-ctrl-agent", "-c", "/etc/kea/kea-ctrl-agent.conf"),
+            namespace=namespace,
+            user="_kea",
+            binds=binds,
+            environment=environment,
+            ready=Probe(tcp=(LEASE_API_PORT,), address=str(config.services_at.kea)),
+        ),
+    ]
 
 
 def _radius(network: Topology, paths: LabPaths) -> ProcessSpec:

@@ -43,6 +43,14 @@ class Secrets:
         """Secret that a BNG shares with the RADIUS server."""
         return self[f"radius/{bng_id}"]
 
+    def dynamic_authorization(self, bng_id: str) -> str:
+        """Secret of the Disconnect- and CoA-Requests that a BNG takes from the RADIUS server."""
+        return self[f"dynamic-authorization/{bng_id}"]
+
+    def lease_api(self, bng_id: str) -> str:
+        """Password of a BNG at Kea's control agent; its user is the bng-id."""
+        return self[f"lease-api/{bng_id}"]
+
     @property
     def radius_user(self) -> str:
         """User-Password of every access line."""
@@ -72,6 +80,8 @@ def required_names(config: LabConfig) -> Iterator[str]:
     yield from ("console", "radius-user", "database/oss", "database/radius", "database/dhcp")
     for bng in config.bngs:
         yield f"radius/{bng.bng_id}"
+        yield f"dynamic-authorization/{bng.bng_id}"
+        yield f"lease-api/{bng.bng_id}"
         for user in BNG_USERS:
             yield f"bng/{bng.bng_id}/{user}"
 

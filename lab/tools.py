@@ -18,6 +18,7 @@ _PROGRAMS = {
     "setpriv": "util-linux",
     "openssl": "openssl",
     "kea-dhcp4": "kea-dhcp4-server",
+    "kea-ctrl-agent": "kea-ctrl-agent",
     "freeradius": "freeradius",
     "psql": "postgresql-client",
     "udhcpc": "udhcpc",

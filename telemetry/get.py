@@ -95,6 +95,9 @@ async def _updates(
     tree: Tree, user: User, path: DataPath, content: Content, encoding: int
 ) -> AsyncIterator[pb.Update]:
     number = 0
+    selection = tree.select_paths([path])
+    if content != "config":
+        await tree.prepare(selection)
     if encoding in (pb.PROTO, pb.ASCII):
         for entry, leaves in scalars(tree, user, [path], content):
             for names, value, node in leaves:
@@ -106,7 +109,7 @@ async def _updates(
             if number % SLICE == 0:
                 await asyncio.sleep(0)
         return
-    for instance, value in tree.read_json(tree.select_paths([path]), user, content=content):
+    for instance, value in tree.read_json(selection, user, content=content):
         # a whole tree takes long to write: a thread does it
         yield pb.Update(
             path=gnmi_path(instance), val=await asyncio.to_thread(_json, tree, instance, value, encoding)

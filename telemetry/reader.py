@@ -50,7 +50,8 @@ class Look:
     async def read_slowly(
         self, paths: Sequence[DataPath], content: Content
     ) -> AsyncIterator[tuple[DataPath, list[Leaf]]]:
-        """The same, with a pause after each slice."""
+        """The same, with a pause after each slice; what has to be fetched is."""
+        await self.tree.prepare(self.tree.select_paths(paths))
         for number, entry in enumerate(self.read(paths, content), 1):
             yield entry
             if number % SLICE == 0:

@@ -123,6 +123,19 @@ class StateProvider(Protocol):
 
 
 @runtime_checkable
+class FetchedProvider(Protocol):
+    """A StateProvider of a list whose records are elsewhere and too many to be kept here.
+
+    A server calls `yang.tree.Tree.prepare` before it reads, which has the entries fetched that the request
+    names by all of their keys; `get` then gives them, `iter` gives nothing.
+    """
+
+    async def fetch(self, keys: Keys) -> None:
+        """Have the record of an entry ready for `get`. Raises OperationError."""
+        ...
+
+
+@runtime_checkable
 class ColumnProvider(Protocol):
     """A StateProvider of a list that can also give its counters as one matrix."""
 

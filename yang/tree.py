@@ -24,17 +24,26 @@ from yang.datastore.validator import Validator
 from yang.encode.leaves import Leaf
 from yang.operations import InputReader, Invoker, Record, find_operation
 from yang.path import DataPath
-from yang.provider import Keys, Notification, OperationError, Registration, StateProvider
+from yang.provider import (
+    FetchedProvider,
+    Keys,
+    Notification,
+    OperationError,
+    Registration,
+    StateProvider,
+)
 from yang.query import Selection
 from yang.query.paths import select_paths
 from yang.query.plan import Content, WithDefaults
+from yang.query.selection import named_keys
 from yang.query.subtree import select_subtree
 from yang.query.xpath import select_xpath
 from yang.reader import Reader, View
-from yang.schema import Schema
+from yang.schema import Schema, SchemaNode
 from yang.users import Users
 
 _MAX_REPORTED: Final = 100
+_MAX_FETCHED: Final = 64
 
 
 class Tree:
@@ -67,6 +76,7 @@ class Tree:
         self._running = running
         self._users = Users()
         self._providers: dict[str, StateProvider] = {}
+        self._fetched: list[tuple[SchemaNode, FetchedProvider]] = []
         self._reader = Reader(schema, datastores, access, self._providers)
         values = ValueReader(validator.check_value)
         self._invoker = Invoker(schema, access, self._reader, InputReader(schema, values), running.in_worker)
@@ -192,6 +202,22 @@ class Tree:
         """
         return select_paths(self.schema, paths)
 
+    async def prepare(self, selection: Selection) -> None:
+        """Have what a selection names by its keys fetched, where state is elsewhere
+        (`yang.provider.FetchedProvider`); to be awaited before reading it.
+
+        Raises:
+            OperationError: it cannot be fetched, or too much is named.
+        """
+        for node, provider in self._fetched:
+            wanted = named_keys(selection, node)
+            if len(wanted) > _MAX_FETCHED:
+                raise OperationError(
+                    "too-big", f"a request may name at most {_MAX_FETCHED} entries of {node.path}"
+                )
+            for keys in wanted:
+                await provider.fetch(keys)
+
     def read_xml(
         self,
         selection: Selection,
@@ -262,6 +288,8 @@ class Tree:
         if node.kind == "list" and not node.config and any(level.kind == "list" for level in node.chain[:-1]):
             raise ValueError(f"{provider.path}: a list of state inside a list comes with its entry's record")
         self._providers[provider.path] = provider
+        if isinstance(provider, FetchedProvider):
+            self._fetched.append((node, provider))
         self._reader.forget()
 
     # --- change ----------------------------------------------------------------------------------

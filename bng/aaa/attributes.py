@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bng.aaa.dictionary import Dictionary, load
+from bng.aaa.grants import GrantReader
 from bng.aaa.settings import AaaSettings
 from bng.codec.radius import Attribute, Code, RadiusPacket
 from bng.codec.text import clean_message
@@ -10,7 +11,7 @@ from bng.seam.clock import NS
 from bng.session.effects import Account, AccountKind, AskRadius
 from bng.session.events import Counters, RadiusAccept, RadiusReject
 
-FRAMED, RADIUS_AUTHENTIC, ETHERNET = 2, 1, 15
+FRAMED, AUTHORIZE_ONLY, RADIUS_AUTHENTIC, LOCAL_AUTHENTIC, ETHERNET = 2, 17, 1, 2, 15
 _STATUS = {AccountKind.START: 1, AccountKind.STOP: 2, AccountKind.INTERIM: 3}
 ACCOUNTING_ON, ACCOUNTING_OFF = 7, 8
 TERMINATE_CAUSES = {
@@ -54,16 +55,17 @@ class Writer:
 
     def access(self, ask: AskRadius, now: int) -> tuple[Attribute, ...]:
         """Attributes of an Access-Request, but User-Password."""
-        return self._make(
-            [
-                ("User-Name", ask.username),
-                *self._nas(),
-                *self._port(ask.mac_address, ask.nas_port_id, ask.ip_address),
-                ("Service-Type", FRAMED),
-                ("Acct-Session-Id", ask.session_id),
-                ("Event-Timestamp", now // NS),
-            ]
-        )
+        pairs: list[tuple[str, str | int | bytes]] = [
+            ("User-Name", ask.username),
+            *self._nas(),
+            *self._port(ask.mac_address, ask.nas_port_id, ask.ip_address),
+            ("Service-Type", AUTHORIZE_ONLY if ask.state else FRAMED),
+            ("Acct-Session-Id", ask.session_id),
+            ("Event-Timestamp", now // NS),
+        ]
+        if ask.state:
+            pairs.append(("State", ask.state))
+        return self._make(pairs)
 
     def accounting(self, account: Account, counters: Counters) -> tuple[Attribute, ...]:
         """Attributes of a session's Accounting-Request, but Acct-Delay-Time."""
@@ -73,7 +75,7 @@ class Writer:
             ("User-Name", account.username),
             *self._nas(),
             *self._port(account.mac_address, account.nas_port_id, account.ip_address),
-            ("Acct-Authentic", RADIUS_AUTHENTIC),
+            ("Acct-Authentic", LOCAL_AUTHENTIC if account.local else RADIUS_AUTHENTIC),
             ("Event-Timestamp", account.time // NS),
         ]
         pairs += [("Class", value) for value in account.classes]
@@ -102,6 +104,10 @@ class Writer:
             ]
         )
 
+    def status(self) -> tuple[Attribute, ...]:
+        """Attributes of Status-Server."""
+        return self._make(self._nas())
+
     def delay(self, seconds: int) -> Attribute:
         """Acct-Delay-Time."""
         return self._dictionary.attribute("Acct-Delay-Time", seconds)
@@ -121,58 +127,33 @@ class Writer:
 
 
 class Reader:
-    """Reads answers to Access-Requests.
+    """Reads answers to Access-Requests, and what CoA-Requests have in common with them.
 
     Attributes:
         unknown: attributes that no dictionary knows; they are passed over.
-        malformed: values of a wrong length; they count as absent.
+        grants: reads what an Access-Accept grants.
     """
 
     def __init__(self) -> None:
         self._dictionary: Dictionary = load()
         self.unknown = 0
-        self.malformed = 0
+        self.grants = GrantReader()
+
+    @property
+    def malformed(self) -> int:
+        """Values of a wrong length; they count as absent."""
+        return self.grants.malformed
 
     def answer(self, packet: RadiusPacket, ask: AskRadius) -> RadiusAccept | RadiusReject:
         """What an Accept, Reject or Challenge says."""
         self.unknown += sum(not self._dictionary.knows(a) for a in packet.attributes)
-        if packet.code != Code.ACCESS_ACCEPT:
-            message = " ".join(clean_message(value) for value in self._all(packet, "Reply-Message"))
-            if packet.code == Code.ACCESS_CHALLENGE:
-                message = f"the RADIUS server sent an Access-Challenge {message}".rstrip()
-            return RadiusReject(ask.session_id, ask.attempt, message[:253])
-        down = self._integer(packet, "OSS-Download-Speed")
-        up = self._integer(packet, "OSS-Upload-Speed")
-        if down is None and up is None:
-            down = self._kilo(self._integer(packet, "WISPr-Bandwidth-Max-Down"))
-            up = self._kilo(self._integer(packet, "WISPr-Bandwidth-Max-Up"))
-        return RadiusAccept(
-            ask.session_id,
-            ask.attempt,
-            filter_ids=tuple(clean_message(value) for value in self._all(packet, "Filter-Id")),
-            download_kbps=down,
-            upload_kbps=up,
-            download_burst_kbit=self._integer(packet, "OSS-Download-Burst"),
-            upload_burst_kbit=self._integer(packet, "OSS-Upload-Burst"),
-            classes=tuple(self._all(packet, "Class")),
-            session_timeout=self._integer(packet, "Session-Timeout"),
-            idle_timeout=self._integer(packet, "Idle-Timeout"),
-            interim_interval=self._integer(packet, "Acct-Interim-Interval"),
-        )
+        if packet.code == Code.ACCESS_ACCEPT:
+            return self.accept(packet, ask.session_id, ask.attempt)
+        message = " ".join(clean_message(value) for value in self.grants.all(packet, "Reply-Message"))
+        if packet.code == Code.ACCESS_CHALLENGE:
+            message = f"the RADIUS server sent an Access-Challenge {message}".rstrip()
+        return RadiusReject(ask.session_id, ask.attempt, message[:253])
 
-    def _all(self, packet: RadiusPacket, name: str) -> list[bytes]:
-        definition = self._dictionary.by_name[name]
-        return packet.values(definition.number, definition.vendor)
-
-    def _integer(self, packet: RadiusPacket, name: str) -> int | None:
-        values = self._all(packet, name)
-        if not values:
-            return None
-        if len(values[0]) != 4:
-            self.malformed += 1
-            return None
-        return int.from_bytes(values[0], "big")
-
-    @staticmethod
-    def _kilo(rate: int | None) -> int | None:
-        return None if rate is None else rate // 1000
+    def accept(self, packet: RadiusPacket, session_id: str = "", attempt: int = 0) -> RadiusAccept:
+        """What an Access-Accept grants, or a CoA-Request wants."""
+        return self.grants.read(packet, session_id, attempt)

@@ -9,17 +9,17 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bng.aaa import attributes as attrs
-from bng.aaa.accounting import Backlog, Record
-from bng.aaa.servers import Identifiers, Servers, ServerState
+from bng.aaa.accounting import Backlog, Record, Store
+from bng.aaa.servers import Identifiers, Kind, Servers, Service
 from bng.aaa.settings import AaaSettings
 from bng.codec import radius
 from bng.codec.errors import DecodeError
 from bng.codec.radius import Code
 from bng.seam.clock import NS
-from bng.session.effects import Account, AskRadius
+from bng.session.effects import Account, AccountKind, AskRadius
 from bng.session.events import Counters, RadiusAccept, RadiusReject, RadiusUnanswered
 
 Answer = RadiusAccept | RadiusReject | RadiusUnanswered
@@ -44,22 +44,34 @@ class Datagram:
 
 @dataclass(slots=True, eq=False)
 class _Request:
-    """A request in flight, or waiting for a free identifier."""
+    """A request in flight, or waiting for a free identifier; or a watch over a silent service, whose
+    requests are Status-Server."""
 
-    subject: AskRadius | Record
+    subject: AskRadius | Record | Service
     time: int
-    order: list[ServerState] = field(default_factory=list)
-    state: ServerState | None = None
-    identifier: int = -1
-    source: int = -1
+    order: list[Service] = field(default_factory=list)
+    service: Service | None = None
     destination: tuple[str, int] = ("", 0)
     secret: bytes = b""
-    authenticator: bytes = b""
-    data: bytes = b""
+    flights: list[_Key] = field(default_factory=list)
+    datagram: Datagram | None = None
     left: int = 0  # retransmissions
     interval: int = 0
-    sent: int = 0
     deadline: int = 0
+
+
+_Key = tuple[int, tuple[str, int], int]
+"""(source port index, destination, identifier)"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """One transmission that may still be answered. Those of an accounting record differ in their
+    Acct-Delay-Time, so each has an identifier of its own; the answer to any of them counts."""
+
+    request: _Request
+    authenticator: bytes
+    sent: int
 
 
 class AaaClient:
@@ -68,6 +80,7 @@ class AaaClient:
     Args:
         settings: configuration in force.
         generator: randomness for authenticators and jitter.
+        store: where accounting records are kept (`bng.aaa.spool`).
 
     Attributes:
         servers: their state, for aether-health.
@@ -76,52 +89,81 @@ class AaaClient:
         backlog: accounting records not acknowledged yet.
     """
 
-    def __init__(self, settings: AaaSettings, generator: random.Random | None = None) -> None:
+    def __init__(
+        self, settings: AaaSettings, generator: random.Random | None = None, store: Store | None = None
+    ) -> None:
         self._random = generator or random.SystemRandom()
         self.servers = Servers(settings.servers)
         self.discarded: Counter[str] = Counter()
         self.reader = attrs.Reader()
-        self.backlog = Backlog(settings.max_records, settings.max_age * NS)
+        self.backlog = Backlog(settings.window, settings.max_records, settings.max_age * NS, store)
         self._identifiers = Identifiers(settings.source_ports)
-        self._flying: dict[tuple[int, tuple[str, int], int], _Request] = {}
+        self._flying: dict[_Key, _Flight] = {}
         self._waiting: deque[_Request] = deque()  # Access-Requests without an identifier
+        self._watched: set[Service] = set()
         self._timers: list[tuple[int, int, _Request]] = []
         self._ticket = 0
+        self._window = settings.accounting_window
         self._out: list[Datagram] = []
         self._answers: list[Answer] = []
-        self.configure(settings)
+        self.configure(settings, 0)
 
     @property
     def in_flight(self) -> int:
         """Requests that wait for an answer."""
-        return len(self._flying)
+        return sum(state.in_flight for state in self.servers)
 
-    def configure(self, settings: AaaSettings) -> None:
-        """Take over changed settings. Requests in flight end as they began. `source_ports` is kept."""
+    def configure(self, settings: AaaSettings, now: int) -> None:
+        """Take over changed settings. Requests in flight end as they began."""
         self.settings = settings
         self.servers.configure(settings.servers)
+        self.backlog.window = settings.window
         self.backlog.max_records = settings.max_records
         self.backlog.max_age_ns = settings.max_age * NS
+        self._identifiers.resize(settings.source_ports)
         self._writer = attrs.Writer(settings)
+        for state in self.servers:
+            for service in state.services:
+                self._watch(service, now)
 
     # what is asked of it
 
     def authenticate(self, ask: AskRadius, now: int) -> list[Answer]:
         """Send an Access-Request. Exactly one answer with its session id and attempt will follow; at
         once if there is no server, or if too many wait."""
-        request = _Request(ask, now, self.servers.order(now))
+        request = _Request(ask, now, self.servers.order(Kind.AUTHENTICATION, now))
         if not request.order or len(self._waiting) >= self.settings.max_waiting:
             self.discarded["refused"] += 1
-            self._give_up(request)
+            self._give_up(request, "too many requests wait" if request.order else "there is no server to ask")
         elif self._waiting or not self._next_server(request, now):
             self._waiting.append(request)
         return self._collect()
 
-    def account(self, account: Account, counters: Counters, now: int) -> None:
-        """Send an accounting record, until a server takes it or it is too old."""
-        written = self._writer.accounting(account, counters)
-        self.backlog.add(Record(account.session_id, account.kind, account.time, written))
+    def account(self, account: Account, counters: Counters, now: int, given: int = 0) -> None:
+        """Send an accounting record, until a server takes it or it is too old.
+
+        Args:
+            given: number of the journal event that it follows from; 0 for none.
+        """
+        self.backlog.add(self._record(account, counters, given))
         self._pump(now)
+
+    def resume(self, now: int) -> None:
+        """Go on with what waits: on the disk after a start, or for servers and source ports."""
+        self.backlog.retry()
+        self._fill(now)
+
+    def restore(self, account: Account, counters: Counters, now: int) -> None:
+        """Take in an Interim-Update that was kept since an earlier life."""
+        self.backlog.restore(self._record(account, counters, 0))
+        self._pump(now)
+
+    def _record(self, account: Account, counters: Counters, given: int) -> Record:
+        if account.kind is AccountKind.INTERIM:  # most are overtaken before they are written
+            account = replace(account, counters=counters)
+            return Record(account.session_id, account.kind, account.time, account=account)
+        written = self._writer.accounting(account, counters)
+        return Record(account.session_id, account.kind, account.time, written, given=given)
 
     def accounting_on(self, session_id: str, now: int) -> None:
         """Say that this NAS begins without sessions. Servers close all that they know of it: not to be
@@ -140,33 +182,37 @@ class AaaClient:
 
     def receive(self, data: bytes, address: tuple[str, int], source: int, now: int) -> list[Answer]:
         """Take a datagram in that came to a source port. Never raises on what it holds."""
-        request = self._flying.get((source, address, data[1])) if len(data) > 1 else None
-        if request is None:
+        flight = self._flying.get((source, address, data[1])) if len(data) > 1 else None
+        if flight is None:
             self.discarded["unexpected"] += 1
             return self._collect()
-        is_access = isinstance(request.subject, AskRadius)
+        request = flight.request
+        subject = request.subject
         try:
             packet = radius.verify_response(
-                data, request.authenticator, request.secret, demand_message_authenticator=is_access
+                data,
+                flight.authenticator,
+                request.secret,
+                # that a server lives is no secret worth forging; not all sign the answer to Status-Server
+                demand_message_authenticator=isinstance(subject, AskRadius),
             )
         except DecodeError as error:
             self.discarded[str(error) if "uthenticator" in str(error) else "malformed"] += 1
             return self._collect()
-        codes = (
-            (Code.ACCESS_ACCEPT, Code.ACCESS_REJECT, Code.ACCESS_CHALLENGE)
-            if is_access
-            else (Code.ACCOUNTING_RESPONSE,)
-        )
-        if packet.code not in codes:
+        if packet.code not in _expected(request):
             self.discarded["wrong code"] += 1
             return self._collect()
-        assert request.state is not None
-        request.state.answered(now, request.sent)
+        assert request.service is not None
+        request.service.answered(now, flight.sent)
         self._land(request)
-        if isinstance(request.subject, AskRadius):
-            self._answers.append(self.reader.answer(packet, request.subject))
+        if isinstance(subject, AskRadius):
+            answer = self.reader.answer(packet, subject)
+            self._answers.append(replace(answer, server=request.service.server.name))
+        elif isinstance(subject, Record):
+            self._window = min(self._window + 1, self.settings.accounting_window)
+            self.backlog.delivered(subject)
         else:
-            self.backlog.delivered(request.subject)
+            self._watched.discard(subject)
         self._fill(now)
         return self._collect()
 
@@ -180,19 +226,28 @@ class AaaClient:
         """Retransmit, ask the next server, or give up, as is due."""
         while (deadline := self.next_timer()) is not None and deadline <= now:
             _, _, request = heapq.heappop(self._timers)
-            if request.left > 0:
+            if isinstance(request.subject, Service):
+                self._watch_due(request, request.subject, now)
+            elif request.left > 0:
                 self._retransmit(request, now)
-                continue
-            assert request.state is not None
-            request.state.failed(now)
-            self._land(request)
-            if not self._next_server(request, now):
-                if request.order:  # a server is left, but no identifier
-                    self._waiting.append(request)
-                else:
-                    self._give_up(request)
+            else:
+                self._failed(request, now)
         self._fill(now)
         return self._collect()
+
+    def _failed(self, request: _Request, now: int) -> None:
+        """No transmission to a server was answered: the next one is asked."""
+        assert request.service is not None
+        if request.service.failed(now):
+            self._watch(request.service, now)
+        if isinstance(request.subject, Record):
+            self._window = max(1, self._window // 2)
+        self._land(request)
+        if not self._next_server(request, now):
+            if request.order:  # a server is left, but no identifier
+                self._waiting.append(request)
+            else:
+                self._give_up(request)
 
     def to_send(self) -> list[Datagram]:
         """The datagrams to send now, in order."""
@@ -202,6 +257,37 @@ class AaaClient:
     def _collect(self) -> list[Answer]:
         answers, self._answers = self._answers, []
         return answers
+
+    # silent servers
+
+    def _watch(self, service: Service, now: int) -> None:
+        """See by Status-Server whether a silent service is back (RFC 5997), instead of at the cost of
+        subscribers' requests."""
+        if service.up or not service.server.status_server or service in self._watched:
+            return
+        self._watched.add(service)
+        self._arm_at(_Request(service, now, service=service), max(now, service.dead_until))
+
+    def _watch_due(self, request: _Request, service: Service, now: int) -> None:
+        if request.flights:
+            self._land(request)
+            service.status_failed(now)
+        if service.up or not service.server.status_server or not self.servers.knows(service):
+            self._watched.discard(service)
+        elif now < service.dead_until or service.trying:
+            self._arm_at(request, max(service.dead_until, now + NS))
+        else:
+            self._ask_status(request, service, now)
+
+    def _ask_status(self, request: _Request, service: Service, now: int) -> None:
+        request.destination, request.secret = service.destination, service.server.secret
+        taken = self._identifiers.take(request.destination)
+        if taken is None:
+            self._arm_at(request, now + NS)
+            return
+        service.trying = True
+        request.interval = service.server.timeout * _MS
+        self._transmit(request, taken, now)
 
     # sending
 
@@ -215,13 +301,19 @@ class AaaClient:
         self._pump(now)
 
     def _pump(self, now: int) -> None:
-        """Send accounting records while the window is open: one at a time while no server answers."""
-        window = self.settings.accounting_window if self.servers.any_up else 1
-        while self.backlog.flying < window:
+        """Send accounting records while the window is open. It is one record while no server answers,
+        grows with each that is taken and halves with each that is not, so that a server that is back is
+        not overrun."""
+        if not self.servers.any_up(Kind.ACCOUNTING):
+            self._window = 1
+        while self.backlog.flying < min(self._window, self.settings.accounting_window):
             record = self.backlog.take(now)
             if record is None:
                 return
-            request = _Request(record, now, self.servers.order(now))
+            if record.account is not None:
+                counters = record.account.counters or Counters()
+                record.attributes = self._writer.accounting(record.account, counters)
+            request = _Request(record, now, self.servers.order(Kind.ACCOUNTING, now))
             if not self._next_server(request, now):
                 self.backlog.undelivered(record)
                 return
@@ -231,20 +323,17 @@ class AaaClient:
         want of an identifier (the order is as it was) or of a server (it is empty)."""
         if not request.order:
             return False
-        state = request.order[0]
-        server = state.server
-        is_access = isinstance(request.subject, AskRadius)
-        destination = (server.address, server.auth_port if is_access else server.acct_port)
-        taken = self._identifiers.take(destination)
+        service = request.order[0]
+        server = service.server
+        taken = self._identifiers.take(service.destination)
         if taken is None:
             return False
         request.order.pop(0)
-        request.state, request.destination, request.secret = state, destination, server.secret
-        request.source, request.identifier = taken
-        request.left = server.retries if state.up else 0
+        request.service, request.destination, request.secret = service, service.destination, server.secret
+        request.left = server.retries if service.up else 0
         request.interval = server.timeout * _MS
-        state.sent()
-        self._transmit(request, now)
+        service.sent()
+        self._transmit(request, taken, now)
         return True
 
     def _retransmit(self, request: _Request, now: int) -> None:
@@ -252,59 +341,85 @@ class AaaClient:
         request.interval = min(2 * request.interval, MAX_INTERVAL_NS)
         if isinstance(request.subject, Record):
             # Acct-Delay-Time changes, so must the identifier (RFC 2866, 5.2)
-            self._land(request)
             taken = self._identifiers.take(request.destination)
-            assert taken is not None  # the one just freed, at least
-            request.source, request.identifier = taken
-            self._transmit(request, now)
+            if taken is None:
+                self._end_flight(request.flights.pop(0))
+                taken = self._identifiers.take(request.destination)
+                assert taken is not None  # the one just freed, at least
+            self._transmit(request, taken, now)
             return
-        self._out.append(Datagram(request.source, request.destination, request.data))
+        assert request.datagram is not None
+        self._out.append(request.datagram)
         self._arm(request, now)
 
-    def _transmit(self, request: _Request, now: int) -> None:
-        subject = request.subject
-        if isinstance(subject, AskRadius):
-            request.authenticator = self._random.randbytes(16)
-            hidden = radius.hide_password(
-                self.settings.user_password.encode(), request.secret, request.authenticator
-            )
-            written = (*self._writer.access(subject, request.time), self._writer.password(hidden))
-            request.data = radius.build_request(
-                Code.ACCESS_REQUEST, request.identifier, written, request.secret, request.authenticator
-            )
-        else:
-            delay = self._writer.delay(max(0, now - subject.time) // NS)
-            request.data = radius.build_request(
-                Code.ACCOUNTING_REQUEST,
-                request.identifier,
-                (*subject.attributes, delay),
-                request.secret,
-            )
-            request.authenticator = request.data[4:20]
-        request.sent = now
-        self._flying[request.source, request.destination, request.identifier] = request
-        self._out.append(Datagram(request.source, request.destination, request.data))
+    def _transmit(self, request: _Request, taken: tuple[int, int], now: int) -> None:
+        source, identifier = taken
+        data = self._encode(request, identifier, now)
+        key = (source, request.destination, identifier)
+        self._flying[key] = _Flight(request, data[4:20], now)
+        request.flights.append(key)
+        request.datagram = Datagram(source, request.destination, data)
+        self._out.append(request.datagram)
         self._arm(request, now)
+
+    def _encode(self, request: _Request, identifier: int, now: int) -> bytes:
+        subject, secret = request.subject, request.secret
+        if isinstance(subject, Record):
+            delay = self._writer.delay(max(0, now - subject.time) // NS)
+            written = (*subject.attributes, delay)
+            return radius.build_request(Code.ACCOUNTING_REQUEST, identifier, written, secret)
+        authenticator = self._random.randbytes(16)
+        if isinstance(subject, Service):
+            status = self._writer.status()
+            return radius.build_request(Code.STATUS_SERVER, identifier, status, secret, authenticator)
+        asked = self._writer.access(subject, request.time)
+        if not subject.state:  # else the State stands for it (RFC 5176, 3.2)
+            hidden = radius.hide_password(self.settings.user_password.encode(), secret, authenticator)
+            asked = (*asked, self._writer.password(hidden))
+        return radius.build_request(Code.ACCESS_REQUEST, identifier, asked, secret, authenticator)
 
     def _arm(self, request: _Request, now: int) -> None:
         """Wait for the interval, ± 10 % so that requests that were sent together part."""
-        request.deadline = now + int(request.interval * self._random.uniform(0.9, 1.1))
+        self._arm_at(request, now + int(request.interval * self._random.uniform(0.9, 1.1)))
+
+    def _arm_at(self, request: _Request, deadline: int) -> None:
+        request.deadline = deadline
         self._ticket += 1
-        heapq.heappush(self._timers, (request.deadline, self._ticket, request))
+        heapq.heappush(self._timers, (deadline, self._ticket, request))
 
     def _is_current(self, timer: tuple[int, int, _Request]) -> bool:
         deadline, _, request = timer
         return deadline == request.deadline
 
     def _land(self, request: _Request) -> None:
-        """A request is no longer in flight under its identifier."""
-        del self._flying[request.source, request.destination, request.identifier]
-        self._identifiers.give_back(request.destination, request.source, request.identifier)
+        """A request no longer waits for an answer of its server."""
+        for key in request.flights:
+            self._end_flight(key)
+        request.flights.clear()
         request.deadline = -1
+        if not isinstance(request.subject, Service):
+            assert request.service is not None
+            request.service.left()
 
-    def _give_up(self, request: _Request) -> None:
+    def _end_flight(self, key: _Key) -> None:
+        del self._flying[key]
+        source, destination, identifier = key
+        self._identifiers.give_back(destination, source, identifier)
+
+    def _give_up(self, request: _Request, reason: str = "") -> None:
         subject = request.subject
         if isinstance(subject, AskRadius):
-            self._answers.append(RadiusUnanswered(subject.session_id, subject.attempt))
+            self._answers.append(RadiusUnanswered(subject.session_id, subject.attempt, reason))
         else:
+            assert isinstance(subject, Record)  # a watch has no other server to ask
             self.backlog.undelivered(subject)
+
+
+def _expected(request: _Request) -> tuple[Code, ...]:
+    """Codes of the answers to a request."""
+    if isinstance(request.subject, AskRadius):
+        return (Code.ACCESS_ACCEPT, Code.ACCESS_REJECT, Code.ACCESS_CHALLENGE)
+    assert request.service is not None
+    if request.service.kind is Kind.AUTHENTICATION:
+        return (Code.ACCESS_ACCEPT,)
+    return (Code.ACCOUNTING_RESPONSE,)

@@ -86,4 +86,5 @@ class Dictionary:
 @lru_cache(maxsize=1)
 def load() -> Dictionary:
     """The dictionary of this package."""
-    return Dictionary((FOLDER / "dictionary.standard").read_text() + "\n" + VENDOR_FILE.read_text())
+    files = (FOLDER / "dictionary.standard", FOLDER / "dictionary.dynamic", VENDOR_FILE)
+    return Dictionary("\n".join(file.read_text() for file in files))

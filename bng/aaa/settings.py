@@ -16,6 +16,7 @@ class Server:
         timeout: milliseconds until the first retransmission; doubled at each.
         retries: retransmissions before the next server is asked.
         priority: lower is asked first.
+        status_server: whether Status-Server finds out that it is back when it was silent.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Server:
     timeout: int = 2000
     retries: int = 3
     priority: int = 10
+    status_server: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class AaaSettings:
         source_ports: UDP source ports; each holds 256 requests in flight per server and port.
         max_waiting: Access-Requests that may wait for a free identifier.
         accounting_window: accounting records in flight at once.
-        max_records: accounting records kept while no server answers; beyond it the oldest is lost.
+        window: accounting records in memory while the others are on the disk.
+        max_records: accounting records in memory that the disk refused; beyond it the oldest is lost.
         max_age: seconds that a record is kept.
     """
 
@@ -51,5 +54,6 @@ class AaaSettings:
     source_ports: int = 8
     max_waiting: int = 65536
     accounting_window: int = 512
-    max_records: int = 200_000
+    window: int = 4096
+    max_records: int = 50_000
     max_age: int = 86_400

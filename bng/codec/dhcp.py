@@ -45,6 +45,7 @@ class Option(IntEnum):
     OVERLOAD = 52
     MESSAGE_TYPE = 53
     SERVER_ID = 54
+    CLIENT_ID = 61
     RELAY_AGENT = 82
     END = 255
 
@@ -92,9 +93,20 @@ class DhcpPacket:
         return self._address(Option.REQUESTED_ADDRESS)
 
     @property
+    def asks_for(self) -> str:
+        """The address that a REQUEST is for: ciaddr, else option 50; ``0.0.0.0`` when it names none."""
+        return self.ciaddr if self.ciaddr != NO_IP else self.requested_address
+
+    @property
     def server_id(self) -> str:
         """Option 54 as dotted text; ``0.0.0.0`` when it is absent."""
         return self._address(Option.SERVER_ID)
+
+    @property
+    def client_id(self) -> bytes:
+        """Option 61, by which a server knows the client before it looks at its hardware address (RFC 2131,
+        4.2); empty when it is absent. At most 255 octets of it."""
+        return self.options.get(Option.CLIENT_ID, b"")[:255]
 
     @property
     def lease_time(self) -> int | None:

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from bng.codec.address import ip_octets
 from bng.codec.errors import DecodeError
-from bng.codec.text import clean_agent_id
+from bng.codec.text import clean_agent_id, restore_agent_id
 
 SubOptions = tuple[tuple[int, bytes], ...]
 
@@ -81,6 +81,38 @@ def access_line(value: bytes) -> tuple[str, str]:
     if len(names) != 2:
         raise DecodeError("option 82 without circuit-id or remote-id")
     return clean_agent_id(names[SubOption.REMOTE_ID]), clean_agent_id(names[SubOption.CIRCUIT_ID])
+
+
+def of_line(remote_id: str, circuit_id: str) -> bytes:
+    """Option 82 of an access line, made from the text of its ids.
+
+    Raises:
+        DecodeError: an id was so long that its text does not tell the octets.
+    """
+    return build(
+        (
+            (SubOption.CIRCUIT_ID, restore_agent_id(circuit_id)),
+            (SubOption.REMOTE_ID, restore_agent_id(remote_id)),
+        )
+    )
+
+
+def beyond_text(value: bytes, remote_id: str, circuit_id: str) -> bytes:
+    """What has to be remembered of an access node's option 82 beside the text of its access line: nothing
+    (empty) when `of_line` makes it again, else all but the sub-options that this relay writes.
+
+    Raises:
+        DecodeError: malformed.
+    """
+    circuit, remote = circuit_id.encode(), remote_id.encode()
+    if value == b"\x01%c%b\x02%c%b" % (len(circuit), circuit, len(remote), remote) and b"%" not in value:
+        return b""  # as most write it
+    theirs = strip(value)
+    try:
+        made = parse(of_line(remote_id, circuit_id))
+    except DecodeError:
+        return theirs
+    return b"" if sorted(parse(theirs)) == sorted(made) else theirs
 
 
 def add(value: bytes, relay_id: str, link: str) -> bytes:

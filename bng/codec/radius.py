@@ -32,6 +32,7 @@ class Code(IntEnum):
     ACCOUNTING_REQUEST = 4
     ACCOUNTING_RESPONSE = 5
     ACCESS_CHALLENGE = 11
+    STATUS_SERVER = 12
     DISCONNECT_REQUEST = 40
     DISCONNECT_ACK = 41
     DISCONNECT_NAK = 42
@@ -81,8 +82,17 @@ def parse(data: bytes) -> RadiusPacket:
     code, identifier, length, authenticator = _HEADER.unpack_from(data)
     if not _HEADER.size <= length <= min(len(data), MAX_LENGTH):
         raise DecodeError(f"RADIUS length {length} in {len(data)} octets")
+    return RadiusPacket(code, identifier, authenticator, parse_attributes(data[_HEADER.size : length]))
+
+
+def parse_attributes(data: bytes) -> tuple[Attribute, ...]:
+    """Decode attributes that follow each other; vendor-specific ones are split.
+
+    Raises:
+        DecodeError: one is shorter or longer than it says.
+    """
     attributes: list[Attribute] = []
-    position = _HEADER.size
+    position, length = 0, len(data)
     while position < length:
         if position + 2 > length:
             raise DecodeError("RADIUS attribute without length")
@@ -95,7 +105,7 @@ def parse(data: bytes) -> RadiusPacket:
         else:
             attributes.append(Attribute(0, type_, value))
         position = stop
-    return RadiusPacket(code, identifier, authenticator, tuple(attributes))
+    return tuple(attributes)
 
 
 def _split_vendor(value: bytes) -> list[Attribute]:
@@ -144,14 +154,14 @@ def build_request(
     """Encode and sign a request. A Message-Authenticator is put first, where it protects best.
 
     Args:
-        authenticator: 16 random octets of an Access-Request; other requests get theirs from the
-            secret (RFC 2866, 3; RFC 5176, 2.3).
+        authenticator: 16 random octets of an Access-Request or Status-Server; other requests get theirs
+            from the secret (RFC 2866, 3; RFC 5176, 2.3).
 
     Raises:
         DecodeError: it does not fit into 4096 octets.
     """
     data = _sign(code, identifier, authenticator, attributes, secret)
-    if code == Code.ACCESS_REQUEST:
+    if code in (Code.ACCESS_REQUEST, Code.STATUS_SERVER):
         return data
     return data[:4] + _md5(data + secret) + data[20:]
 
@@ -200,7 +210,7 @@ def verify_response(
 
 
 def verify_request(data: bytes, secret: bytes, *, demand_message_authenticator: bool = True) -> RadiusPacket:
-    """Decode a request (accounting, CoA, Disconnect, or Access) and verify who sent it.
+    """Decode a request (accounting, CoA, Disconnect, Access or Status-Server) and verify who sent it.
 
     Raises:
         DecodeError: malformed, or a check failed.
@@ -208,7 +218,7 @@ def verify_request(data: bytes, secret: bytes, *, demand_message_authenticator: 
     packet = parse(data)
     data = data[: int.from_bytes(data[2:4], "big")]
     signed = data
-    if packet.code != Code.ACCESS_REQUEST:
+    if packet.code not in (Code.ACCESS_REQUEST, Code.STATUS_SERVER):
         signed = data[:4] + NO_AUTHENTICATOR + data[20:]
         if not hmac.compare_digest(_md5(signed + secret), packet.authenticator):
             raise DecodeError("wrong Request-Authenticator")

@@ -20,6 +20,17 @@ _DIGEST = 15
 
 _ESCAPED = [chr(c) if 0x21 <= c <= 0x7E and c != 0x25 else f"%{c:02X}" for c in range(256)]
 _UNPRINTABLE = {c: f"%{c:02X}" for c in (*range(0x20), 0x7F)}
+# Further control characters, line separators, and what turns the direction of the text around it
+_DECEPTIVE = (
+    *range(0x80, 0xA0),
+    0x2028,
+    0x2029,
+    *range(0x202A, 0x202F),
+    *range(0x2066, 0x206A),
+    0xFFFE,
+    0xFFFF,
+)
+_UNPRINTABLE |= dict.fromkeys(_DECEPTIVE, "\ufffd")
 
 
 def clean_agent_id(octets: bytes) -> str:
@@ -63,7 +74,6 @@ def restore_agent_id(text: str) -> bytes:
 
 def clean_message(octets: bytes, limit: int = 253) -> str:
     """Text for people (Reply-Message) from octets of the network: UTF-8 where it is, control
-    characters as ``%XX``, characters that XML 1.0 forbids replaced, at most `limit` characters."""
-    text = octets.decode("utf-8", "replace").translate(_UNPRINTABLE)
-    text = "".join(["�" if c in "\ufffe\uffff" else c for c in text])
-    return text[:limit]
+    characters as ``%XX``, characters that XML 1.0 forbids or that deceive a reader replaced, at most
+    `limit` characters."""
+    return octets.decode("utf-8", "replace").translate(_UNPRINTABLE)[:limit]

@@ -2,8 +2,8 @@
 
 Start: the journal's sessions and the kernel's elements are brought together (`bng.reconcile`). Sessions that
 both know are adopted: no Access-Request, no Accounting-Start, counters go on. SIGTERM ends the process and
-leaves the kernel as it is, subscribers notice nothing; so Accounting-Off is not sent then, and Accounting-On
-only by an element that has no sessions from before.
+leaves the kernel as it is, subscribers notice nothing; so Accounting-Off is not sent then, but by the
+operation that ends service, and Accounting-On only by an element that has no sessions from before.
 """
 
 from __future__ import annotations
@@ -21,21 +21,28 @@ from typing import Any
 import structlog
 
 from bng.aaa.client import AaaClient, Answer
+from bng.aaa.coa_request import Nas
+from bng.aaa.coa_shell import CoaShell
+from bng.aaa.report import accounting_health, server_health
 from bng.aaa.shell import AaaShell
+from bng.aaa.spool import Spool
 from bng.access import Captures
 from bng.commit import GroupCommit
 from bng.config import Config
 from bng.configuration import Configuration
+from bng.daemon.accounting import Accounting
 from bng.daemon.methods import Methods
 from bng.daemon.process import prefer_this_process, read_pids, run_until_signal
 from bng.dataplane.base import DataPlane, DataPlaneError, Refresh
 from bng.dataplane.kernel import KernelDataPlane
 from bng.enforcement import Enforcer
-from bng.health import Health, LagMeter, UsageMeter, find_cgroup
-from bng.ledger import Ledger, outstanding
+from bng.health import Health, LagMeter, UsageMeter, find_cgroup, process_memory
+from bng.leases.keeper import LeaseKeeper
+from bng.leases.places import Places
 from bng.loop import Writer
 from bng.outlets import NetworkOutlets
 from bng.reconcile import Reconciler
+from bng.repairs import Repairs
 from bng.routers import RouterWatch
 from bng.seam.command import CommandServer
 from bng.seam.journal import Journal, JournalError
@@ -50,11 +57,15 @@ from bng.sweep import Sweeper
 from bng.underlay import Underlay, aaa_settings, machine_settings
 from bng.uplink import Uplink
 from bng.version import version
+from bng.witness import Witness
 
 log = structlog.get_logger()
 
 _LOOK_AT_LINKS = 1.0
 _DRAIN_ACCOUNTING = 2.0
+_NOTE_ACCOUNTING = 2.0
+_TELL_ROUTER = 0.0002
+"""Seconds between two pushes of the access routers, for each of them."""
 _COLLECT = (5000, 20, 100)
 """Thresholds of the garbage collector: most of what an event needs is gone before the first."""
 _SPARE = 250
@@ -79,6 +90,7 @@ class Control:
         self.matrix = Matrix(state_dir / "matrix", self.instance_id)
         self._wire(recovered)
         self._reconfigured = asyncio.Event()
+        self._comparable = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._spared = 0
 
@@ -117,27 +129,34 @@ class Control:
         self.sweeper = Sweeper(self.dataplane, self.matrix, lambda event: self.writer.post(event))
         self.enforcer = Enforcer(self.dataplane, self.matrix, self.sweeper.bind)
         self.writer = Writer(self.machine, self.enforcer, self.commit)
+        self.witness = self.writer.witness = Witness(self.writer, self.state_dir)
         self.routers = RouterWatch(self.writer.journal, self.machine.store.count_behind)
-        self.aaa = AaaShell(AaaClient(aaa_settings(self.config, {})), self._deliver)
-        self.ledger = Ledger(self.state_dir / "accounted", recovered.seq)
-        self.outlets = NetworkOutlets(self.writer, self.aaa, self.routers, self.ledger)
+        self.spool = Spool(self.state_dir / "accounting", recovered.seq)
+        self.aaa = AaaShell(AaaClient(aaa_settings(self.config, {}), store=self.spool), self._deliver)
+        self.accounting = Accounting(self.aaa, self.spool, self.commit, self.instance_id)
+        self.coa = CoaShell(self.writer.command)
+        self.outlets = NetworkOutlets(self.writer, self.aaa, self.routers)
         self.writer.outlets = self.outlets
         self.captures = Captures(self.outlets.from_subscriber)
         self.uplink = Uplink(self.outlets.from_server)
         self.outlets.captures, self.outlets.uplink = self.captures, self.uplink
         self.underlay = Underlay(self.dataplane, self._refreshed, self.captures, self.uplink)
+        self.repairs = Repairs()
         self.reconciler = Reconciler(
             self.writer,
             self.dataplane,
             self._take_over,
             self.underlay.forwards,
+            self.repairs,
         )
+        self.leases = LeaseKeeper(self.writer, self.repairs)
         self.methods = Methods(self)
         self.server = CommandServer(self.state_dir / "control.sock", self.methods.table())
         self.lag = LagMeter()
         usage = UsageMeter(lambda: set(read_pids(self.state_dir).values()), find_cgroup())
         self.health = Health(usage, self.lag, self._health_parts)
         self.last_health: dict[str, Any] | None = None
+        self._setups = (0, time.monotonic())
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -164,8 +183,11 @@ class Control:
                 self._every(lambda: self.config.periods.counters, self._sweep),
                 self._every(lambda: self.config.periods.health, self._report_health),
                 self._every(lambda: self.config.periods.reconcile, self._reconcile),
+                self._every(lambda: self.config.periods.reconcile, self._compare_leases, at_once=True),
                 self._every(lambda: _LOOK_AT_LINKS, self._look_at_links),
+                self._every(lambda: self.reconciler.audit_period, self._audit),
                 self._housekeeping(),
+                self._every(lambda: _NOTE_ACCOUNTING, self.accounting.note),
                 self._grow(),
                 self.lag.run(),
             )
@@ -178,15 +200,17 @@ class Control:
         for task in self._tasks:
             task.cancel()
         await self.server.close()
+        self.coa.close()
         self.routers.close()
+        self.witness.close()
+        self.leases.close()
         with suppress(DataPlaneError):
             await self.sweeper.run()
-        if await self.aaa.drain(_DRAIN_ACCOUNTING):
-            self.ledger.settle()
-        self.ledger.close()
+        await self.aaa.drain(_DRAIN_ACCOUNTING)  # what is not delivered then is on the disk
         self.aaa.close()
         self.underlay.close()
-        await self.commit.close()
+        await self.commit.close()  # some accounting may have waited for it
+        self.spool.close()
         log.info("control.ended")
 
     # recovery
@@ -194,35 +218,25 @@ class Control:
     def _recover(self) -> None:
         recovered, self._recovered = self._recovered, Sessions()
         now = max(time.time_ns(), recovered.time_ns + 1)
-        effects = self.machine.restore(recovered.by_id.values(), recovered.tombstones, now)
+        effects = self.machine.restore(recovered.by_id.values(), recovered.tombstones, now, recovered.ended)
         self._adopt()
         self.writer.carry_out(effects)
-        self._account_again(recovered.seq)
+        self.accounting.resume(self.state_dir / "journal", recovered.seq, self.machine.store)
 
     def _take_over(self, sessions: Sequence[Session]) -> None:
         self.enforcer.adopt(sessions)
         self.sweeper.mark_idle(session.slot for session in sessions if session.state is State.IDLE)
 
-    def _account_again(self, newest: int) -> None:
-        """Send what no RADIUS server had acknowledged when the last control plane ended."""
-        count = 0
-        for account in outstanding(JournalReader(self.state_dir / "journal"), self.ledger.settled):
-            if account.counters is not None:
-                self.aaa.account(account, account.counters)
-                count += 1
-        self.ledger.given(newest)
-        if count:
-            log.info("accounting.sent-again", records=count)
-
     def _adopt(self) -> None:
         """Bring the kernel and the sessions together, once, as soon as the data plane is open."""
-        if self._adopted or not self.underlay.ready:
-            return
-        try:
-            self.reconciler.adopt()
-            self._adopted = True
-        except DataPlaneError as error:
-            log.warning("recovery.no-dataplane", reason=str(error))
+        if not self._adopted and self.underlay.ready:
+            try:
+                self.reconciler.adopt()
+                self._adopted = True
+            except DataPlaneError as error:
+                log.warning("recovery.no-dataplane", reason=str(error))
+        if self._adopted and self.leases.asks:
+            self._comparable.set()
 
     # configuration
 
@@ -240,20 +254,40 @@ class Control:
     def _configure_parts(self) -> None:
         config = self.config
         self.writer.post(ev.SettingsChanged(machine_settings(config, self.underlay.addresses)))
-        self.aaa.client.configure(aaa_settings(config, self.underlay.addresses))
+        aaa = aaa_settings(config, self.underlay.addresses)
+        self.aaa.configure(aaa)
+        self.coa.configure(
+            config.aaa.dynamic_authorization,
+            Nas(aaa.nas_identifier, aaa.nas_ip_address),
+            config.dhcp_uplink,
+            self.underlay.addresses.get(config.dhcp_uplink or ""),
+        )
         if self._is_new and config.aaa.servers:
-            # nothing is known of an earlier life: what servers may still hold of it has ended
             self._is_new = False
-            self.aaa.accounting_on(self.instance_id.replace("-", "")[:16])
+            self.accounting.begin_anew()
         self.sweeper.idle_after = config.policy.idle_after
         self.routers.period = config.periods.router_probe
         self.routers.configure(config.routers)
+        self.leases.configure(
+            config.relay.lease_apis,
+            [address for address, _ in config.relay.servers],
+            config.relay.relay_id,
+            Places(config, self.underlay.addresses).find,
+        )
 
     # what happens from time to time
 
-    async def _every(self, period: Callable[[], float], action: Callable[[], Awaitable[object]]) -> None:
+    async def _every(
+        self,
+        period: Callable[[], float],
+        action: Callable[[], Awaitable[object]],
+        *,
+        at_once: bool = False,
+    ) -> None:
         while True:
-            await self._pause(period)
+            if not at_once:
+                await self._pause(period)
+            at_once = False
             try:
                 await action()
             except Exception:
@@ -272,6 +306,13 @@ class Control:
     async def _sweep(self) -> None:
         await self.sweeper.run()
 
+    def _summary_parts(self) -> dict[str, Any]:
+        """What of aether-subscriber:summary is not in the journal."""
+        now, started = time.monotonic(), self.machine.started_total
+        (before, then), self._setups = self._setups, (started, now)
+        rate = round((started - before) / max(now - then, 0.001))
+        return {"setup_rate": rate, "failure": dict(self.machine.failures)}
+
     async def _report_health(self) -> None:
         self.last_health = self.health.report()
         self.server.push("health", record=self.last_health)
@@ -280,9 +321,18 @@ class Control:
         if self._adopted:
             await self.reconciler.run()
 
+    async def _audit(self) -> None:
+        if self._adopted:
+            await self.reconciler.audit()
+
+    async def _compare_leases(self) -> None:
+        await self._comparable.wait()
+        await self.leases.run()
+
     async def _look_at_links(self) -> None:
         if await self.underlay.refresh():
             self._configure_parts()
+        self.coa.follow()
         self._adopt()
 
     async def _housekeeping(self) -> None:
@@ -291,11 +341,12 @@ class Control:
             await asyncio.sleep(0.25)
             elapsed += 0.25
             self._spare_sessions()
-            if not len(self.aaa.client.backlog):
-                self.ledger.settle()
-            if self.routers.urgent or (self.routers.changed and elapsed >= self.config.periods.health):
+            # all of them are told each time: the more there are, the less often
+            soonest = len(self.routers) * _TELL_ROUTER
+            changed = self.routers.changed and elapsed >= self.config.periods.health
+            if (self.routers.urgent or changed) and elapsed >= soonest:
                 elapsed = 0.0
-                self.server.push("routers", records=self.routers.records())
+                self.server.push("routers", records=await self.routers.gather())
 
     def _spare_sessions(self) -> None:
         """Have the garbage collector look at the sessions that began since, and then never again: with all of
@@ -306,18 +357,22 @@ class Control:
             gc.freeze()
 
     async def _grow(self) -> None:
+        """Have classes made ahead of the sessions: in a rush as fast as can be, else a third of the time."""
+        loop, end = asyncio.get_running_loop(), 0
         while True:
+            began, before = loop.time(), end
             try:
                 more = await asyncio.to_thread(self.dataplane.grow)
+                end = self.dataplane.end
             except DataPlaneError:
                 more = False
-            await asyncio.sleep(0.005 if more else 1)
+            pause = 0.002 if end > before else 2 * (loop.time() - began) + 0.002
+            await asyncio.sleep(pause if more else 0.1)
 
     # what the parts tell each other
 
     def _refreshed(self, refresh: Refresh) -> None:
         self.sweeper.refreshed(refresh)
-        self.reconciler.repaired += refresh.repaired
 
     def _published(self, newest: int) -> None:
         self.server.push("journal", newest_seq=newest)
@@ -329,25 +384,27 @@ class Control:
     def _health_parts(self) -> dict[str, Any]:
         store, relay = self.machine.store, self.machine.relay
         lost = self.captures.count_lost() + self.uplink.count_lost()
-        unseen = lost + self.writer.dropped + self.outlets.malformed
+        unseen = {"socket-full": lost, "queue-full": self.writer.dropped, "malformed": self.outlets.malformed}
+        drops = {**unseen, **relay.dropped}
         return {
             "sessions": len(store),
             "sessions_active": store.by_status[State.ACTIVE] + store.by_status[State.IDLE],
             "queue_depth": self.writer.waiting,
-            "dhcp_received": relay.received + unseen,
-            "dhcp_dropped": sum(relay.dropped.values()) + unseen,
+            "dhcp_received": relay.received + sum(unseen.values()),
+            "dhcp_dropped": sum(drops.values()),
+            "dhcp_drop": [
+                {"reason": reason, "packets": packets} for reason, packets in sorted(drops.items()) if packets
+            ],
+            "summary": self._summary_parts(),
             "netlink_errors": self.enforcer.errors,
             "journal_newest_seq": self.journal.durable,
-            "radius_server": [
-                {
-                    "name": state.server.name,
-                    "up": state.up,
-                    "requests": state.requests,
-                    "timeouts": state.timeouts,
-                    "latency": state.latency,
-                }
-                for state in self.aaa.client.servers
-            ],
+            "dynamic_authorization": self.coa.statistics(),
+            **accounting_health(self.aaa.client, self.spool),
+            "radius_server": [server_health(state) for state in self.aaa.client.servers],
+            "journal_pending": self.journal.pending,
+            "commands_pending": self.server.pending,
+            "process": process_memory(read_pids(self.state_dir)),
+            "reconcile": self.repairs.record(),
             "dhcp_server": [
                 {
                     "address": address,
@@ -355,6 +412,7 @@ class Control:
                     "requests": server.requests,
                     "replies": server.replies,
                     "latency": server.latency,
+                    "lease_api": self.leases.record(address),
                 }
                 for address, server in relay.servers.items()
             ],

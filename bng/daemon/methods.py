@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from bng.daemon.insight import insight
 from bng.seam.clock import date_and_time
 from bng.seam.command import Method
 from bng.session import events as ev
@@ -44,6 +45,9 @@ OPERATIONS: Mapping[str, _MakeEvent] = {
 }
 
 
+END_SERVICE = "/aether-bng:end-service"
+
+
 class Methods:
     """The methods of the command socket."""
 
@@ -58,6 +62,7 @@ class Methods:
             "config.commit": self.commit,
             "config.abort": self.abort,
             "invoke": self.invoke,
+            **insight(self._control.witness),
         }
 
     async def hello(self, _params: dict[str, Any]) -> dict[str, Any]:
@@ -89,6 +94,10 @@ class Methods:
 
     async def invoke(self, params: dict[str, Any]) -> dict[str, Any] | None:
         """Carry out an RPC or an action of the model."""
+        if params.get("path") == END_SERVICE:
+            reason = (params.get("input") or {}).get("reason", "")
+            ended = await self._control.accounting.end_service(self._control.writer, reason)
+            return {"disconnected": ended}
         make = OPERATIONS.get(params.get("path", ""))
         if make is None:
             raise OperationError("operation-not-supported", f"no operation {params.get('path')!r}")

@@ -2,17 +2,17 @@
 
 Vocabulary
 ----------
-A *slot* is a small number, allocated by `bng.session.store`, that stands for one session while it lives:
-the HTB class of slot *n* has minor ``0x10 + n`` on the session's subscriber interface (download) and on
-the upstream interface (upload). Slots start at 0. 'in' is from the subscriber, 'out' is to the subscriber
+A *slot* is a small number, allocated by `bng.session.store`, that stands for one session while it lives: it
+has an HTB class on the session's subscriber interface (download) and one on the upstream interface (upload);
+`bng.dataplane.shards` tells which. Slots start at 0. 'in' is from the subscriber, 'out' is to the subscriber
 (RFC 2866).
 
 A slot's raw counters never restart while its classes exist: they go on over the sessions that use the
 slot one after the other. `StartResult.baseline` is where a session begins, and `bng.session.counters`
 turns raw values into totals. Reuse the slot that has been free for longest, never the one just freed.
 
-Methods are synchronous and short (tens of microseconds per session). Only `sweep` and `grow` may run in a
-thread of their own beside the others, one call of each at a time.
+Methods are synchronous and short (tens of microseconds per session). Only `sweep`, `grow` and `audit` may run
+in a thread of their own beside the others, one call of each at a time.
 
 A fault of one item never fails a batch: each item has its own result, in the order of the request. What
 concerns the whole data plane (no privileges, no kernel support) raises `DataPlaneError`.
@@ -20,13 +20,13 @@ concerns the whole data plane (no privileges, no kernel support) raises `DataPla
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Protocol, runtime_checkable
 
-MAX_SLOTS = 0xFFFF - 0x10
-"""Slots are 0 … MAX_SLOTS-1: an HTB minor has 16 bits and the first 16 are not for sessions."""
+MAX_SLOTS = 1 << 17
+"""Slots are 0 … MAX_SLOTS-1."""
 
 COUNTERS = ("in_octets", "out_octets", "in_packets", "out_packets", "in_discards", "out_discards")
 """The columns of `Sweep.values`, in this order; also the fields of `RawCounters`."""
@@ -57,7 +57,8 @@ class DataPlaneConfig:
         subscriber: names of the subscriber interfaces.
         upstream: name of the interface to the Internet.
         nat: None to forward subscribers' addresses as they are.
-        reserve: class slots that `grow` keeps ready ahead of the highest slot in use.
+        reserve: class slots that `grow` keeps ready ahead of the highest slot in use, at the least: of a rush
+            it keeps ahead by two seconds.
     """
 
     subscriber: tuple[str, ...]
@@ -213,14 +214,34 @@ class Refresh:
         restarted_in, restarted_out: slots of live sessions whose upload or download class was made anew: its
             raw counters begin at 0 (`bng.session.counters.restart`).
         missing: configured interfaces that do not exist at this time.
-        repaired: sessions whose gate somebody had closed and strangers for whom somebody had opened one.
+        unfinished: more sessions are to be brought back than can be at one go: call `refresh` again, soon.
     """
 
     attached: tuple[str, ...] = ()
     restarted_in: tuple[int, ...] = ()
     restarted_out: tuple[int, ...] = ()
     missing: tuple[str, ...] = ()
-    repaired: int = 0
+    unfinished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicions:
+    """What looked wrong to `audit`.
+
+    Attributes:
+        elements: map and key of elements that seem to belong to no session.
+        slots: of sessions whose gate seems to be closed.
+    """
+
+    elements: tuple[tuple[bytes, bytes], ...] = ()
+    slots: tuple[int, ...] = ()
+
+    def slices(self, size: int) -> Iterator[Suspicions]:
+        """The same, of at most so many at a time."""
+        for at in range(0, len(self.elements), size):
+            yield Suspicions(elements=self.elements[at : at + size])
+        for at in range(0, len(self.slots), size):
+            yield Suspicions(slots=self.slots[at : at + size])
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +272,11 @@ class DataPlane(Protocol):
         `Sweep.bindings`, the slot was bound after that sweep began and the sweep's row is not its."""
         ...
 
+    @property
+    def end(self) -> int:
+        """One more than the highest slot in use."""
+        ...
+
     def open(self, config: DataPlaneConfig) -> Refresh:
         """Build what is missing, keep what is there; call again to apply another configuration. Sessions
         that the kernel holds go on forwarding and are then in `installed`. Interfaces that do not exist
@@ -259,8 +285,16 @@ class DataPlane(Protocol):
 
     def refresh(self) -> Refresh:
         """Set up interfaces that have (re)appeared, with their sessions, and bring back a ruleset that is
-        gone. Cheap when nothing changed: call it every few seconds and when the kernel tells of a link.
-        Every 15 seconds it also compares the gates with the sessions and repairs them."""
+        gone. Cheap when nothing changed: call it every few seconds and when the kernel tells of a link. It
+        brings back as many sessions as take some milliseconds: see `Refresh.unfinished`."""
+        ...
+
+    def audit(self) -> Suspicions:
+        """Compare the gates with the sessions. What changes meanwhile may look wrong: `repair` asks again."""
+        ...
+
+    def repair(self, suspicions: Suspicions) -> int:
+        """Close the gates of strangers and open those of sessions, where it is true. Returns how many."""
         ...
 
     def start(self, starts: Sequence[Start]) -> list[StartResult]:
@@ -279,13 +313,18 @@ class DataPlane(Protocol):
         """Read the counters of all sessions."""
         ...
 
-    def installed(self) -> list[Installed]:
-        """All sessions that forward, in the order of their slots."""
+    def read(self, slot: int) -> RawCounters | None:
+        """Read the counters of one session. None when there is none, or its classes are gone."""
+        ...
+
+    def installed(self, first: int = 0, count: int | None = None) -> list[Installed]:
+        """The sessions that forward, in the order of their slots: all, or those of slots `first` …
+        `first + count - 1`."""
         ...
 
     def grow(self, limit: int = 32) -> bool:
         """Make up to `limit` classes towards the reserve; True while there are more to make. Off the hot
-        path: adding a class costs time in proportion to those that exist."""
+        path: adding a class takes up to some tenths of a millisecond."""
         ...
 
     def close(self, remove: bool = False) -> None:

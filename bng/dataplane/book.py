@@ -27,6 +27,7 @@ class Book:
 
     def __init__(self) -> None:
         self.bindings = np.zeros(MAX_SLOTS, np.uint32)
+        self._used = bytearray(MAX_SLOTS)
         self._slots: dict[int, Start] = {}
         self._addresses: dict[IPv4Address, int] = {}
 
@@ -44,7 +45,7 @@ class Book:
     @property
     def end(self) -> int:
         """One more than the highest slot in use."""
-        return max(self._slots, default=-1) + 1
+        return self._used.rfind(1) + 1
 
     def holds(self, start: Start) -> bool:
         """Whether this very session forwards already; its rates may differ."""
@@ -72,6 +73,7 @@ class Book:
     def put(self, start: Start) -> None:
         """A session starts."""
         self._slots[start.slot] = start
+        self._used[start.slot] = 1
         self._addresses[start.ip] = start.slot
         self.bindings[start.slot] += np.uint32(1)
 
@@ -84,13 +86,15 @@ class Book:
         """A session has ended."""
         start = self._slots.pop(slot, None)
         if start is not None:
+            self._used[slot] = 0
             self._addresses.pop(start.ip, None)
         return start
 
-    def installed(self) -> list[Installed]:
-        """All sessions, in the order of their slots."""
-        ordered = sorted(self._slots.values(), key=lambda start: start.slot)
-        return [Installed(s.session_id, s.slot, s.interface, s.mac, s.ip) for s in ordered]
+    def installed(self, first: int, count: int | None) -> list[Installed]:
+        """Sessions in the order of their slots, from slot `first` on; of `count` slots, or of all."""
+        end = self.end if count is None else min(first + count, self.end)
+        starts = filter(None, map(self._slots.get, range(first, end)))
+        return [Installed(s.session_id, s.slot, s.interface, s.mac, s.ip) for s in starts]
 
 
 def rates_refusal(rates: Rates) -> str | None:

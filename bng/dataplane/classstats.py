@@ -7,14 +7,14 @@ such a run is read attribute by attribute, and the fields of all others are foun
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bng.dataplane.netlink import attributes
-from bng.dataplane.tc import FIRST_MINOR, MAJOR, NEWCLASS, NEWQDISC, TCA_OPTIONS, TCMSG
+from bng.dataplane.tc import NEWCLASS, NEWQDISC, TCA_OPTIONS, TCMSG
 
 _PAYLOAD = 16
 _ATTRIBUTES = _PAYLOAD + TCMSG.size
@@ -34,7 +34,7 @@ class ClassTable:
     """One row per class; all columns uint64.
 
     Attributes:
-        slots: slot of the class.
+        classes: its id, ``major << 16 | minor``.
         index: interface.
         octets, packets: sent; octets are of frames as the link sees them.
         drops: packets dropped, 32 bits.
@@ -44,7 +44,7 @@ class ClassTable:
         priority: HTB priority.
     """
 
-    slots: UInt64s
+    classes: UInt64s
     index: UInt64s
     octets: UInt64s
     packets: UInt64s
@@ -56,7 +56,7 @@ class ClassTable:
     priority: UInt64s
 
     def __len__(self) -> int:
-        return len(self.slots)
+        return len(self.classes)
 
     def ip_octets(self) -> UInt64s:
         """Octets of IP packets: those of the frames less 14 of Ethernet header for each. Never negative,
@@ -82,12 +82,12 @@ class _Layout:
 
 
 def parse_classes(data: bytes | bytearray) -> ClassTable:
-    """All classes of slots among these messages."""
+    """All classes among these messages, whosever they are."""
     return _parse(data, NEWCLASS, _HANDLE)
 
 
 def parse_leaves(data: bytes | bytearray) -> ClassTable:
-    """The queues of classes of slots among these messages; rate, burst and priority are 0."""
+    """The queues among these messages, by the class that each is in; rate, burst and priority are 0."""
     return _parse(data, NEWQDISC, _PARENT)
 
 
@@ -96,10 +96,14 @@ def _parse(data: bytes | bytearray, kind: int, identity: int) -> ClassTable:
     if not parts:
         return ClassTable(*(np.zeros(0, np.uint64) for _ in _COLUMNS))
     merged = {name: np.concatenate([part[name] for part in parts]) for name in _COLUMNS}
-    ours = (merged["slots"] >= MAJOR + FIRST_MINOR) & (merged["slots"] <= MAJOR + 0xFFFF)
-    merged = {name: values[ours] for name, values in merged.items()}
-    merged["slots"] -= np.uint64(MAJOR + FIRST_MINOR)
     return ClassTable(**merged)
+
+
+def merge(tables: Sequence[ClassTable]) -> ClassTable:
+    """Several tables as one."""
+    if not tables:
+        return parse_classes(b"")
+    return ClassTable(*(np.concatenate([getattr(table, name) for table in tables]) for name in _COLUMNS))
 
 
 def _runs(data: bytes | bytearray, kind: int) -> Iterator[tuple[int, int, int]]:
@@ -170,7 +174,7 @@ def _inner(outer: int, kind: int, where: int, size: int) -> dict[str, tuple[int,
 
 
 def _columns(data: bytes | bytearray, at: int, length: int, count: int, identity: int) -> dict[str, UInt64s]:
-    where = _layout(data, at, length).column | {"slots": (identity, "<u4"), "index": (_INDEX, "<u4")}
+    where = _layout(data, at, length).column | {"classes": (identity, "<u4"), "index": (_INDEX, "<u4")}
     columns = {}
     for name in _COLUMNS:
         if name in where:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -111,7 +111,7 @@ def add(gates: list[Gate]) -> list[Message]:
 
 def remove(gates: list[Gate]) -> list[Message]:
     """Close gates."""
-    return remove_upload(gates) + remove_download([gate.ip for gate in gates])
+    return remove_upload(gates) + remove_download(gate.ip.packed for gate in gates)
 
 
 def remove_upload(gates: list[Gate]) -> list[Message]:
@@ -123,9 +123,9 @@ def remove_upload(gates: list[Gate]) -> list[Message]:
     return found
 
 
-def remove_download(addresses: list[IPv4Address]) -> list[Message]:
-    """Close the download side only."""
-    return list(_requests(_DELSETELEM, 0, MAP_DOWN, [_element(ip.packed) for ip in addresses]))
+def remove_download(addresses: Iterable[bytes]) -> list[Message]:
+    """Close the download side only, of addresses in network order."""
+    return list(_requests(_DELSETELEM, 0, MAP_DOWN, [_element(each) for each in addresses]))
 
 
 def exists(connection: Connection) -> bool:
@@ -154,27 +154,21 @@ def read_gates(connection: Connection) -> list[Gate]:
     return gates
 
 
-def read_download(connection: Connection) -> dict[IPv4Address, int]:
-    """The download side: class of each address."""
+def read_download(connection: Connection) -> dict[bytes, int]:
+    """The download side: class of each address, which is in network order."""
     return {
-        IPv4Address(key): _number(data)
-        for key, data, _ in _dump(connection, MAP_DOWN)
-        if len(key) == 4 and len(data) == 4
+        key: _number(data) for key, data, _ in _dump(connection, MAP_DOWN) if len(key) == 4 and len(data) == 4
     }
 
 
-def read_keys(connection: Connection) -> dict[bytes, set[bytes]]:
-    """The keys of all maps, without the rest: some milliseconds for thousands."""
-    return {name: set(_keys(connection, name)) for name in (MAP_UP, MAP_ROUTED, MAP_DOWN)}
-
-
-def keys_of(gates: Iterable[Gate]) -> dict[bytes, set[bytes]]:
-    """What `read_keys` finds when these gates, and no others, are open."""
-    keys: dict[bytes, set[bytes]] = {MAP_UP: set(), MAP_ROUTED: set(), MAP_DOWN: set()}
-    for gate in gates:
-        keys[gate.upload_map].add(gate.upload_key())
-        keys[MAP_DOWN].add(gate.ip.packed)
-    return keys
+def holds(connection: Connection, keys: Sequence[tuple[bytes, bytes]]) -> list[bool]:
+    """Whether there are elements in these maps, by these keys."""
+    requests = [message for name, key in keys for message in _requests(_GETSETELEM, 0, name, [_element(key)])]
+    errors = connection.request(requests).errors
+    for code in errors.values():
+        if code != errno.ENOENT:
+            raise OSError(code, "cannot look elements up")
+    return [at not in errors for at in range(len(keys))]
 
 
 def remove_keys(name: bytes, keys: Iterable[bytes]) -> list[Message]:
@@ -182,19 +176,29 @@ def remove_keys(name: bytes, keys: Iterable[bytes]) -> list[Message]:
     return list(_requests(_DELSETELEM, 0, name, [_element(key) for key in keys]))
 
 
-def _keys(connection: Connection, name: bytes) -> Iterator[bytes]:
+def keys(connection: Connection, name: bytes) -> Iterator[list[bytes]]:
+    """The keys of a map, some hundred at a time, without the rest: what is quick enough to be looked at all
+    the time."""
     for data, start, end in _element_lists(connection, name):
-        _, length = next(((kind, b - a + 4) for kind, a, b in attributes(data, start, end)), (0, 0))
-        headers = {data[at : at + 4] for at in range(start, end, length or 4)}
-        if length % 4 == 0 and len(headers) == 1 and (end - start) % length == 0:
-            # All elements of a message are alike: the key is where the first has it.
+        if length := _length_of_each(data, start, end):
             first, last = _key_place(data, start + 4, start + length)
-            yield from (data[at + first : at + last] for at in range(start, end, length))
+            yield [data[at + first : at + last] for at in range(start, end, length)]
             continue
+        some = []
         for _, first, last in attributes(data, start, end):
             begin = first - 4
             key_first, key_last = _key_place(data, first, last)
-            yield data[begin + key_first : begin + key_last]
+            some.append(data[begin + key_first : begin + key_last])
+        yield some
+
+
+def _length_of_each(data: bytes, start: int, end: int) -> int:
+    """The octets of each element of a list, when all are alike: then all have everything in the same places
+    as the first. Else 0."""
+    length = next((last - first + 4 for _, first, last in attributes(data, start, end)), 0)
+    if length == 0 or length % 4 or (end - start) % length:
+        return 0
+    return length if len({data[at : at + 4] for at in range(start, end, length)}) == 1 else 0
 
 
 def _key_place(data: bytes, start: int, end: int) -> tuple[int, int]:
@@ -211,21 +215,38 @@ def _number(data: bytes) -> int:
 def _dump(connection: Connection, name: bytes) -> Iterator[tuple[bytes, bytes, str]]:
     """Key, data and comment of each element."""
     for answer, start, end in _element_lists(connection, name):
+        if length := _length_of_each(answer, start, end):
+            yield from _dump_alike(answer, start, end, length)
+            continue
         for _, first, last in attributes(answer, start, end):
             parts = attribute_map(answer, first, last)
             key, data = _value(answer, parts.get(_ELEM_KEY)), _value(answer, parts.get(_ELEM_DATA))
             yield key, data, _comment(answer[slice(*parts.get(_ELEM_USERDATA, (0, 0)))])
 
 
+def _dump_alike(data: bytes, start: int, end: int, length: int) -> Iterator[tuple[bytes, bytes, str]]:
+    """The same of elements that are alike, in a fraction of the time."""
+    parts = attribute_map(data, start + 4, start + length)
+    places = [parts.get(_ELEM_USERDATA, (start, start))]
+    for kind in (_ELEM_KEY, _ELEM_DATA):
+        nest = parts.get(kind)
+        places.append(attribute_map(data, *nest).get(_DATA_VALUE, (start, start)) if nest else (start, start))
+    (note, note_end), (key, key_end), (value, value_end) = places
+    for shift in range(0, end - start, length):
+        comment = _comment(data[note + shift : note_end + shift])
+        yield data[key + shift : key_end + shift], data[value + shift : value_end + shift], comment
+
+
 def _element_lists(connection: Connection, name: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Where the kernel's answer lists elements: (answer, start, end)."""
+    """Where the kernel's answers list elements: (answer, start, end)."""
     query = _GENERIC + attribute(_LIST_TABLE, TABLE) + attribute(_LIST_SET, name)
-    answer = bytes(connection.dump(_GETSETELEM, query))
-    for kind, _, start, end in messages(answer):
-        if kind == _NEWSETELEM:
-            listed = attribute_map(answer, start + len(_GENERIC), end).get(_LIST_ELEMENTS)
-            if listed is not None:
-                yield answer, *listed
+    for part in connection.parts(_GETSETELEM, query):
+        answer = bytes(part)
+        for kind, _, start, end in messages(answer):
+            if kind == _NEWSETELEM:
+                listed = attribute_map(answer, start + len(_GENERIC), end).get(_LIST_ELEMENTS)
+                if listed is not None:
+                    yield answer, *listed
 
 
 def _value(data: bytes, where: tuple[int, int] | None) -> bytes:

@@ -25,6 +25,7 @@ from bng.dataplane.base import (
     StartResult,
     Stop,
     StopResult,
+    Suspicions,
     Sweep,
 )
 from bng.dataplane.book import Book, rates_refusal
@@ -83,6 +84,10 @@ class FakeDataPlane:
     @property
     def bindings(self) -> Any:
         return self._book.bindings
+
+    @property
+    def end(self) -> int:
+        return self._book.end
 
     def open(self, config: DataPlaneConfig) -> Refresh:
         self._check_kernel()
@@ -171,9 +176,25 @@ class FakeDataPlane:
                 valid[start.slot] = True
         return Sweep(values, valid, self._book.bindings[:count].copy(), time.time_ns())
 
-    def installed(self) -> list[Installed]:
+    def installed(self, first: int = 0, count: int | None = None) -> list[Installed]:
         self._opened()
-        return self._book.installed()
+        return self._book.installed(first, count)
+
+    def audit(self) -> Suspicions:
+        self._opened()
+        return Suspicions()
+
+    def repair(self, suspicions: Suspicions) -> int:
+        del suspicions  # nobody but this data plane touches a fake kernel
+        self._opened()
+        return 0
+
+    def read(self, slot: int) -> RawCounters | None:
+        self._opened()
+        start = self._book.get(slot)
+        if start is None or start.interface not in self.kernel.interfaces:
+            return None
+        return RawCounters(*self.kernel.counters[slot])
 
     def grow(self, limit: int = 32) -> bool:
         config = self._opened()

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import structlog
 
 from bng.dataplane import port, sysctl, tc
-from bng.dataplane.base import MAX_SLOTS, DataPlaneConfig
+from bng.dataplane.base import DataPlaneConfig
 from bng.dataplane.classstats import ClassTable
 from bng.dataplane.netlink import Connection
 from bng.dataplane.nft import SUBSCRIBER_GROUP, UPSTREAM_GROUP
 from bng.dataplane.port import Port
+from bng.dataplane.reserve import Reserve
+from bng.dataplane.shards import Layout, Marking
 
 log = structlog.get_logger(__name__)
+
+_HELD, _AT_LEAST = 0.002, 2
+"""Seconds that the classes of one batch may take, and how many there are at the least: meanwhile everybody on
+the machine who configures a network waits."""
 
 
 class Ground:
@@ -23,12 +30,20 @@ class Ground:
     subscriber: subscriber interfaces by name, those that exist or have existed.
     leaf: queue of each class, None for the class's own.
     warnings: what could not be set.
+    layout: where classes are; None until the first interface told what the kernel can.
+    marking: the rule that leads to the shards.
     missing: names of configured interfaces that do not exist at this time.
     flapped: names of interfaces that went down since the last `attach`, and lost their neighbours.
     """
 
-    def __init__(self, route: Connection, config: DataPlaneConfig, leaf: tc.Leaf | None) -> None:
+    def __init__(
+        self, route: Connection, config: DataPlaneConfig, leaf: tc.Leaf | None, layout: Layout | None
+    ) -> None:
         self._route = route
+        self._reserve = Reserve(config.reserve)
+        self._cost = 0.0
+        self.layout = layout
+        self.marking = Marking()
         self._leaf_is_chosen = leaf is not None
         self.leaf = leaf
         self.config = config
@@ -54,6 +69,7 @@ class Ground:
             self.subscriber.pop(each.name, None)
             port.detach(self._route, each)
         self.config = config
+        self._reserve.least = config.reserve
         self.warnings.clear()
         sysctl.prepare(self.warnings)
         return left
@@ -73,11 +89,14 @@ class Ground:
                 if whole:
                     continue
             group = UPSTREAM_GROUP if is_upstream else SUBSCRIBER_GROUP
-            found = port.attach(self._route, name, group, self.warnings)
+            found = port.attach(self._route, name, group, self.layout, self.warnings)
             if found is None:
                 self.missing.append(name)
                 continue
             attached, tables[name] = found
+            self.layout = attached.layout
+            if len(attached.shards) > 1:
+                self.marking.put(attached.layout)
             if is_upstream:
                 self.upstream = attached
                 if not self._leaf_is_chosen:
@@ -87,32 +106,39 @@ class Ground:
             log.info("dataplane.attached", interface=name, index=attached.index, classes=len(tables[name]))
         return tables
 
-    def refusal(self, interface: str) -> str | None:
-        """Why no session can start on this interface, or None."""
+    def refusal(self, interface: str, slot: int) -> str | None:
+        """Why no session can start on this interface in this slot, or None."""
         if interface not in self.config.subscriber:
             return f"{interface} is not a subscriber interface"
         if interface not in self.subscriber or interface in self.missing:
             return f"subscriber interface {interface} does not exist at this time"
         if self.upstream is None or self.config.upstream in self.missing:
             return f"upstream interface {self.config.upstream} does not exist at this time"
+        if self.layout is not None and slot >= self.layout.end:
+            return f"this kernel has classes for slots 0 … {self.layout.end - 1}, not for slot {slot}"
         return None
 
     def grow(self, connection: Connection, end: int, limit: int) -> bool:
-        """Make up to `limit` classes ahead of slot `end`; True while there are more to make.
+        """Make up to `limit` classes ahead of slot `end`, those of the lowest slots first; True while there
+        are more to make.
 
         With one subscriber interface its classes are known beforehand; of several, each gets them as
         sessions come.
         """
-        target = min(end + self.config.reserve, MAX_SLOTS)
-        ahead = [self.upstream]
+        if self.layout is None:
+            return False
+        began = time.monotonic()
+        target = min(self._reserve.target(end, began), self.layout.end)
+        if self._cost:
+            limit = min(limit, max(_AT_LEAST, int(_HELD / self._cost)))
+        ahead = [] if self.upstream is None else [self.upstream]
         if len(self.config.subscriber) == 1:
             ahead += self.subscriber.values()
-        for each in ahead:
-            if each is None:
-                continue
-            slots = each.lacking(target, limit)
-            port.make(connection, each, slots, self.leaf)
-            limit -= len(slots)
-            if limit == 0:
-                return True
-        return False
+        lacking = sorted((slot, at) for at, each in enumerate(ahead) for slot in each.lacking(target, limit))
+        for at, each in enumerate(ahead):
+            slots = [slot for slot, where in lacking[:limit] if where == at]
+            port.make(connection, each, self.marking, slots, self.leaf)
+        if len(lacking) < limit:
+            return False
+        self._cost = (time.monotonic() - began) / limit
+        return True

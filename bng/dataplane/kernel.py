@@ -5,55 +5,53 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import structlog
 
-from bng.dataplane import elements, nft, port, tc
-from bng.dataplane.audit import audit
+from bng.dataplane import adoption, audit, elements, nft, port, restoration, tc
 from bng.dataplane.base import (
     COUNTERS,
-    MAX_SLOTS,
     Capabilities,
     Change,
     ChangeResult,
     DataPlaneConfig,
     DataPlaneError,
     Installed,
-    Rates,
+    RawCounters,
     Refresh,
     Start,
     StartResult,
     Stop,
     StopResult,
+    Suspicions,
     Sweep,
 )
-from bng.dataplane.book import Book, rates_refusal
-from bng.dataplane.classstats import ClassTable, parse_classes, parse_leaves
+from bng.dataplane.book import rates_refusal
+from bng.dataplane.classstats import ClassTable
 from bng.dataplane.ground import Ground
+from bng.dataplane.held import Held, Lost
 from bng.dataplane.netlink import NETFILTER, ROUTE, Connection
-from bng.dataplane.port import Port
 from bng.dataplane.programming import Programmer, Task
+from bng.dataplane.shards import Layout
+from bng.dataplane.sweeping import collect
 
 log = structlog.get_logger(__name__)
-
-_AUDIT_SECONDS = 15.0
 
 
 class _Open:
     """What exists between `open` and `close`: connections, and what stands on them."""
 
-    def __init__(self, config: DataPlaneConfig, leaf: tc.Leaf | None) -> None:
+    def __init__(self, config: DataPlaneConfig, leaf: tc.Leaf | None, layout: Layout | None) -> None:
         self.route, self.sweeping, self.growing = (Connection(ROUTE) for _ in range(3))
-        self.netfilter = Connection(NETFILTER)
-        self.ground = Ground(self.route, config, leaf)
-        self.programmer = Programmer(self.route, self.netfilter)
-        self.next_audit = 0.0
+        self.netfilter, self.auditing = Connection(NETFILTER), Connection(NETFILTER)
+        self.ground = Ground(self.route, config, leaf, layout)
+        self.programmer = Programmer(self.route, self.netfilter, self.ground.marking)
+        self.held = Held(self.ground)
 
     def close(self) -> None:
-        for connection in (self.route, self.sweeping, self.growing, self.netfilter):
+        for connection in (self.route, self.sweeping, self.growing, self.netfilter, self.auditing):
             connection.close()
 
 
@@ -62,14 +60,13 @@ class KernelDataPlane:
 
     Args:
         leaf: queue of each class; by default the best that the kernel has.
+        layout: where the classes of slots are; by default the best that the kernel can.
     """
 
-    def __init__(self, leaf: tc.Leaf | None = None) -> None:
+    def __init__(self, leaf: tc.Leaf | None = None, layout: Layout | None = None) -> None:
         self._leaf = leaf
+        self._layout = layout
         self._kernel: _Open | None = None
-        self._book = Book()
-        self._where = np.zeros(MAX_SLOTS, np.int64)
-        """Per slot, index of the session's subscriber interface; 0 when there is no session."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -78,7 +75,7 @@ class KernelDataPlane:
 
     @property
     def bindings(self) -> Any:
-        return self._book.bindings
+        return self._opened().held.book.bindings
 
     # Interfaces and ruleset
 
@@ -88,14 +85,18 @@ class KernelDataPlane:
         is_first = self._kernel is None
         try:
             if self._kernel is None:
-                self._kernel = _Open(config, self._leaf)
+                self._kernel = _Open(config, self._leaf, self._layout)
             kernel = self._kernel
             self._leave(kernel, config)
             nft.run(nft.ruleset(config.nat))
             tables = kernel.ground.attach()
             if is_first:
-                self._adopt(kernel, tables)
-            return self._rebuilt(kernel, {} if is_first else tables, attached=tables)
+                moved = tuple(self._adopt(kernel, tables))
+                return Refresh(
+                    tuple(tables), moved, moved, tuple(kernel.ground.missing), bool(kernel.held.lost)
+                )
+            self._follow(kernel, tables)
+            return self._restore(kernel, tables)
         except (OSError, DataPlaneError) as fault:
             if is_first:
                 self.close()
@@ -104,17 +105,41 @@ class KernelDataPlane:
     def refresh(self) -> Refresh:
         kernel = self._opened()
         try:
+            if kernel.held.lost:
+                return self._restore(kernel, ())
             if not elements.exists(kernel.netfilter):
                 log.warning("dataplane.ruleset-gone")
                 nft.run(nft.ruleset(kernel.ground.config.nat))
-                kernel.programmer.restore(self._tasks(kernel, self._book.sessions()))
+                kernel.held.lost.update((start.slot, Lost()) for start in kernel.held.book.sessions())
+            if kernel.ground.marking.is_gone(kernel.netfilter) and kernel.ground.layout is not None:
+                kernel.ground.marking.put(kernel.ground.layout, again=True)
             tables = kernel.ground.attach()
-            result = self._rebuilt(kernel, tables, attached=tables)
-            if time.monotonic() < kernel.next_audit:
-                return result
-            kernel.next_audit = time.monotonic() + _AUDIT_SECONDS
-            tasks = self._tasks(kernel, self._book.sessions())
-            return replace(result, repaired=audit(kernel.netfilter, kernel.programmer, tasks))
+            self._follow(kernel, tables)
+            return self._restore(kernel, tables)
+        except (OSError, DataPlaneError) as fault:
+            raise _failure(fault) from fault
+
+    def _follow(self, kernel: _Open, tables: dict[str, ClassTable]) -> None:
+        """See what the sessions lack after interfaces were looked at."""
+        if tables:
+            restoration.note(kernel.held, kernel.ground, tables)
+        self._restore_neighbours(kernel)
+
+    def audit(self) -> Suspicions:
+        kernel = self._opened()
+        try:
+            return audit.look(kernel.auditing, kernel.held.gates)
+        except OSError as fault:
+            raise _failure(fault) from fault
+
+    def repair(self, suspicions: Suspicions) -> int:
+        kernel = self._opened()
+
+        def tasks_of(slots: Iterable[int]) -> list[Task]:
+            return kernel.held.tasks(slot for slot in slots if slot not in kernel.held.lost)
+
+        try:
+            return audit.settle(kernel.netfilter, kernel.programmer, kernel.held.gates, suspicions, tasks_of)
         except OSError as fault:
             raise _failure(fault) from fault
 
@@ -124,81 +149,74 @@ class KernelDataPlane:
             return
         try:
             if remove:
-                kernel.programmer.forget_neighbours(self._tasks(kernel, self._book.sessions()))
+                kernel.programmer.forget_neighbours(
+                    kernel.held.task(start) for start in kernel.held.book.sessions()
+                )
                 for each in kernel.ground.ports():
                     port.detach(kernel.route, each)
+                kernel.ground.marking.remove()
                 nft.remove_tables()
         except OSError as fault:
             raise _failure(fault) from fault
         finally:
             kernel.close()
-            self._book = Book()
-            self._where[:] = 0
 
     def _leave(self, kernel: _Open, config: DataPlaneConfig) -> None:
         """Apply a configuration; the sessions of interfaces that it no longer has end."""
-        gone = [start for start in self._book.sessions() if start.interface not in config.subscriber]
-        tasks = self._tasks(kernel, gone)
+        gone = [start for start in kernel.held.book.sessions() if start.interface not in config.subscriber]
+        tasks = [kernel.held.task(start) for start in gone]
         if tasks:
             log.warning("dataplane.sessions-without-interface", sessions=len(tasks))
         kernel.programmer.close_gates(tasks)
         for task in tasks:
-            self._forget(task)
+            kernel.held.forget(task)
         for each in kernel.ground.apply(config):
             log.info("dataplane.detached", interface=each.name)
 
-    def _adopt(self, kernel: _Open, tables: dict[str, ClassTable]) -> None:
-        """Take over what the maps hold; what makes no sense now is removed from them."""
-        ports = {each.index: each for each in kernel.ground.subscriber.values()}
-        shapes = {name: port.shapes(table) for name, table in tables.items()}
-        upload = shapes.get(kernel.ground.config.upstream, {})
-        download = elements.read_download(kernel.netfilter)
-        stale: list[elements.Gate] = []
-        for gate in elements.read_gates(kernel.netfilter):
-            where, slot = ports.get(gate.index), tc.slot_of(gate.class_id)
-            if where is not None and download.get(gate.ip) == gate.class_id and slot in upload:
-                rates = _rates(shapes[where.name].get(slot, tc.PARKED), upload[slot])
-                start = Start(slot, gate.session_id, where.name, gate.mac, gate.ip, rates)
-                if self._book.refusal(start) is None:
-                    self._book.put(start)
-                    self._where[slot] = where.index
-                    del download[gate.ip]
-                    continue
-            stale.append(gate)
-        kernel.netfilter.transaction(elements.remove_upload(stale) + elements.remove_download(list(download)))
-        log.info("dataplane.adopted", sessions=len(self._book), removed=len(stale), halves=len(download))
+    def _adopt(self, kernel: _Open, tables: dict[str, ClassTable]) -> list[int]:
+        """Take over what the maps hold; what makes no sense now is removed from them. Slots of the sessions
+        whose classes were made anew, because they are elsewhere in this version."""
+        found = adoption.read(kernel.netfilter, kernel.ground, kernel.held.book, tables)
+        kernel.netfilter.transaction(
+            elements.remove_upload(found.stale) + elements.remove_download(found.halves)
+        )
+        tasks = {task.slot: task for task in kernel.held.tasks(found.slots)}
+        moving = [tasks[slot] for slot in found.moving]
+        kernel.programmer.move(moving, list(found.moving.values()))
+        for task in tasks.values():
+            kernel.held.bind(task)
+        kernel.held.lost.update((task.slot, Lost(True)) for task in moving if task.error is not None)
+        restoration.tell(moving)
+        log.info(
+            "dataplane.adopted",
+            sessions=len(kernel.held.book),
+            removed=len(found.stale),
+            halves=len(found.halves),
+            moved=len(moving),
+        )
+        return sorted(found.moving)
 
-    def _rebuilt(self, kernel: _Open, tables: dict[str, ClassTable], attached: Iterable[str]) -> Refresh:
-        """Bring sessions back to interfaces that were made anew, and neighbours to those that were down."""
-        ground = kernel.ground
-        if not tables and not ground.flapped:
-            return Refresh(tuple(attached), missing=tuple(ground.missing))
-        sessions = list(self._book.sessions())
-        moved = self._tasks(kernel, (start for start in sessions if start.interface in tables))
-        others = self._tasks(kernel, (start for start in sessions if start.interface not in tables))
-        new_upstream = ground.config.upstream in tables
-        restarted_out = [task.slot for task in moved if not task.port.made[task.slot]]
-        restarted_in = [
-            task.slot
-            for task in moved + others
-            if new_upstream and task.upstream is not None and not task.upstream.made[task.slot]
-        ]
-        kernel.programmer.close_gates([self._as_it_was(task) for task in moved])
-        kernel.programmer.restore(moved)
-        for task in moved:
-            self._where[task.slot] = task.port.index
-        if new_upstream:
-            kernel.programmer.change(others)
-        kernel.programmer.restore_neighbours(task for task in others if task.port.name in ground.flapped)
-        for task in moved + others:
-            if task.error is not None:
-                log.error("dataplane.not-restored", session_id=task.start.session_id, reason=task.error)
-        return Refresh(tuple(attached), tuple(restarted_in), tuple(restarted_out), tuple(ground.missing))
+    @staticmethod
+    def _restore(kernel: _Open, attached: Iterable[str]) -> Refresh:
+        """Bring back some of the lost sessions."""
+        counts_in, counts_out = restoration.step(kernel.held, kernel.ground, kernel.programmer)
+        return Refresh(
+            tuple(attached),
+            tuple(counts_in),
+            tuple(counts_out),
+            tuple(kernel.ground.missing),
+            bool(kernel.held.lost),
+        )
 
-    def _as_it_was(self, task: Task) -> Task:
-        """The same session on the interface of that name that there was before."""
-        before = Port(task.port.name, int(self._where[task.slot]))
-        return Task(task.start, before, task.upstream, task.leaf)
+    @staticmethod
+    def _restore_neighbours(kernel: _Open) -> None:
+        """Set the neighbours of interfaces that were down again; those of lost sessions come with them."""
+        held, flapped = kernel.held, kernel.ground.flapped
+        if flapped:
+            starts = [start for start in held.book.sessions() if start.interface in flapped]
+            kernel.programmer.restore_neighbours(
+                held.task(start) for start in starts if start.slot not in held.lost
+            )
 
     # Sessions
 
@@ -207,23 +225,23 @@ class KernelDataPlane:
         results: list[StartResult] = []
         tasks: dict[int, Task] = {}
         for start in starts:
-            fault = self._book.refusal(start) or kernel.ground.refusal(start.interface)
+            fault = kernel.held.book.refusal(start) or kernel.ground.refusal(start.interface, start.slot)
             results.append(StartResult(start.slot, fault))
             if fault is not None:
                 continue
-            if self._book.holds(start):
+            if kernel.held.book.holds(start):
                 (changed,) = self.change([Change(start.slot, start.rates)])
                 results[-1] = StartResult(start.slot, changed.error)
                 continue
-            self._book.put(start)
-            (tasks[len(results) - 1],) = self._tasks(kernel, [start])
+            kernel.held.book.put(start)
+            tasks[len(results) - 1] = kernel.held.task(start)
         self._run(kernel.programmer.start, tasks.values())
         for at, task in tasks.items():
             results[at] = StartResult(task.slot, task.error, None if task.error else task.counters)
             if task.error is None:
-                self._where[task.slot] = task.port.index
+                kernel.held.bind(task)
             else:
-                self._forget(task)
+                kernel.held.forget(task)
         return results
 
     def stop(self, stops: Sequence[Stop]) -> list[StopResult]:
@@ -232,19 +250,19 @@ class KernelDataPlane:
         tasks: dict[int, Task] = {}
         seen: set[int] = set()
         for stop in stops:
-            there = self._book.get(stop.slot)
+            there = kernel.held.book.get(stop.slot)
             fault = None
             if there is not None and there.session_id != stop.session_id:
                 fault = f"slot {stop.slot} holds session {there.session_id}, not {stop.session_id}"
             results.append(StopResult(stop.slot, fault))
             if there is not None and fault is None and stop.slot not in seen:
                 seen.add(stop.slot)
-                (tasks[len(results) - 1],) = self._tasks(kernel, [there])
+                tasks[len(results) - 1] = kernel.held.task(there)
         self._run(kernel.programmer.stop, tasks.values())
         for at, task in tasks.items():
             results[at] = StopResult(task.slot, task.error, task.counters)
             if task.error is None:
-                self._forget(task)
+                kernel.held.forget(task)
         return results
 
     def change(self, changes: Sequence[Change]) -> list[ChangeResult]:
@@ -252,20 +270,24 @@ class KernelDataPlane:
         results: list[ChangeResult] = []
         tasks: dict[int, Task] = {}
         for change in changes:
-            there = self._book.get(change.slot)
+            there = kernel.held.book.get(change.slot)
             fault = f"slot {change.slot} holds no session" if there is None else rates_refusal(change.rates)
             results.append(ChangeResult(change.slot, fault))
             if fault is None:
-                (tasks[len(results) - 1],) = self._tasks(
-                    kernel, [self._book.update(change.slot, change.rates)]
-                )
+                changed = kernel.held.book.update(change.slot, change.rates)
+                if change.slot not in kernel.held.lost:  # else it comes back with its new rates
+                    tasks[len(results) - 1] = kernel.held.task(changed)
         self._run(kernel.programmer.change, tasks.values())
         for at, task in tasks.items():
             results[at] = ChangeResult(task.slot, task.error)
         return results
 
-    def installed(self) -> list[Installed]:
-        return self._book.installed()
+    def installed(self, first: int = 0, count: int | None = None) -> list[Installed]:
+        return self._opened().held.book.installed(first, count)
+
+    @property
+    def end(self) -> int:
+        return self._opened().held.book.end
 
     def _run(self, work: Callable[[list[Task]], None], tasks: Iterable[Task]) -> None:
         """Have tasks carried out. A connection that fails altogether fails all of them."""
@@ -279,34 +301,46 @@ class KernelDataPlane:
             for task in wanted:
                 task.fail(fault.errno or errno.EIO)
 
-    def _forget(self, task: Task) -> None:
-        self._book.drop(task.slot)
-        self._where[task.slot] = 0
-
     # Counters and slots
 
     def sweep(self) -> Sweep:
         kernel = self._opened()
-        time_ns, count = time.time_ns(), self._book.end
-        bindings, where = self._book.bindings[:count].copy(), self._where[:count].copy()
+        time_ns, count = time.time_ns(), kernel.held.book.end
+        bindings, where = kernel.held.book.bindings[:count].copy(), kernel.held.where[:count].copy()
         values = np.zeros((count, len(COUNTERS)), np.uint64)
         seen = np.zeros((count, 2), np.bool_)
         upstream = kernel.ground.upstream
+        sources = [] if upstream is None else [(upstream, 0, where != 0)]
+        sources += [(each, 1, where == each.index) for each in kernel.ground.subscriber.values()]
         try:
-            if upstream is not None and count:
-                _collect(kernel, upstream, where != 0, values[:, 0::2], seen[:, 0])
-            for each in list(kernel.ground.subscriber.values()) if count else ():
-                _collect(kernel, each, where == each.index, values[:, 1::2], seen[:, 1])
+            for source, side, wanted in sources if count else ():
+                collect(
+                    kernel.sweeping,
+                    source,
+                    has_leaves=kernel.ground.leaf is not None,
+                    wanted=wanted,
+                    values=values[:, side::2],
+                    seen=seen[:, side],
+                )
         except OSError as fault:
             raise _failure(fault) from fault
         valid = seen.all(axis=1)
         values[~valid] = 0
         return Sweep(values, valid, bindings, time_ns)
 
+    def read(self, slot: int) -> RawCounters | None:
+        kernel = self._opened()
+        tasks = kernel.held.tasks([slot])
+        try:
+            kernel.programmer.read(tasks)
+        except OSError as fault:
+            raise _failure(fault) from fault
+        return tasks[0].counters if tasks else None
+
     def grow(self, limit: int = 32) -> bool:
         kernel = self._opened()
         try:
-            return kernel.ground.grow(kernel.growing, self._book.end, limit)
+            return kernel.ground.grow(kernel.growing, kernel.held.book.end, limit)
         except OSError as fault:
             raise _failure(fault) from fault
 
@@ -314,46 +348,6 @@ class KernelDataPlane:
         if self._kernel is None:
             raise DataPlaneError("the data plane is not open")
         return self._kernel
-
-    @staticmethod
-    def _tasks(kernel: _Open, starts: Iterable[Start]) -> list[Task]:
-        ground = kernel.ground
-        return [
-            Task(start, ground.subscriber[start.interface], ground.upstream, ground.leaf) for start in starts
-        ]
-
-
-def _collect(kernel: _Open, source: Port, wanted: Any, values: Any, seen: Any) -> None:
-    """Read the classes of one interface into the rows of the slots that are wanted."""
-    try:
-        table = parse_classes(kernel.sweeping.dump(tc.GETCLASS, tc.all_classes(source.index)))
-    except OSError as fault:
-        if fault.errno == errno.ENODEV:
-            return
-        raise
-    drops = table.drops
-    if kernel.ground.leaf is not None:
-        drops = _leaf_drops(kernel, source, table)
-    slots = table.slots.astype(np.intp)
-    chosen = slots < len(wanted)
-    chosen[chosen] &= wanted[slots[chosen]]
-    slots = slots[chosen]
-    values[slots] = np.column_stack((table.ip_octets(), table.packets, drops))[chosen]
-    seen[slots] = True
-
-
-def _leaf_drops(kernel: _Open, source: Port, table: ClassTable) -> Any:
-    """Drops of the queues that classes have of their own; of the others, those of the class."""
-    leaves = parse_leaves(kernel.sweeping.dump(tc.GETQDISC, tc.all_classes(source.index)))
-    here = leaves.index == np.uint64(source.index)
-    known = np.zeros(MAX_SLOTS, np.uint64)
-    known[table.slots] = table.drops
-    known[leaves.slots[here]] = leaves.drops[here]
-    return known[table.slots]
-
-
-def _rates(download: tc.Shape, upload: tc.Shape) -> Rates:
-    return Rates(download.bps, upload.bps, download.burst, upload.burst, download.priority)
 
 
 def _failure(fault: Exception) -> DataPlaneError:

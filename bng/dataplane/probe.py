@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from bng.dataplane import link, nft, offload, port, sysctl, tc
+from bng.dataplane import link, nft, offload, port, shards, sysctl, tc
 from bng.dataplane.base import DataPlaneError
 from bng.dataplane.netlink import CREATE, EXCL, ROUTE, Connection, Message, attribute, nested
 
@@ -121,7 +121,7 @@ def _shaping() -> Iterator[Check]:
     try:
         found = link.find(connection, name)
         if found is not None:
-            yield from _queues(connection, port.Port(name, found.index))
+            yield from _queues(connection, port.Port(name, found.index, shards.SHARDED))
     finally:
         with contextlib.suppress(OSError):
             connection.one(Message(_DELLINK, 0, _named(name)))
@@ -131,12 +131,17 @@ def _shaping() -> Iterator[Check]:
 def _queues(connection: Connection, trial: port.Port) -> Iterator[Check]:
     try:
         connection.one(tc.root(trial.index))
-        connection.one(tc.shape_class(trial.index, 0, tc.PARKED))
+        connection.one(tc.shape_class(trial.index, trial.layout.class_id(0), tc.PARKED))
     except OSError as fault:
         detail = f"{fault.strerror}: the kernel needs CONFIG_NET_SCH_HTB"
         yield Check("HTB", False, True, detail)
         return
     yield Check("HTB", True, True, "shapes and counts")
+    can = shards.add_filter(connection, trial.index)
+    alone = (
+        f"CONFIG_NET_CLS_BPF: {shards.FLAT.end} sessions at most, starting one is slow beyond some thousand"
+    )
+    yield Check("HTB shards", can, False, f"{shards.SHARDED.end} sessions" if can else alone)
     has_it = port.best_leaf(connection, trial) is not None
     detail = "used as the queue of each class" if has_it else "each class has a plain queue instead"
     yield Check("fq_codel", has_it, False, detail)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bng.dataplane import elements, link, port, reading, tc
-from bng.dataplane.base import RawCounters, Start
+from bng.dataplane import elements, link, port, reading, shards, tc
+from bng.dataplane.base import DataPlaneError, RawCounters, Start
 from bng.dataplane.netlink import Connection, Message
 from bng.dataplane.nft import MAP_SIZE
 from bng.dataplane.port import Port
+from bng.dataplane.shards import Marking
 
 _TRIES = 4
 _AT_ONCE = 512
@@ -46,9 +47,14 @@ class Task:
     def slot(self) -> int:
         return self.start.slot
 
+    @property
+    def class_id(self) -> int:
+        """On both interfaces."""
+        return self.port.layout.class_id(self.start.slot)
+
     def gate(self) -> elements.Gate:
         start = self.start
-        return elements.Gate(start.session_id, self.port.index, start.mac, start.ip, tc.class_id(start.slot))
+        return elements.Gate(start.session_id, self.port.index, start.mac, start.ip, self.class_id)
 
     def both(self) -> list[Port]:
         """The interfaces on which it has a class."""
@@ -62,16 +68,18 @@ class Task:
         """Note the counters, if those of both directions were read."""
         if self.upstream is not None:
             self.counters = reading.raw(
-                readings.get((self.upstream.index, self.slot)), readings.get((self.port.index, self.slot))
+                readings.get((self.upstream.index, self.class_id)),
+                readings.get((self.port.index, self.class_id)),
             )
 
 
 class Programmer:
     """Carries tasks out over two netlink connections."""
 
-    def __init__(self, route: Connection, netfilter: Connection) -> None:
+    def __init__(self, route: Connection, netfilter: Connection, marking: Marking) -> None:
         self._route = route
         self._netfilter = netfilter
+        self._marking = marking
 
     def start(self, tasks: Sequence[Task]) -> None:
         """Shape, then open the gate; the counters in between are the baseline."""
@@ -91,6 +99,12 @@ class Programmer:
         for task in closed:
             task.take(readings)
 
+    def read(self, tasks: Sequence[Task]) -> None:
+        """Read the counters."""
+        readings = reading.readings(self._route.request(_reading_messages(tasks)).data)
+        for task in tasks:
+            task.take(readings)
+
     def change(self, tasks: Sequence[Task]) -> None:
         """Shape otherwise."""
         self._shape(tasks, _shape_messages)
@@ -98,6 +112,18 @@ class Programmer:
     def restore(self, tasks: Sequence[Task]) -> None:
         """Bring back sessions whose gates are closed, be it that their classes exist or not."""
         self.start(tasks)
+
+    def move(self, tasks: Sequence[Task], gates: Sequence[elements.Gate]) -> None:
+        """Give sessions other classes than those that their gates name; no packet finds its gate closed."""
+        self._shape(tasks, _start_messages)
+        ready = [(task, gate) for task, gate in zip(tasks, gates, strict=True) if task.error is None]
+        for at in range(0, len(ready), _AT_ONCE // 2):
+            some = ready[at : at + _AT_ONCE // 2]
+            messages = elements.remove([gate for _, gate in some])
+            messages += elements.add([task.gate() for task, _ in some])
+            for code in self._netfilter.transaction(messages).errors.values():
+                for task, _ in some:
+                    task.fail(code)
 
     def close_gates(self, tasks: Sequence[Task]) -> None:
         """Close gates; that one was not open is no fault."""
@@ -115,12 +141,24 @@ class Programmer:
         self._transact(tasks, elements.add)
 
     def _shape(self, tasks: Sequence[Task], messages: Callable[[Task], list[Message]]) -> None:
-        readings = reading.readings(self._request(tasks, messages))
-        for task in tasks:
+        self._make_shards(tasks)
+        wanted = [task for task in tasks if task.error is None]
+        readings = reading.readings(self._request(wanted, messages))
+        for task in wanted:
             if task.error is None:
                 task.take(readings)
                 for each in task.both():
                     each.made[task.slot] = 1
+
+    def _make_shards(self, tasks: Sequence[Task]) -> None:
+        """See that there are HTBs for their classes; `grow` has made them before, as a rule."""
+        for task in tasks:
+            for each in task.both():
+                if each.layout.shard_of(task.slot) not in each.shards:
+                    try:
+                        shards.make(self._route, each, self._marking, [task.slot])
+                    except (OSError, DataPlaneError) as fault:
+                        task.error = task.error or str(fault)
 
     def _request(self, tasks: Sequence[Task], messages: Callable[[Task], list[Message]]) -> bytearray:
         """Carry the messages of all tasks out; a fault is that of the task whose message it was."""
@@ -132,18 +170,21 @@ class Programmer:
             owners += [task] * len(own)
         replies = self._route.request(requests)
         for number, code in replies.errors.items():
-            if requests[number].kind != tc.GETQDISC:  # a class's own queue is invisible
-                owners[number].fail(code)
+            if requests[number].kind == tc.GETQDISC:  # a class's own queue is invisible
+                continue
+            if requests[number].kind == tc.NEWQDISC and code == errno.ENOSPC:
+                continue  # an interface can have 32,767 queues with a handle: further classes keep their own
+            owners[number].fail(code)
         return replies.data
 
     def _flush(self, tasks: Sequence[Task], waiting: dict[tuple[int, int], int]) -> reading.Readings:
         """Empty the queues that are not; what was thrown away counts as dropped."""
-        slots = {slot for _, slot in waiting}
-        full = [task for task in tasks if task.slot in slots]
+        classes = {class_id for _, class_id in waiting}
+        full = [task for task in tasks if task.class_id in classes]
         leaf = tasks[0].leaf
         before = reading.readings(self._route.request(_reading_messages(full)).data)
         self._route.request(
-            [message for index, slot in waiting for message in tc.flush_leaf(index, slot, leaf)]
+            [message for index, class_id in waiting for message in tc.flush_leaf(index, class_id, leaf)]
         )
         after = reading.readings(self._route.request(_reading_messages(full)).data)
         for key in waiting:
@@ -191,7 +232,7 @@ def _shape_messages(task: Task, *, echo: bool = False) -> list[Message]:
 def _start_messages(task: Task) -> list[Message]:
     found = _shape_messages(task, echo=True)
     if task.leaf is not None:
-        found += [tc.read_leaf(each.index, task.slot) for each in task.both()]
+        found += [tc.read_leaf(each.index, task.class_id) for each in task.both()]
     return found + _neighbour_messages(task)
 
 
@@ -211,7 +252,7 @@ def _reading_messages(tasks: Iterable[Task]) -> list[Message]:
         message
         for task in tasks
         for each in task.both()
-        for message in reading.requests(each.index, task.slot, task.leaf)
+        for message in reading.requests(each.index, task.class_id, task.leaf)
     ]
 
 

@@ -34,14 +34,14 @@ class Reading:
 
 
 Readings = dict[tuple[int, int], Reading]
-"""By interface index and slot."""
+"""By interface index and class."""
 
 
-def requests(index: int, slot: int, leaf: tc.Leaf | None) -> list[Message]:
+def requests(index: int, class_id: int, leaf: tc.Leaf | None) -> list[Message]:
     """Ask for the counters of one class; where it has a queue of its own, that one knows the drops."""
-    wanted = [tc.read_class(index, slot)]
+    wanted = [tc.read_class(index, class_id)]
     if leaf is not None:
-        wanted.append(tc.read_leaf(index, slot))
+        wanted.append(tc.read_leaf(index, class_id))
     return wanted
 
 
@@ -52,19 +52,19 @@ def readings(data: bytearray) -> Readings:
 
 def _many(data: bytearray) -> Readings:
     table = parse_classes(data)
-    columns = (table.index, table.slots, table.ip_octets(), table.packets, table.drops, table.waiting)
+    columns = (table.index, table.classes, table.ip_octets(), table.packets, table.drops, table.waiting)
     found = {
-        (index, slot): Reading(octets, packets, drops, waiting)
-        for index, slot, octets, packets, drops, waiting in zip(
+        (index, class_id): Reading(octets, packets, drops, waiting)
+        for index, class_id, octets, packets, drops, waiting in zip(
             *(column.tolist() for column in columns), strict=True
         )
     }
     leaves = parse_leaves(data)
-    for index, slot, drops in zip(
-        leaves.index.tolist(), leaves.slots.tolist(), leaves.drops.tolist(), strict=True
+    for index, class_id, drops in zip(
+        leaves.index.tolist(), leaves.classes.tolist(), leaves.drops.tolist(), strict=True
     ):
-        if (index, slot) in found:
-            found[index, slot].drops = drops
+        if (index, class_id) in found:
+            found[index, class_id].drops = drops
     return found
 
 
@@ -75,15 +75,15 @@ def _few(data: bytearray) -> Readings:
         if kind not in (tc.NEWCLASS, tc.NEWQDISC) or end - start < tc.TCMSG.size:
             continue
         _, index, handle, parent, _ = tc.TCMSG.unpack_from(data, start)
-        slot = tc.slot_of(handle if kind == tc.NEWCLASS else parent)
+        class_id = handle if kind == tc.NEWCLASS else parent
         stats = attribute_map(data, start + tc.TCMSG.size, end).get(TCA_STATS2)
-        if slot < 0 or stats is None:
+        if stats is None:
             continue
         reading = _reading(data, *stats)
         if kind == tc.NEWCLASS:
-            found[index, slot] = reading
-        elif (index, slot) in found:
-            found[index, slot].drops = reading.drops
+            found[index, class_id] = reading
+        elif (index, class_id) in found:
+            found[index, class_id].drops = reading.drops
     return found
 
 

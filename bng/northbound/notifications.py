@@ -10,7 +10,17 @@ from bng.northbound.records import EventRecord
 from bng.seam.reader import JournalReader
 from yang.provider import Keys, Notification
 
-_NOTIFIED = frozenset({"session-start", "session-update", "session-stop", "policy-apply", "session-rejected"})
+_NOTIFIED = frozenset(
+    {
+        "session-start",
+        "session-update",
+        "session-stop",
+        "policy-apply",
+        "session-rejected",
+        "session-moved",
+        "session-move-denied",
+    }
+)
 _BATCH = 256
 
 

@@ -17,6 +17,7 @@ from bng.northbound.records import Event, EventRecord
 from bng.northbound.rpc import operations
 from bng.northbound.sessions import ProfilesProvider, SessionsProvider, SummaryProvider
 from bng.northbound.state import HealthProvider, Identity, IdentityProvider, RoutersState
+from bng.northbound.timeline import AccessLinesProvider
 from bng.seam.command import CommandClient
 from bng.seam.matrix import MatrixReader
 from bng.seam.reader import JournalReader
@@ -72,6 +73,7 @@ class Northbound:
                 self.routers.discovered,
                 self.identity,
                 InterfacesProvider(),
+                AccessLinesProvider(self.control),
             ],
             config=[self.config],
             operations=operations(self.control),
@@ -108,8 +110,11 @@ class Northbound:
             self._take_routers(message["records"])
 
     def _take_health(self, report: dict[str, Any]) -> None:
-        self.health.put(report)
+        counted = report.get("summary") or {}
+        self.health.put({name: value for name, value in report.items() if name != "summary"})
         self._changed(self.health.path)
+        self.summary.counted(counted.get("setup_rate"), counted.get("failure") or {})
+        self._changed(self.summary.path)
 
     def _take_routers(self, records: dict[str, Any]) -> None:
         for path in self.routers.put(records):
@@ -163,9 +168,9 @@ class Northbound:
         session_id = event.get("session-id")
         if session_id is None:
             return
-        if session_id in folded.by_id:
+        if folded.by_id.get(session_id) is event:
             self.sessions.put(event)
-        else:
+        elif session_id not in folded.by_id:
             self.sessions.remove(session_id, event["_time_ns"])
 
     def _rebuild(self) -> None:

@@ -74,6 +74,7 @@ class EventRecord:
         "lease_expiry",
         "mac_address",
         "nas_port_id",
+        "new_access_line",
         "profile",
         "reason",
         "router",
@@ -99,6 +100,8 @@ class EventRecord:
         self.session_id = get("session-id")
         line = get("access-line")
         self.access_line = None if line is None else AccessLine(line)
+        new_line = get("new-access-line")
+        self.new_access_line = None if new_line is None else AccessLine(new_line)
         self.username = get("username")
         self.mac_address = get("mac-address")
         self.ip_address = get("ip-address")
@@ -132,9 +135,11 @@ class SessionRecord:
     __slots__ = (
         "_counters",
         "access_line",
+        "authorization",
         "download_rate",
         "generation",
         "id",
+        "idle_timeout",
         "interface",
         "ip_address",
         "last_change",
@@ -142,6 +147,8 @@ class SessionRecord:
         "mac_address",
         "nas_port_id",
         "profile",
+        "routed",
+        "session_timeout",
         "slot",
         "started",
         "status",
@@ -161,10 +168,14 @@ class SessionRecord:
         self.nas_port_id = get("nas-port-id")
         self.status: str = get("status", "")
         self.profile: str | None = get("profile")
+        self.authorization = get("_authorization")
         self.download_rate = get("download-rate")
         self.upload_rate = get("upload-rate")
         self.started = get("started")
         self.lease_expiry = get("lease-expiry")
+        self.routed: bool = get("_routed", False)
+        self.session_timeout: int | None = get("_session_timeout")
+        self.idle_timeout: int | None = get("_idle_timeout")
         changed = get("_last_change")
         self.last_change = None if changed is None else date_and_time(changed)
         self.slot: int = get("_slot", -1)

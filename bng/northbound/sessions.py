@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -162,6 +162,13 @@ class StatusCount(NamedTuple):
     sessions: int
 
 
+class Failure(NamedTuple):
+    """aether-subscriber:summary/failure."""
+
+    cause: str
+    occurrences: int
+
+
 class Summary(NamedTuple):
     """aether-subscriber:summary."""
 
@@ -169,6 +176,8 @@ class Summary(NamedTuple):
     by_status: list[StatusCount]
     started_total: int
     rejected_total: int
+    setup_rate: int | None
+    failure: list[Failure]
 
 
 class SummaryProvider(ContainerProvider):
@@ -183,10 +192,19 @@ class SummaryProvider(ContainerProvider):
     def __init__(self, sessions: SessionsProvider) -> None:
         self.started = self.rejected = 0
         self._sessions = sessions
+        self._setup_rate: int | None = None
+        self._failures: list[Failure] = []
+
+    def counted(self, setup_rate: int | None, failures: Mapping[str, int]) -> None:
+        """What control counted: sessions per second over the last period, failures by cause."""
+        self._setup_rate = setup_rate
+        self._failures = [Failure(*item) for item in sorted(failures.items())]
 
     def record(self) -> Summary:
         counted = [StatusCount(*item) for item in sorted(self._sessions.by_status.items()) if item[1]]
-        return Summary(len(self._sessions), counted, self.started, self.rejected)
+        return Summary(
+            len(self._sessions), counted, self.started, self.rejected, self._setup_rate, self._failures
+        )
 
 
 class ProfileUse(NamedTuple):

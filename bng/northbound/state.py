@@ -26,9 +26,17 @@ class HealthProvider(ContainerProvider):
         """A report came; its leaves have ``_`` for ``-``."""
         lists = {
             name: [SimpleNamespace(**entry) for entry in report.get(name) or ()]
-            for name in ("radius_server", "dhcp_server")
+            for name in ("radius_server", "dhcp_server", "dhcp_drop", "process")
         }
-        self._record = SimpleNamespace(**{**report, **lists})
+        dynamic = report.get("dynamic_authorization")
+        if dynamic is not None:
+            clients = [SimpleNamespace(**entry) for entry in dynamic["client"]]
+            dynamic = SimpleNamespace(**{**dynamic, "client": clients})
+        for server in lists["dhcp_server"]:
+            server.lease_api = _namespace(getattr(server, "lease_api", None))
+        reconcile = _namespace(report.get("reconcile"))
+        nested = {"dynamic_authorization": dynamic, "reconcile": reconcile}
+        self._record = SimpleNamespace(**{**report, **lists, **nested})
         self._version += 1
         self._time = time.time_ns()
 
@@ -41,6 +49,15 @@ class HealthProvider(ContainerProvider):
 
     def changes(self, since: int) -> Sequence[Change]:
         return [Change((), self._record, self._time)] if since < self._version else []
+
+
+def _namespace(record: Mapping[str, Any] | None) -> SimpleNamespace | None:
+    """A container with the containers in it."""
+    if record is None:
+        return None
+    return SimpleNamespace(
+        **{name: _namespace(value) if isinstance(value, Mapping) else value for name, value in record.items()}
+    )
 
 
 class ListProvider:

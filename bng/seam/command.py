@@ -100,6 +100,11 @@ class CommandServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
+    @property
+    def pending(self) -> int:
+        """Requests that are not answered yet."""
+        return len(self._tasks)
+
     async def start(self) -> None:
         """Listen. Raises OSError."""
         self.path.unlink(missing_ok=True)

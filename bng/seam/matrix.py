@@ -1,8 +1,8 @@
 """The matrix of counters: one row of uint64 per session slot, in a file that both processes map.
 
-Control writes a whole sweep between two changes of a sequence word (a seqlock): odd while it writes, even
-when the rows are consistent. A reader copies, and takes its copy only if the word was even and the same
-before and after. Nobody ever waits for anybody.
+Control writes what belongs together between two changes of a sequence word (a seqlock): odd while it writes,
+even when the rows are consistent, each in itself. A reader copies, and takes its copy only if the word was
+even and the same before and after. Nobody ever waits for anybody.
 
 Columns are the generation of the slot, six totals as the model has them, and for each total its offset: total
 = what the kernel counts + offset, modulo 2^64 (`bng.session.counters`).

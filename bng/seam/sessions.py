@@ -21,6 +21,8 @@ Event = Mapping[str, Any]
 
 _PUTS = frozenset({"session-start", "session-update", "policy-apply", "session-rejected"})
 _BATCH = 512
+_ENDED_KEPT = 7 * 86_400 * 1_000_000_000
+"""Nanoseconds: ends that are longer ago are forgotten at the next start; leases are shorter."""
 _PART = 256
 
 
@@ -38,6 +40,8 @@ class Sessions:
         by_id: last event of each live session, by session id.
         tombstones: access lines (`line_key`) of sessions that management ended, and until when
             (nanoseconds since the epoch) renewals do not bring them back.
+        ended: access lines without a session and when the last one ended (nanoseconds): a lease that the
+            DHCP server last heard of before brings none back.
         seq, time_ns: of the last event that was folded.
         instance_id: of the last event.
         started, rejected: session-start and session-rejected events since the last system-start.
@@ -45,6 +49,7 @@ class Sessions:
 
     by_id: dict[str, Event] = field(default_factory=dict)
     tombstones: dict[str, int] = field(default_factory=dict)
+    ended: dict[str, int] = field(default_factory=dict, kw_only=True)
     seq: int = 0
     time_ns: int = 0
     instance_id: str = ""
@@ -65,16 +70,19 @@ def fold(sessions: Sessions, event: Event) -> None:
         if kind == "session-start":
             sessions.started += 1
             sessions.tombstones.pop(line_key(event), None)
+            sessions.ended.pop(line_key(event), None)
         elif kind == "session-rejected":
             sessions.rejected += 1
     elif kind == "session-stop":
         sessions.by_id.pop(event["session-id"], None)
+        sessions.ended[line_key(event)] = event["_time_ns"]
         if "_tombstone_until" in event:
             sessions.tombstones[line_key(event)] = event["_tombstone_until"]
     elif kind == "system-start":
         sessions.started = sessions.rejected = 0
         now = event["_time_ns"]
         sessions.tombstones = {line: until for line, until in sessions.tombstones.items() if until > now}
+        sessions.ended = {line: at for line, at in sessions.ended.items() if at > now - _ENDED_KEPT}
 
 
 class Checkpoint:
@@ -107,7 +115,7 @@ class Checkpoint:
         """Take over what was recovered; call it before the first `note`."""
         self._state = Sessions(
             {}, dict(sessions.tombstones), sessions.seq, sessions.time_ns, sessions.instance_id,
-            sessions.started, sessions.rejected,
+            sessions.started, sessions.rejected, ended=dict(sessions.ended),
         )  # fmt: skip
         self._records = {key: segments.encode(orjson.dumps(event)) for key, event in sessions.by_id.items()}
 
@@ -122,6 +130,7 @@ class Checkpoint:
             "rejected": state.rejected,
             "sessions": len(self._records),
             "tombstones": state.tombstones,
+            "ended": state.ended,
         }
         return state.seq, [segments.encode(orjson.dumps(head)), *self._records.values()]
 
@@ -152,6 +161,7 @@ def load_checkpoint(path: Path) -> Sessions:
             head["instance_id"],
             head["started"],
             head["rejected"],
+            ended=head.get("ended", {}),
         )
     except (IndexError, KeyError, TypeError, orjson.JSONDecodeError):
         return Sessions()

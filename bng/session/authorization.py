@@ -6,19 +6,22 @@ from bng.seam.clock import NS
 from bng.session import effects as fx
 from bng.session import policy as policies
 from bng.session.base import Base, Granted, Outcome
-from bng.session.events import Counters, Operation, RadiusAccept, Timer
-from bng.session.records import Session
+from bng.session.events import Counters, Operation, RadiusAccept, RadiusUnanswered, Timer
+from bng.session.records import LOCAL, RADIUS, Session
 from bng.session.settings import Policy
+from bng.session.states import Input, State
+
+NO_ANSWER = "no RADIUS server answered"
 
 
 class Authorization(Base):
     """Who may forward, at which rates, and for how long."""
 
-    def on_ask(self, session: Session, _detail: None) -> None:
-        self._ask(session)
+    def on_ask(self, session: Session, state: bytes | None) -> None:
+        self._ask(session, state or b"")
 
-    def _ask(self, session: Session) -> None:
-        if session.asked:
+    def _ask(self, session: Session, state: bytes = b"") -> None:
+        if session.asked and not state:
             return  # the answer to the last question is still to come
         session.asked = True
         session.attempt += 1
@@ -30,12 +33,13 @@ class Authorization(Base):
                 session.mac_address,
                 session.ip_address,
                 session.nas_port_id,
+                state,
             )
         )
 
     def on_accepted(self, session: Session, granted: Granted) -> None:
         session.asked = False
-        self._grant(session, granted.accept)
+        self._grant(session, granted)
         if session.enforcing:
             self._change(session, granted.policy)
             return
@@ -56,7 +60,7 @@ class Authorization(Base):
 
     def on_reaccepted(self, session: Session, granted: Granted) -> None:
         session.asked = False
-        self._grant(session, granted.accept)
+        self._grant(session, granted)
         self._arm_session(session)
         self._arm_idle(session)
         if granted.policy != session.policy:
@@ -64,17 +68,21 @@ class Authorization(Base):
         else:
             self._journal(session, "session-update")
 
-    def _grant(self, session: Session, accept: RadiusAccept) -> None:
+    def _grant(self, session: Session, granted: Granted) -> None:
+        accept = granted.accept
         session.refusal = ""
+        session.authorization = LOCAL if granted.local else RADIUS
         session.classes = accept.classes
         session.interim = policies.interim_of(accept)
-        session.session_timeout = policies.timeout_of(accept.session_timeout)
-        session.idle_timeout = policies.timeout_of(accept.idle_timeout)
+        session.session_timeout = policies.timeout_of(accept.session_timeout, self.settings.session_timeout)
+        session.idle_timeout = policies.timeout_of(accept.idle_timeout, self.settings.idle_timeout)
         self._out.append(fx.CancelTimer(Timer.AUTH_RETRY, session.id))
 
     def on_rejected(self, session: Session, reason: str) -> None:
         session.asked = False
+        session.authorization = ""
         self.rejected_total += 1
+        self.failures["rejected"] += 1
         if session.enforcing:  # accepted before, and its start is still on the way
             session.enforcing = False
             self._out.append(self._stop_effect(session))
@@ -83,12 +91,33 @@ class Authorization(Base):
             self._journal(session, "session-rejected", reason)
         self._arm_retry(session)
 
+    def without_answer(self, session: Session, event: RadiusUnanswered) -> tuple[Input, object]:
+        """What it means for a session that no server answered, by the configured policy. Only who was not
+        judged yet is admitted or refused by it: who forwards keeps what it has, and whom a server refused
+        stays refused."""
+        action = self.settings.unanswered_action
+        judged = session.state is State.REJECTED and session.refusal != NO_ANSWER
+        if session.state not in (State.AUTHORIZING, State.REJECTED) or session.enforcing or judged:
+            return Input.UNANSWERED, None
+        if action == "admit":
+            name = self.settings.unanswered_profile or ""
+            if name in self.profiles:
+                accept = RadiusAccept(event.session_id, event.attempt)
+                policy = policies.of_profile(name, self.profiles[name])
+                return Input.ACCEPTED, Granted(accept, policy, local=True)
+        elif action == "reject":
+            return Input.REJECTED, NO_ANSWER
+        return Input.UNANSWERED, None
+
     def on_unanswered(self, session: Session, _detail: None) -> None:
         session.asked = False
+        self.failures["unanswered"] += 1
         self._arm_retry(session)
 
     def on_still_unanswered(self, session: Session, _detail: None) -> None:
         session.asked = False
+        if session.authorization == LOCAL:
+            self._arm_retry(session)
 
     def _arm_retry(self, session: Session) -> None:
         wait = self.settings.auth_retry_interval * (1 + session.spread() / 4)
@@ -98,12 +127,16 @@ class Authorization(Base):
 
     def on_started(self, session: Session, outcome: Outcome) -> None:
         session.authorized_ns = self._now
-        self._apply(session, outcome)
+        local = session.authorization == LOCAL
+        self._apply(session, outcome, f"{NO_ANSWER}: admitted" if local else "")
+        if local:
+            self._arm_retry(session)
         self._account(session, fx.AccountKind.START, Counters())
         self._arm_interim(session, (1 + session.spread()) / 2)
         self._arm_session(session)
 
     def on_not_started(self, session: Session, outcome: Outcome) -> None:
+        self.failures["data-plane"] += 1
         if outcome.operation is Operation.START:
             session.enforcing = False
         self._journal(session, "session-update", f"data plane: {outcome.error}")
@@ -123,11 +156,11 @@ class Authorization(Base):
     def on_set_policy(self, session: Session, detail: tuple[Policy, int]) -> None:
         self._change(session, *detail)
 
-    def _apply(self, session: Session, outcome: Outcome) -> None:
+    def _apply(self, session: Session, outcome: Outcome, reason: str = "") -> None:
         before = session.profile
         session.policy = outcome.policy
         self.store.reindex_profile(session, before)
-        self._journal(session, "policy-apply")
+        self._journal(session, "policy-apply", reason)
         profile = self.profiles.get(session.profile) if session.profile is not None else None
         if profile is not None:
             current = policies.of_profile(outcome.policy.profile or "", profile)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from bng.session import effects as fx
-from bng.session.events import Counters, Operation, RadiusAccept
-from bng.session.records import AccessLine, Binding, Session, to_event
+from bng.session.events import Counters, DisconnectMatching, Operation, ProfileChanged, RadiusAccept
+from bng.session.records import LOCAL, AccessLine, Binding, Session, to_event
 from bng.session.relay import Relay
 from bng.session.settings import Policy, Profile, Settings
-from bng.session.states import TABLE, Input
+from bng.session.states import TABLE, Input, State
 from bng.session.store import Store
+from bng.session.told import Told
+
+PORTION = 100
+"""Sessions that one event changes at one go; with their data plane effects a few milliseconds."""
 
 
 class Ending(NamedTuple):
@@ -39,10 +44,11 @@ class Tombstone(NamedTuple):
 
 
 class Granted(NamedTuple):
-    """An Access-Accept and the policy that it stands for."""
+    """An Access-Accept and the policy that it stands for; local when no server sent it."""
 
     accept: RadiusAccept
     policy: Policy
+    local: bool = False
 
 
 class Outcome(NamedTuple):
@@ -54,7 +60,29 @@ class Outcome(NamedTuple):
     error: str
 
 
-class Base:
+class Work:
+    """Something to be done to many sessions, in portions.
+
+    Attributes:
+        event: what asked for it, and says what is done to each.
+        sessions: ids of those that are left; who is gone meanwhile is passed over.
+        count: how many it was done to so far.
+    """
+
+    __slots__ = ("count", "event", "sessions")
+
+    def __init__(self, event: ProfileChanged | DisconnectMatching, sessions: deque[str]) -> None:
+        self.event = event
+        self.sessions = sessions
+        self.count = 0
+
+
+Fired = tuple[Session, Input, State, Any]
+"""What the table did for an input: to which session, the input, the state before it (the session has the one
+after it), and what the handler got."""
+
+
+class Base(ABC):
     """The state of the session machine. `authorization` and `lifecycle` have the handlers of the table.
 
     Attributes:
@@ -62,7 +90,9 @@ class Base:
         store: all sessions.
         relay: DHCP exchanges and statistics.
         started_total, rejected_total: since this object was made.
+        failures: sessions that could not be set up, by cause, since then.
         tombstones: by access line.
+        fired, drop: what the table did for the last event, and why its packet was dropped ("" if it was not).
     """
 
     def __init__(
@@ -79,6 +109,7 @@ class Base:
         )
         self.started_total = 0
         self.rejected_total = 0
+        self.failures: Counter[str] = Counter()
         self.tombstones: dict[AccessLine, Tombstone] = {}
         self._sequence = sequence
         self._starting: dict[AccessLine, Binding] = {}
@@ -86,17 +117,59 @@ class Base:
         self._ended: OrderedDict[AccessLine, int] = OrderedDict()
         self._now = now
         self._out: list[fx.Effect] = []
+        self._told = Told()
+        self._work: deque[Work] = deque()
+        self.fired: list[Fired] = []
+        self.drop = ""
+
+    def fire_pending(self, what: Input, detail: Any) -> None:
+        """The same for what has no session yet: an exchange or a binding."""
+        getattr(self, TABLE[State.PENDING, what].handler)(detail)
 
     def fire(self, session: Session, what: Input, detail: Any = None) -> bool:
         """Look the table up and do what it says. False: it says nothing for this state."""
         row = TABLE.get((session.state, what))
         if row is None:
             return False
+        self.fired.append((session, what, session.state, detail))
         if row.state is not session.state:
             self.store.set_state(session, row.state)
             session.last_change_ns = self._now
         getattr(self, row.handler)(session, detail)
         return True
+
+    def in_portions(self, event: ProfileChanged | DisconnectMatching, sessions: Iterable[Session]) -> None:
+        """Do to many sessions what an event asks for: to the first at once, to the others as
+        `events.Continue` comes."""
+        self._work.append(Work(event, deque(session.id for session in sessions)))
+        if len(self._work) == 1:
+            self.go_on()
+        else:
+            self._out.append(fx.Continue())
+
+    def go_on(self) -> None:
+        """Do the next portion of the work that is left."""
+        left = PORTION
+        while self._work:
+            work = self._work[0]
+            while work.sessions and left:
+                left -= 1
+                session = self.store.get(work.sessions.popleft())
+                if session is not None:
+                    work.count += self.work_on(work.event, session)
+            if work.sessions:
+                self._out.append(fx.Continue())
+                return
+            self._work.popleft()
+            self.work_done(work.event, work.count)
+
+    @abstractmethod
+    def work_on(self, event: ProfileChanged | DisconnectMatching, session: Session) -> bool:
+        """Do what an event asks for to one session. Whether there was something to do."""
+
+    @abstractmethod
+    def work_done(self, event: ProfileChanged | DisconnectMatching, count: int) -> None:
+        """It was done to all."""
 
     # effects
 
@@ -125,6 +198,7 @@ class Base:
                 counters,
                 cause,
                 self._now,
+                session.authorization == LOCAL,
             )
         )
 

@@ -36,17 +36,17 @@ class Commands(Lifecycle):
             candidates = self.store.behind(event.remote_id)
         else:
             candidates = self.store.with_profile(event.profile or "")
-        matching = [
-            session
-            for session in candidates
-            if event.remote_id in (None, session.line.remote_id)
+        self.in_portions(event, candidates)
+
+    def end_matching(self, event: ev.DisconnectMatching, session: Session) -> bool:
+        """End a session if it matches, which it may no longer. Whether it did."""
+        ending = Ending("Admin-Reset", event.reason or "disconnected", tombstone=True)
+        return (
+            event.remote_id in (None, session.line.remote_id)
             and event.profile in (None, session.profile)
             and session.state is not State.TERMINATING
-        ]
-        ending = Ending("Admin-Reset", event.reason or "disconnected", tombstone=True)
-        for session in matching:
-            self.fire(session, Input.DISCONNECT, ending)
-        self._answer(event.token, disconnected=len(matching))
+            and self.fire(session, Input.DISCONNECT, ending)
+        )
 
     def _with_username(self, username: str) -> list[Session]:
         """Sessions of a user. Agent ids may hold slashes: every way to split the name is tried."""

@@ -18,6 +18,11 @@ Drawn from the table in `bng/session/states.py`; write it anew with
 `pending` is an access line whose DHCP exchange is under way: neither journaled nor visible. `idle` is
 `active` without traffic. `terminating` waits for the kernel's final counters. A session that
 management ended leaves a tombstone on its access line: renewals do not bring it back, a DISCOVER does.
+After an idle or session timeout there is none: the next renewal begins a new session, and a lease that
+the server holds begins none before that.
+
+`replaced` is an ACK of another address or to another device of the line, or a move to another line as
+`sessions-policy/port-move` has it.
 
 """
 

@@ -7,7 +7,9 @@ transaction, `Journal` effects in one group commit. `Answer` and `Account` leave
 
 The journal event of a session
 ------------------------------
-Every session event (all types but router-update and system-start) carries **all** durable keys of
+``session-moved`` and ``session-move-denied`` are about a session without changing it; they have
+``new-access-line`` beside its keys. Every other session event (all types but router-update and
+system-start) carries **all** durable keys of
 its session as they are after it, so that a fold keeps the last one: ``session-start``,
 ``session-update``, ``policy-apply`` and ``session-rejected`` put the record of ``session-id``,
 ``session-stop`` removes it. Keys that do not apply are absent. ``seq``, ``time`` and
@@ -22,7 +24,9 @@ Public keys (YANG leaves of aether-events:events/event): ``type``, ``session-id`
 Private keys: ``_slot``, ``_generation``; ``_last_change`` and ``_authorized`` (nanoseconds),
 ``_gateway`` (the routed access node's giaddr, absent for a bridged one), ``_routed`` (bool),
 ``_download_burst``, ``_upload_burst`` (octets), ``_priority``, ``_class`` (list of hex text),
-``_interim``, ``_session_timeout``, ``_idle_timeout`` (seconds), ``_server`` (DHCP server's address).
+``_interim``, ``_session_timeout``, ``_idle_timeout`` (seconds), ``_server`` (DHCP server's address),
+``_client_id``, ``_relay_agent`` (hex text; what of option 82 the access line does not tell),
+``_authorization`` (``radius`` or ``local``).
 In a session-stop also ``_tombstone_until`` (nanoseconds): the fold keeps that event for the access
 line until then, or until a session-start of the same line, and gives it to `Machine.restore`.
 
@@ -88,6 +92,8 @@ class AskRadius:
 
     Attributes:
         attempt: to be returned in the answering event.
+        state: the State of a CoA-Request that asked for it: Service-Type is Authorize-Only then
+            (RFC 5176, 3.2); else empty.
     """
 
     session_id: str
@@ -96,6 +102,7 @@ class AskRadius:
     mac_address: str
     ip_address: str
     nas_port_id: str
+    state: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,7 @@ class Account:
             those of the last sweep (slot and generation say where).
         terminate_cause: aether-types:terminate-cause, with STOP, else None.
         time: when it happened, nanoseconds (Event-Timestamp, Acct-Delay-Time).
+        local: nobody but this element authorised the session (Acct-Authentic).
     """
 
     kind: AccountKind
@@ -123,6 +131,7 @@ class Account:
     counters: Counters | None
     terminate_cause: str | None
     time: int
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,16 +226,24 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Continue:
+    """Tell the machine `events.Continue` when other events have had their turn: it has work left that
+    is too much for one go."""
+
+
+@dataclass(frozen=True, slots=True)
 class RouterSeen:
     """DHCP came through an access node.
 
     Attributes:
         giaddr: its address, ``0.0.0.0`` for a bridged node.
+        source_mac: Ethernet source of the packet: the node's own where it routes.
     """
 
     remote_id: str
     giaddr: str
     interface: str
+    source_mac: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +273,7 @@ Effect = (
     | SetTimer
     | CancelTimer
     | Answer
+    | Continue
     | RouterSeen
     | Log
 )

@@ -10,7 +10,7 @@ A `token` names a command that somebody waits for; the machine answers each toke
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bng.codec.dhcp import DhcpPacket
@@ -95,6 +95,8 @@ class RadiusAccept:
         download_burst_kbit, upload_burst_kbit: kbit; None if absent.
         classes: values of Class in order, echoed in accounting.
         session_timeout, idle_timeout, interim_interval: seconds; None if absent.
+        framed_ip_address: the address that the server wants; None if it leaves that to us.
+        server: name of the server that answered.
     """
 
     session_id: str
@@ -108,6 +110,8 @@ class RadiusAccept:
     session_timeout: int | None = None
     idle_timeout: int | None = None
     interim_interval: int | None = None
+    framed_ip_address: str | None = None
+    server: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,19 +120,26 @@ class RadiusReject:
 
     Attributes:
         message: the Reply-Messages, cleaned and joined; may be empty.
+        server: name of the server that answered.
     """
 
     session_id: str
     attempt: int
     message: str = ""
+    server: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class RadiusUnanswered:
-    """No server answered in all its retransmissions."""
+    """No server answered in all its retransmissions.
+
+    Attributes:
+        reason: why none was asked; empty when all were.
+    """
 
     session_id: str
     attempt: int
+    reason: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +211,7 @@ class Disconnect:
 class DisconnectMatching:
     """End every session that matches all criteria given (not None); at least one must be.
 
-    Answered at once with ``{"disconnected": n}``; the stops follow.
+    Answered with ``{"disconnected": n}`` when all have been told to end; the last stops follow.
     """
 
     token: int
@@ -229,6 +240,62 @@ class SetPolicy:
     session_id: str
     profile: str | None = None
     policy: Policy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Which session a dynamic authorization client means: the one that all given criteria match.
+
+    Attributes: as those of the session, in its own form; None where the client said nothing.
+    """
+
+    session_id: str | None = None
+    username: str | None = None
+    ip_address: str | None = None
+    mac_address: str | None = None
+    nas_port_id: str | None = None
+    circuit_id: str | None = None
+    remote_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DisconnectSelected:
+    """A Disconnect-Request (RFC 5176, 3). Answered when the session-stop is in the journal effects."""
+
+    token: int
+    selector: Selector
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSelected:
+    """A CoA-Request that changes a policy, timeouts, or both: all of it, or nothing.
+
+    Answered when the data plane enforces it. The token is not 0.
+
+    Attributes:
+        accept: what is wanted, as an Access-Accept would say it; None and empty leave things as they
+            are. Its session_id, attempt and classes mean nothing.
+        reason: text for the journal.
+    """
+
+    token: int
+    selector: Selector
+    accept: RadiusAccept
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReauthenticateSelected:
+    """A CoA-Request to ask the RADIUS server again. Answered when the question is sent.
+
+    Attributes:
+        state: State of an Authorize-Only request, to be in the Access-Request; else empty.
+    """
+
+    token: int
+    selector: Selector
+    state: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +336,25 @@ class LeaseFound:
     server: str
 
 
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """Go on with what `effects.Continue` put off."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseGone:
+    """The DHCP servers hold no lease for a session any more.
+
+    Attributes:
+        renewed: `Session.renewed_ns` as the comparison saw it; a session renewed since then is left alone.
+        reason: text for the journal.
+    """
+
+    session_id: str
+    renewed: int
+    reason: str
+
+
 Event = (
     DhcpFromSubscriber
     | DhcpFromServer
@@ -283,7 +369,12 @@ Event = (
     | DisconnectMatching
     | Reauthenticate
     | SetPolicy
+    | DisconnectSelected
+    | ChangeSelected
+    | ReauthenticateSelected
     | ProfileChanged
     | SettingsChanged
     | LeaseFound
+    | Continue
+    | LeaseGone
 )

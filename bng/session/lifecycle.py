@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from bng.codec.address import NO_IP
+from bng.codec.dhcp import MessageType
 from bng.seam.clock import NS
 from bng.session import effects as fx
 from bng.session.authorization import Authorization
 from bng.session.base import Ending, Tombstone, tombstone_key
 from bng.session.events import Counters, Timer
+from bng.session.moves import Moves
 from bng.session.records import Binding, Session, counters_event, to_event
-from bng.session.states import Input
+from bng.session.relay import Exchange
+from bng.session.states import Input, State
 
 _SESSION_TIMERS = (
     Timer.LEASE,
@@ -21,48 +24,63 @@ _SESSION_TIMERS = (
 _ID_EPOCH_MS = 1_735_689_600_000  # 2025-01-01: 40 bits of milliseconds from here reach into 2059
 
 
-class Lifecycle(Authorization):
+class Lifecycle(Authorization, Moves):
     """Sessions and what happens to them. `Machine` tells it in the vocabulary of the table."""
 
     # birth
 
     def bind(self, binding: Binding) -> None:
         """An access line got its address: start its session as soon as those in its way are gone."""
-        binding.waits = {
-            other.id
-            for other in (self.store.on_line(binding.line), self.store.with_ip(binding.ip_address))
-            if other is not None
-        }
-        if not binding.waits:
+        line = binding.line
+        others = self.elsewhere(line, binding.mac_address, binding.client_id)
+        keeper = self.keeper(*others, self.held_elsewhere(line, binding.ip_address))
+        if self.settings.port_move == "deny" and keeper is not None:
+            self.fire_pending(Input.DENIED, (binding, keeper))
+            return
+        # in this order, so that a recording gives the same again
+        in_the_way = [self.store.on_line(line), self.store.with_ip(binding.ip_address)]
+        in_the_way += others if binding.asked else []
+        waits = {other.id: other for other in in_the_way if other is not None}
+        if not waits:
             self._start(binding)
             return
-        self._starting[binding.line] = binding
-        for session_id in tuple(binding.waits):
-            other = self.store.get(session_id)
-            assert other is not None
+        binding.waits = set(waits)
+        self._starting[line] = binding
+        for session_id in waits:
             lines = self._waiting.setdefault(session_id, [])
-            if binding.line not in lines:
-                lines.append(binding.line)
-            if other.line == binding.line:
-                reason = f"replaced by {binding.ip_address} of {binding.mac_address}"
-            else:
-                reason = f"address bound to {binding.line.remote_id} {binding.line.circuit_id}"
-            self.fire(other, Input.REPLACED, Ending("NAS-Request", reason))
+            if line not in lines:
+                lines.append(line)
+        for other in waits.values():
+            self._make_way(other, binding)
+
+    def _make_way(self, other: Session, binding: Binding) -> None:
+        if other.state is State.TERMINATING:
+            return
+        if other.line != binding.line:
+            same = other.mac_address == binding.mac_address
+            self.move(other, binding.line, "device is" if same else "address bound")
+            return
+        if other.mac_address != binding.mac_address:
+            self.relay.devices.hold(other.line, other.mac_address, other.lease_expiry_ns, self._now)
+        reason = f"replaced by {binding.ip_address} of {binding.mac_address}"
+        self.fire(other, Input.REPLACED, Ending("NAS-Request", reason))
 
     def _start(self, binding: Binding) -> None:
-        twin = next((s for s in self.store.with_mac(binding.mac_address) if s.line != binding.line), None)
-        if twin is not None:
-            binding.reason = f"hardware address also on {twin.line.remote_id} {twin.line.circuit_id}"
-            self._log("warning", "session.duplicate-mac", mac=binding.mac_address, other=twin.id)
+        twins = self.elsewhere(binding.line, binding.mac_address, b"")
+        if twins:
+            line = twins[0].line
+            binding.reason = f"hardware address also on {line.remote_id} {line.circuit_id}"
+            self._log("warning", "session.duplicate-mac", mac=binding.mac_address, other=twins[0].id)
         try:
             slot, generation = self.store.slots.take()
         except LookupError:
-            self._log("warning", "session.no-slot", ip=binding.ip_address)
+            self.fire_pending(Input.NO_SLOT, binding)
             return
         session = Session(
             self._new_id(), self.settings.bng_id, binding, routed=self._is_routed(binding), now=self._now
         )
         session.slot, session.generation = slot, generation
+        session.renewed_ns = binding.renewed or self._now
         self.store.add(session)
         self.tombstones.pop(binding.line, None)
         self._out.append(fx.CancelTimer(Timer.TOMBSTONE, tombstone_key(binding.line)))
@@ -79,6 +97,22 @@ class Lifecycle(Authorization):
         milliseconds = (self._now // 1_000_000 - _ID_EPOCH_MS) & 0xFFFFFFFFFF
         return f"{milliseconds:010x}{self._sequence:06x}"
 
+    def on_expired(self, exchange: Exchange) -> None:
+        """Nobody answered, or the client did not take what was offered."""
+        wants = exchange.request in (MessageType.DISCOVER, MessageType.REQUEST)
+        if wants and self.store.on_line(exchange.line) is None:
+            self.failures["no-address"] += 1
+
+    def on_denied(self, denied: tuple[Binding, Session]) -> None:
+        """The server gave it away all the same, or what was waited for went to another line."""
+        binding, holder = denied
+        self.failures["move-denied"] += 1
+        self.deny_move(holder, binding.line, binding.mac_address)
+
+    def on_no_slot(self, binding: Binding) -> None:
+        self.failures["no-slot"] += 1
+        self._log("warning", "session.no-slot", ip=binding.ip_address)
+
     def on_bound(self, session: Session, reason: str) -> None:
         self._journal(session, "session-start", reason)
         self._arm_lease(session)
@@ -90,7 +124,11 @@ class Lifecycle(Authorization):
         session.naks = 0
         session.lease_expiry_ns = binding.lease_expiry
         session.server = binding.server
-        self._journal(session, "session-update")
+        if binding.asked:
+            session.relay_agent = binding.relay_agent or session.relay_agent
+            self.store.reindex_client(session, binding.client_id)
+        session.renewed_ns = binding.renewed or self._now
+        self._journal(session, "session-update", binding.reason)
         self._arm_lease(session)
 
     def on_renewed_ask(self, session: Session, binding: Binding) -> None:
@@ -136,6 +174,8 @@ class Lifecycle(Authorization):
             session.server,
             session.lease_expiry_ns,
         )
+        binding.client_id, binding.relay_agent = session.client_id, session.relay_agent
+        binding.renewed = session.renewed_ns
         binding.waits = {session.id}
         self._starting[session.line] = binding
         self._waiting.setdefault(session.id, []).append(session.line)
@@ -193,4 +233,4 @@ class Lifecycle(Authorization):
             binding.waits.discard(session_id)
             if not binding.waits:
                 del self._starting[line]
-                self._start(binding)
+                self.bind(binding)  # what was in the way is gone, something else may have come

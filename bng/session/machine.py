@@ -7,16 +7,20 @@ events gives the same effects again. `handle` never raises on what came from the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
+from bng.codec import option82
 from bng.codec.address import NO_IP
 from bng.codec.dhcp import DhcpPacket, MessageType
+from bng.seam.clock import NS
 from bng.session import effects as fx
 from bng.session import events as ev
 from bng.session import policy as policies
 from bng.session.base import Ending, Granted, Outcome, Tombstone, line_of
-from bng.session.commands import Commands
-from bng.session.records import AccessLine, Binding, Session, from_event, lease_deadline
+from bng.session.dynamic import Dynamic
+from bng.session.leases import Leases
+from bng.session.records import LOCAL, AccessLine, Binding, Session, from_event, lease_deadline
 from bng.session.relay import Drop, Exchange
 from bng.session.settings import Profile, Settings
 from bng.session.states import Input, State
@@ -27,10 +31,21 @@ _ENDINGS = {
     ev.Timer.IDLE_TIMEOUT: (Input.IDLE_TIMEOUT, Ending("Idle-Timeout", "idle timeout")),
 }
 _DUE = {ev.Timer.INTERIM: Input.INTERIM_DUE, ev.Timer.AUTH_RETRY: Input.RETRY_DUE}
+_FAILURES = frozenset(
+    {
+        "access-router-down",
+        "max-sessions",
+        "max-sessions-per-access-router",
+        "move-denied",
+        "second-device",
+        "too-many-devices",
+    }
+)
+"""Reasons to drop a packet that leave a subscriber without service."""
 _RESTORABLE = (State.AUTHORIZING, State.ACTIVE, State.IDLE, State.REJECTED)
 
 
-class Machine(Commands):
+class Machine(Dynamic, Leases):
     """All sessions of one BNG.
 
     Args:
@@ -64,9 +79,14 @@ class Machine(Commands):
             ev.DisconnectMatching: self._disconnect_matching,
             ev.Reauthenticate: self._reauthenticate,
             ev.SetPolicy: self._set_policy,
+            ev.DisconnectSelected: self._disconnect_selected,
+            ev.ChangeSelected: self._change_selected,
+            ev.ReauthenticateSelected: self._reauthenticate_selected,
             ev.ProfileChanged: self._profile_changed,
             ev.SettingsChanged: self._settings_changed,
             ev.LeaseFound: self._lease_found,
+            ev.Continue: lambda _event: self.go_on(),
+            ev.LeaseGone: self._lease_gone,
         }
 
     def handle(self, event: ev.Event, now: int) -> list[fx.Effect]:
@@ -74,11 +94,18 @@ class Machine(Commands):
         self._now = now
         out: list[fx.Effect] = []
         self._out = out
+        self.fired = []
+        self.drop = ""
+        self.relay.line = None
         self._handlers[type(event)](event)
         return out
 
     def restore(
-        self, records: Iterable[Mapping[str, Any]], tombstones: Mapping[str, int], now: int
+        self,
+        records: Iterable[Mapping[str, Any]],
+        tombstones: Mapping[str, int],
+        now: int,
+        ended: Mapping[str, int] = MappingProxyType({}),
     ) -> list[fx.Effect]:
         """Take over the sessions of the journal after a restart. Restored is not started: nothing is
         journaled and no accounting starts. Timers are set again; who was not authorised is asked for.
@@ -86,6 +113,7 @@ class Machine(Commands):
         Args:
             records: the last event of each session, as `bng.seam.sessions` folds them.
             tombstones: ``remote-id circuit-id`` → nanoseconds, until when renewals stay away.
+            ended: the same → when the last session of a line without one ended.
         """
         self._now = now
         out: list[fx.Effect] = []
@@ -95,6 +123,7 @@ class Machine(Commands):
                 self._restore(from_event(record))
             except (KeyError, TypeError, ValueError) as error:
                 self._log("warning", "session.not-restored", record=dict(record), error=repr(error))
+        self._ended.update((line_of(key), at) for key, at in sorted(ended.items(), key=lambda item: item[1]))
         for key, until in tombstones.items():
             line = line_of(key)
             if until > now and self.store.on_line(line) is None:
@@ -116,6 +145,8 @@ class Machine(Commands):
         session.enforcing = True
         self._arm_interim(session, session.spread())
         self._arm_session(session)
+        if session.authorization == LOCAL:
+            self._arm_retry(session)
         session.idle_since = self._now if session.state is State.IDLE else 0
         self._arm_idle(session)
 
@@ -130,15 +161,19 @@ class Machine(Commands):
     # DHCP
 
     def _from_subscriber(self, event: ev.DhcpFromSubscriber) -> None:
+        packet = event.packet
         try:
-            line, relay_agent = self.relay.classify(event, self._now)
-            self._out.append(fx.RouterSeen(line.remote_id, event.packet.giaddr, event.interface))
-            ending = self._judge(event.packet, line)
+            origin = self.relay.classify(event, self.store.with_ip, self._now)
+            line = origin.line
+            if origin.marked:
+                seen = fx.RouterSeen(line.remote_id, packet.giaddr, event.interface, event.source_mac)
+                self._out.append(seen)
+            ending = self._judge(packet, line)
         except Drop as drop:
             self._dropped(str(drop))
             return
         try:
-            self._out.extend(self.relay.forward(event, line, relay_agent, self._now))
+            self._out.extend(self.relay.forward(event, origin, self._now))
         except Drop as drop:
             self._dropped(str(drop))
         session = self.store.on_line(line)
@@ -149,22 +184,37 @@ class Machine(Commands):
 
     def _judge(self, packet: DhcpPacket, line: AccessLine) -> Ending | None:
         """Whether a request may go on (else Drop), and whether it ends the session."""
-        if packet.message_type in (MessageType.RELEASE, MessageType.DECLINE):
-            return self._judge_ending(packet, line)
         session = self.store.on_line(line)
+        self.relay.admit(line, packet, session, self._now)
+        kind = packet.message_type
+        if kind in (MessageType.RELEASE, MessageType.DECLINE):
+            return self._judge_ending(packet, line)
         if session is None and line not in self._starting:
             router = self.settings.routers.get(line.remote_id)
             if router is not None and not router.in_service:
                 raise Drop("access-router-down")
-            if self.store.full:
-                raise Drop("max-sessions")
+            self._judge_room(line)
         if line in self.tombstones:
             # only who begins anew comes back: a DISCOVER, and the REQUEST that selects an offer
-            selecting = packet.message_type == MessageType.REQUEST and packet.server_id != NO_IP
-            if packet.message_type != MessageType.DISCOVER and not selecting:
+            selecting = kind == MessageType.REQUEST and packet.server_id != NO_IP
+            if kind != MessageType.DISCOVER and not selecting:
                 raise Drop("tombstone")
-            del self.tombstones[line]
+        if kind == MessageType.INFORM:
+            return None
+        if kind == MessageType.REQUEST and packet.asks_for == NO_IP:
+            # a server would take it for a request for whatever the client had (RFC 2131, 4.3.6, forbids it)
+            raise Drop("request-without-address")
+        self.judge_request(packet, line)
+        self.tombstones.pop(line, None)
         return None
+
+    def _judge_room(self, line: AccessLine) -> None:
+        """Whether one more session may start there; else Drop."""
+        if self.store.full:
+            raise Drop("max-sessions")
+        limit = self.settings.max_sessions_per_access_router
+        if limit is not None and self.store.count_behind(line.remote_id) >= limit:
+            raise Drop("max-sessions-per-access-router")
 
     def _judge_ending(self, packet: DhcpPacket, line: AccessLine) -> Ending | None:
         """RELEASE and DECLINE count only from the device that holds the address, on its own line."""
@@ -198,13 +248,16 @@ class Machine(Commands):
     def _binding_of(self, event: ev.DhcpFromServer, exchange: Exchange) -> Binding | None:
         """What an ACK binds; None for other packets and for the answer to an INFORM."""
         packet = event.packet
-        if packet.message_type != MessageType.ACK or exchange.request == MessageType.INFORM:
+        if packet.message_type == MessageType.NAK or exchange.request == MessageType.INFORM:
+            return None
+        self.judge_grant(packet, exchange)
+        if packet.message_type != MessageType.ACK:
             return None
         if packet.yiaddr == NO_IP:
             raise Drop("ack-without-address")
-        if self.store.full and self.store.on_line(exchange.line) is None:
-            raise Drop("max-sessions")
-        return Binding(
+        if self.store.on_line(exchange.line) is None:
+            self._judge_room(exchange.line)
+        binding = Binding(
             exchange.line,
             packet.mac_address,
             packet.yiaddr,
@@ -213,6 +266,11 @@ class Machine(Commands):
             event.server,
             lease_deadline(packet.lease_time, self._now),
         )
+        binding.client_id = exchange.client_id
+        binding.asked = True
+        if exchange.relay_agent is not None:
+            binding.relay_agent = option82.beyond_text(exchange.relay_agent, *exchange.line)
+        return binding
 
     def _acknowledged(self, binding: Binding) -> None:
         if self._starting.pop(binding.line, None) is not None:
@@ -232,31 +290,10 @@ class Machine(Commands):
         else:
             self.fire(session, Input.NAK_LIMIT, Ending("Lost-Service", f"{naks} DHCPNAKs in a row"))
 
-    def _lease_found(self, event: ev.LeaseFound) -> None:
-        line = AccessLine(event.remote_id, event.circuit_id)
-        if (
-            self.store.on_line(line) is not None
-            or line in self._starting
-            or line in self.tombstones
-            or event.renewed <= self._ended.get(line, -1)
-            or (event.expires is not None and event.expires <= self._now)
-            or self.store.full
-        ):
-            return
-        binding = Binding(
-            line,
-            event.mac_address,
-            event.ip_address,
-            event.interface,
-            event.giaddr,
-            event.server,
-            event.expires,
-        )
-        binding.reason = "recovered from the DHCP server's lease"
-        self.bind(binding)
-
     def _arm_pending(self) -> None:
-        deadline = self.relay.expire(self._now)
+        expired, deadline = self.relay.expire(self._now)
+        for exchange in expired:
+            self.fire_pending(Input.EXPIRED, exchange)
         if deadline != self._pending_deadline:
             self._pending_deadline = deadline
             if deadline is None:
@@ -266,6 +303,9 @@ class Machine(Commands):
 
     def _dropped(self, reason: str) -> None:
         self.relay.dropped[reason] += 1
+        if reason in _FAILURES:
+            self.failures[reason] += 1
+        self.drop = reason
 
     # RADIUS and data plane
 
@@ -278,7 +318,8 @@ class Machine(Commands):
         session = self._asked(event.session_id, event.attempt)
         if session is None:
             return
-        policy = policies.of_accept(event, self.profiles)
+        conflict = policies.conflict(event, session.ip_address)
+        policy = conflict or policies.of_accept(event, self.profiles)
         if isinstance(policy, str):
             self.fire(session, Input.REJECTED, policy)
         else:
@@ -292,7 +333,7 @@ class Machine(Commands):
     def _unanswered(self, event: ev.RadiusUnanswered) -> None:
         session = self._asked(event.session_id, event.attempt)
         if session is not None:
-            self.fire(session, Input.UNANSWERED)
+            self.fire(session, *self.without_answer(session, event))
 
     def _enforced(self, event: ev.Enforced) -> None:
         session = self.store.get(event.session_id)
@@ -322,15 +363,29 @@ class Machine(Commands):
             self._pending_deadline = None
             self._arm_pending()
         elif event.timer is ev.Timer.TOMBSTONE:
-            self.tombstones.pop(line_of(event.key), None)
+            line = line_of(event.key)
+            tombstone = self.tombstones.get(line)
+            if tombstone is not None and tombstone.until <= self._now:
+                del self.tombstones[line]
         else:
             session = self.store.get(event.key)
             if session is None:
                 return
             if event.timer in _ENDINGS:
-                self.fire(session, *_ENDINGS[event.timer])
+                if self._is_over(session, event.timer):
+                    self.fire(session, *_ENDINGS[event.timer])
             else:
                 self.fire(session, _DUE[event.timer])
+
+    def _is_over(self, session: Session, timer: ev.Timer) -> bool:
+        """Whether what a timer stands for is over: it may have been put off while the timer was under way."""
+        if timer is ev.Timer.LEASE:
+            return session.lease_expiry_ns is not None and session.lease_expiry_ns <= self._now
+        if timer is ev.Timer.SESSION_TIMEOUT:
+            since, limit = session.authorized_ns, session.session_timeout
+        else:
+            since, limit = session.idle_since, session.idle_timeout
+        return limit > 0 and since + limit * NS <= self._now
 
     # configuration
 
@@ -339,10 +394,24 @@ class Machine(Commands):
             self.profiles.pop(event.name, None)  # who uses it keeps its rates
             return
         self.profiles[event.name] = event.profile
-        policy = policies.of_profile(event.name, event.profile)
-        for session in self.store.with_profile(event.name):
-            if session.policy != policy:
-                self.fire(session, Input.SET_POLICY, (policy, 0))
+        self.in_portions(event, self.store.with_profile(event.name))
+
+    def work_on(self, event: ev.ProfileChanged | ev.DisconnectMatching, session: Session) -> bool:
+        if isinstance(event, ev.DisconnectMatching):
+            return self.end_matching(event, session)
+        return self._follow_profile(session)
+
+    def work_done(self, event: ev.ProfileChanged | ev.DisconnectMatching, count: int) -> None:
+        if isinstance(event, ev.DisconnectMatching):
+            self._answer(event.token, disconnected=count)
+
+    def _follow_profile(self, session: Session) -> bool:
+        """Shape a session as its profile says by now."""
+        profile = self.profiles.get(session.profile or "")
+        if profile is None:
+            return False
+        policy = policies.of_profile(session.profile or "", profile)
+        return session.policy != policy and self.fire(session, Input.SET_POLICY, (policy, 0))
 
     def _settings_changed(self, event: ev.SettingsChanged) -> None:
         self.settings = event.settings

@@ -53,6 +53,15 @@ def of_accept(accept: RadiusAccept, profiles: Mapping[str, Profile]) -> Policy |
     )
 
 
+def conflict(accept: RadiusAccept, ip_address: str) -> str:
+    """A sentence that says why an Access-Accept is not for the address that the lease bound; empty when it
+    is. The DHCP server has the last word about addresses: a session cannot be given another one."""
+    wanted = accept.framed_ip_address
+    if wanted is None or wanted == ip_address:
+        return ""
+    return f"Access-Accept wants address {wanted}, the lease is for {ip_address}"
+
+
 def _burst(kbit: int | None) -> int | None:
     """Octets of a burst in kbit, within bounds; None for none or zero."""
     return min(max(kbit * 125, MIN_BURST), MAX_BURST) if kbit else None
@@ -63,6 +72,6 @@ def interim_of(accept: RadiusAccept) -> int:
     return min(max(accept.interim_interval, MIN_INTERIM), MAX_INTERIM) if accept.interim_interval else 0
 
 
-def timeout_of(seconds: int | None) -> int:
-    """A timeout within what we can keep; 0 when it is absent or zero: none."""
-    return min(seconds, MAX_TIMEOUT) if seconds else 0
+def timeout_of(seconds: int | None, configured: int = 0) -> int:
+    """A timeout within what we can keep; the configured one when it is absent, 0 for none."""
+    return min(configured if seconds is None else seconds, MAX_TIMEOUT)

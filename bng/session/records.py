@@ -13,6 +13,9 @@ from bng.session.events import Counters
 from bng.session.settings import Policy
 from bng.session.states import State
 
+RADIUS, LOCAL = "radius", "local"
+"""Values of aether-subscriber:authorization."""
+
 
 class AccessLine(NamedTuple):
     """The place that a session belongs to; both are agent-id text."""
@@ -31,11 +34,17 @@ class Binding:
         gateway: giaddr of the routed access node, ``0.0.0.0`` for a bridged one.
         server: the DHCP server.
         lease_expiry: nanoseconds; None for an infinite lease.
+        renewed: when the server heard of the client, nanoseconds; 0 for now.
         waits: ids of terminating sessions that must be gone first.
         reason: text for the session-start event.
+        client_id: the client identifier, empty when the device gave none.
+        relay_agent: what of option 82 the line's text does not tell (`option82.beyond_text`).
+        asked: the device asked for it on this line just now; what is known from a lease may be of long ago.
     """
 
     __slots__ = (
+        "asked",
+        "client_id",
         "gateway",
         "interface",
         "ip_address",
@@ -43,6 +52,8 @@ class Binding:
         "line",
         "mac_address",
         "reason",
+        "relay_agent",
+        "renewed",
         "server",
         "waits",
     )
@@ -64,8 +75,12 @@ class Binding:
         self.gateway = gateway
         self.server = server
         self.lease_expiry = lease_expiry
+        self.renewed = 0
         self.waits: set[str] = set()
         self.reason = ""
+        self.client_id = b""
+        self.relay_agent = b""
+        self.asked = False
 
     def renews(self, session: Session) -> bool:
         """Whether it binds what the session is bound to already."""
@@ -83,8 +98,11 @@ class Session:
         slot, generation: row of the counter matrix and class of the kernel.
         policy: what the data plane enforces (the last that it confirmed); None before the first.
         routed: the source guard leaves the MAC address out.
+        client_id, relay_agent: as in `Binding`.
         started_ns, last_change_ns, lease_expiry_ns: the times behind the leaves.
+        renewed_ns: when the DHCP server last confirmed the lease.
         authorized_ns: when accounting started; 0 before.
+        authorization: RADIUS or LOCAL, who authorised it; empty while nobody has.
         classes: values of Class.
         interim, session_timeout, idle_timeout: seconds that RADIUS gave; 0 for none.
         attempt: number of the last Access-Request; asked: it is still unanswered.
@@ -99,8 +117,10 @@ class Session:
     __slots__ = (
         "asked",
         "attempt",
+        "authorization",
         "authorized_ns",
         "classes",
+        "client_id",
         "ending",
         "enforcing",
         "gateway",
@@ -118,6 +138,8 @@ class Session:
         "naks",
         "policy",
         "refusal",
+        "relay_agent",
+        "renewed_ns",
         "routed",
         "server",
         "session_timeout",
@@ -138,6 +160,8 @@ class Session:
         self.interface = binding.interface
         self.gateway = binding.gateway
         self.server = binding.server
+        self.client_id = binding.client_id
+        self.relay_agent = binding.relay_agent
         self.routed = routed
         self.state = State.PENDING
         self.slot = -1
@@ -146,7 +170,9 @@ class Session:
         self.started_ns = now
         self.last_change_ns = now
         self.lease_expiry_ns = binding.lease_expiry
+        self.renewed_ns = now
         self.authorized_ns = 0
+        self.authorization = ""
         self.classes: tuple[bytes, ...] = ()
         self.interim = 0
         self.session_timeout = 0
@@ -254,13 +280,18 @@ def to_event(session: Session, event_type: str, reason: str = "") -> dict[str, A
         event["lease-expiry"] = date_and_time(session.lease_expiry_ns)
     if session.gateway != NO_IP:
         event["_gateway"] = session.gateway
+    if session.renewed_ns != session.started_ns:
+        event["_renewed"] = session.renewed_ns
     optional = {
         "_routed": session.routed,
         "_authorized": session.authorized_ns,
+        "_authorization": session.authorization,
         "_interim": session.interim,
         "_session_timeout": session.session_timeout,
         "_idle_timeout": session.idle_timeout,
         "_class": [c.hex() for c in session.classes],
+        "_client_id": session.client_id.hex(),
+        "_relay_agent": session.relay_agent.hex(),
     }
     event.update((key, value) for key, value in optional.items() if value)
     if session.policy is not None:
@@ -300,6 +331,8 @@ def from_event(event: Mapping[str, Any]) -> Session:
         event["_server"],
         None if expiry is None else parse_date_and_time(expiry),
     )
+    binding.client_id = bytes.fromhex(event.get("_client_id", ""))
+    binding.relay_agent = bytes.fromhex(event.get("_relay_agent", ""))
     session = Session(
         event["session-id"],
         "",
@@ -312,7 +345,9 @@ def from_event(event: Mapping[str, Any]) -> Session:
     session.slot = event["_slot"]
     session.generation = event["_generation"]
     session.last_change_ns = event["_last_change"]
+    session.renewed_ns = event.get("_renewed", session.started_ns)
     session.authorized_ns = event.get("_authorized", 0)
+    session.authorization = event.get("_authorization", "")
     session.interim = event.get("_interim", 0)
     session.session_timeout = event.get("_session_timeout", 0)
     session.idle_timeout = event.get("_idle_timeout", 0)

@@ -57,10 +57,16 @@ class AccessRouter:
     Attributes:
         routed: the node routes; the source guard is interface + IP.
         in_service: False refuses new sessions (admin-state down).
+        interface: the only one that its packets may come from; None for any.
+        address: giaddr of a routed node, dotted text; None when it may be any.
+        subnets: prefixes behind a routed node; giaddr may be inside of them as well.
     """
 
     routed: bool = False
     in_service: bool = True
+    interface: str | None = None
+    address: str | None = None
+    subnets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,15 @@ class Settings:
         interfaces: subscriber interfaces by name.
         servers: DHCP servers, (address, UDP port).
         routers: access routers by remote-id.
+        accept_unknown: access routers that are not configured are served.
+        rate_limit, device_rate_limit: packets per second of an access line, and of a device on it.
+        max_devices: hardware addresses that may ask on a line within a minute.
+        max_sessions_per_access_router: None for no limit of its own.
+        port_move: ``deny``, ``move`` or ``replace``.
+        second_device: ``replace`` or ``deny``.
+        idle_timeout, session_timeout: where RADIUS gives none; 0 for never.
+        unanswered_action: ``hold``, ``admit`` or ``reject`` who no RADIUS server answers for.
+        unanswered_profile: name of the profile of those that are admitted.
         nak_threshold: DHCPNAKs in a row that end a session.
     """
 
@@ -85,9 +100,19 @@ class Settings:
     routers: Mapping[str, AccessRouter] = field(default_factory=dict)
     max_hops: int = 4
     rate_limit: int = 20
+    device_rate_limit: int = 10
+    max_devices: int = 8
+    accept_unknown: bool = True
     max_sessions: int = 65536
+    max_sessions_per_access_router: int | None = None
+    port_move: str = "deny"
+    second_device: str = "replace"
     pending_timeout: int = 60
     tombstone_ttl: int = 600
     interim_interval: int = 30
     auth_retry_interval: int = 10
+    idle_timeout: int = 0
+    session_timeout: int = 0
+    unanswered_action: str = "hold"
+    unanswered_profile: str | None = None
     nak_threshold: int = 3

@@ -1,7 +1,7 @@
 """The life of a session: ONE table, state × input → next state and handler.
 
 The diagram in docs/session-states.md is drawn from it (`bng.session.diagram`). An input that has no
-row in a state is ignored there. Handlers are in `bng.session.authorization` and `bng.session.lifecycle`.
+row in a state is ignored there. Handlers are in `bng.session.authorization`, `lifecycle` and `dynamic`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ class State(StrEnum):
     """States of a session; all but GONE are values of aether-types:session-status.
 
     PENDING is the life of an access line before its session has an address: a DHCP exchange is
-    under way. It is neither journaled nor visible.
+    under way, or its address is bound and waits for a session that still ends. It is neither
+    journaled nor visible, and there is no session yet: its handlers get the exchange or the binding.
     """
 
     PENDING = "pending"
@@ -32,6 +33,9 @@ class Input(StrEnum):
     """What can happen to a session, whatever packet, answer or command it came from."""
 
     BOUND = "bound"  # ACK: the access line got an address
+    EXPIRED = "expired"  # the DHCP exchange brought no address in time
+    DENIED = "denied"  # a session of another line has the address, or the device, and keeps it
+    NO_SLOT = "no-slot"  # all slots are in use
     RENEWED = "renewed"  # ACK of the same address to the same device
     REPLACED = "replaced"  # ACK of another address, or to another device
     NAKED = "naked"  # NAK, fewer than the threshold
@@ -39,6 +43,7 @@ class Input(StrEnum):
     RELEASED = "released"
     DECLINED = "declined"
     LEASE_EXPIRED = "lease-expired"
+    LEASE_LOST = "lease-lost"  # the DHCP servers know of no lease
     ACCEPTED = "accepted"  # Access-Accept with a usable policy
     REJECTED = "rejected"  # Access-Reject, or Accept without a usable policy
     UNANSWERED = "unanswered"
@@ -54,6 +59,7 @@ class Input(StrEnum):
     DISCONNECT = "disconnect"
     REAUTHENTICATE = "reauthenticate"
     SET_POLICY = "set-policy"
+    SET_TERMS = "set-terms"  # timeouts alone
 
 
 class Transition(NamedTuple):
@@ -73,6 +79,9 @@ _R, _T, _G = State.REJECTED, State.TERMINATING, State.GONE
 
 _ROWS: dict[tuple[State, Input], Transition] = {
     (_P, Input.BOUND): Transition(_A, "on_bound"),
+    (_P, Input.EXPIRED): Transition(_G, "on_expired"),
+    (_P, Input.DENIED): Transition(_G, "on_denied"),
+    (_P, Input.NO_SLOT): Transition(_G, "on_no_slot"),
     # an address is bound, the RADIUS server has been asked
     (_A, Input.RENEWED): Transition(_A, "on_renewed"),
     (_A, Input.ACCEPTED): Transition(_A, "on_accepted"),
@@ -107,9 +116,11 @@ def _complete(table: dict[tuple[State, Input], Transition]) -> dict[tuple[State,
         table[state, Input.REJECTED] = Transition(_T, "on_revoked")
         table[state, Input.UNANSWERED] = Transition(state, "on_still_unanswered")
         table[state, Input.REAUTHENTICATE] = Transition(state, "on_ask")
+        table[state, Input.RETRY_DUE] = Transition(state, "on_ask")  # RADIUS was silent when it began
         table[state, Input.ENFORCED] = Transition(state, "on_changed")
         table[state, Input.NOT_ENFORCED] = Transition(state, "on_not_changed")
         table[state, Input.SET_POLICY] = Transition(state, "on_set_policy")
+        table[state, Input.SET_TERMS] = Transition(state, "on_set_terms")
         table[state, Input.INTERIM_DUE] = Transition(state, "on_interim")
         table[state, Input.SESSION_TIMEOUT] = Transition(_T, "on_end")
     for state in (_A, _R, _V, _I):
@@ -119,6 +130,7 @@ def _complete(table: dict[tuple[State, Input], Transition]) -> dict[tuple[State,
             Input.RELEASED,
             Input.DECLINED,
             Input.LEASE_EXPIRED,
+            Input.LEASE_LOST,
             Input.REPLACED,
             Input.DISCONNECT,
         ):

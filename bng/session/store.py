@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bng.session.records import AccessLine, Session
 from bng.session.states import State
 
-MAX_SLOTS = 0xFFFF - 0x10
-"""The HTB class of a slot is 0x10 + slot; a class minor has 16 bits."""
+MAX_SLOTS = 1 << 17
+"""As many as the data plane has classes for (`bng.dataplane.base`)."""
 
 QUARANTINE = 64
 """Freed slots that are kept back while the pool can still grow: packets of the session before may yet
@@ -73,6 +73,15 @@ class SlotPool:
         self._generations[slot] = max(generation, self._generations[slot])
         self._used.add(slot)
 
+    def offer(self, pairs: Sequence[tuple[int, int]]) -> None:
+        """Make these pairs of slot and generation the next to be taken: for a replay."""
+        for slot, generation in pairs:
+            while len(self._generations) <= slot:
+                self._generations.append(self.first_generation - 1)
+            self._generations[slot] = generation - 1
+        self._free = deque(slot for slot, _ in pairs)
+        self.size = len(self._generations)
+
     def give_back(self, slot: int) -> None:
         """Free a slot that is in use."""
         self._used.remove(slot)
@@ -94,8 +103,10 @@ class Store:
         self._by_line: dict[AccessLine, Session] = {}
         self._by_ip: dict[str, Session] = {}
         self._by_mac: dict[str, dict[str, Session]] = {}
+        self._by_client: dict[bytes, Session] = {}
         self._by_profile: dict[str, dict[str, Session]] = {}
         self._by_remote: dict[str, dict[str, Session]] = {}
+        self._by_circuit: dict[str, dict[str, Session]] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -123,14 +134,22 @@ class Store:
         return iter(self._by_mac.get(mac_address, {}).values())
 
     def has_mac(self, mac_address: str) -> bool:
-        """Whether a device has a session."""
+        """Whether a device has any session."""
         return mac_address in self._by_mac
+
+    def with_client(self, client_id: bytes) -> Session | None:
+        """The session of a client identifier; of several the one that came last."""
+        return self._by_client.get(client_id)
 
     def with_profile(self, profile: str) -> list[Session]:
         return list(self._by_profile.get(profile, {}).values())
 
     def behind(self, remote_id: str) -> list[Session]:
         return list(self._by_remote.get(remote_id, {}).values())
+
+    def with_circuit(self, circuit_id: str) -> list[Session]:
+        """Sessions of a circuit-id; several where access nodes number their ports alike."""
+        return list(self._by_circuit.get(circuit_id, {}).values())
 
     def count_profile(self, profile: str) -> int:
         """Sessions that a profile shapes: aether-shaping:sessions-using."""
@@ -151,7 +170,10 @@ class Store:
         self._by_line[session.line] = session
         self._by_ip[session.ip_address] = session
         self._by_mac.setdefault(session.mac_address, {})[session.id] = session
+        if session.client_id:
+            self._by_client[session.client_id] = session
         self._by_remote.setdefault(session.line.remote_id, {})[session.id] = session
+        self._by_circuit.setdefault(session.line.circuit_id, {})[session.id] = session
         if session.profile is not None:
             self._by_profile.setdefault(session.profile, {})[session.id] = session
         self.by_status[session.state] += 1
@@ -161,6 +183,13 @@ class Store:
         self.by_status[session.state] -= 1
         self.by_status[state] += 1
         session.state = state
+
+    def reindex_client(self, session: Session, client_id: bytes) -> None:
+        """The session's device says another client identifier now."""
+        self._forget_client(session)
+        session.client_id = client_id
+        if client_id:
+            self._by_client[client_id] = session
 
     def reindex_profile(self, session: Session, before: str | None) -> None:
         """The session's policy was changed; `before` is the profile that it had."""
@@ -179,11 +208,17 @@ class Store:
         if self._by_ip.get(session.ip_address) is session:
             del self._by_ip[session.ip_address]
         self._drop(self._by_mac, session.mac_address, session.id)
+        self._forget_client(session)
         self._drop(self._by_remote, session.line.remote_id, session.id)
+        self._drop(self._by_circuit, session.line.circuit_id, session.id)
         if session.profile is not None:
             self._drop(self._by_profile, session.profile, session.id)
         self.by_status[session.state] -= 1
         self.slots.give_back(session.slot)
+
+    def _forget_client(self, session: Session) -> None:
+        if self._by_client.get(session.client_id) is session:
+            del self._by_client[session.client_id]
 
     @staticmethod
     def _drop(index: dict[str, dict[str, Session]], key: str, session_id: str) -> None:

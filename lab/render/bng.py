@@ -11,6 +11,7 @@ from lab.secrets import BNG_USERS, Secrets
 
 NETCONF_PORT = 830
 GNMI_PORT = 57400
+LEASE_API_PORT = 8000
 
 _GROUPS = {
     "admin": ["admin"],
@@ -137,7 +138,18 @@ def _bng(config: LabConfig, bng: Bng, secrets: Secrets) -> dict[str, Any]:
             "dhcp-uplink": bng.dhcp_uplink_interface,
         },
         "routing": {"default-gateway": str(bng.default_gateway)},
-        "dhcp-relay": {"server": [{"address": str(services.kea)}]},
+        "dhcp-relay": {
+            "server": [
+                {
+                    "address": str(services.kea),
+                    "lease-api": {
+                        "port": LEASE_API_PORT,
+                        "username": bng.bng_id,
+                        "password": secrets.lease_api(bng.bng_id),
+                    },
+                }
+            ]
+        },
         "aaa": {
             "user-password": secrets.radius_user,
             "server": [
@@ -150,6 +162,16 @@ def _bng(config: LabConfig, bng: Bng, secrets: Secrets) -> dict[str, Any]:
                 }
             ],
             "interim-interval": config.timers.interim,
+            "dynamic-authorization": {
+                "require-event-timestamp": True,
+                "client": [
+                    {
+                        "name": "radius",
+                        "address": str(services.radius),
+                        "secret": secrets.dynamic_authorization(bng.bng_id),
+                    }
+                ],
+            },
         },
         "sessions-policy": {"idle-after": config.timers.idle_after},
         "timers": _timers(config.timers),

@@ -14,7 +14,7 @@ import jinja2
 from lab import tools, topology
 from lab.config.model import AccessModel, AccessNode, Bng, LabConfig
 from lab.render.artefacts import Artefact
-from lab.render.bng import GNMI_PORT, NETCONF_PORT, startup
+from lab.render.bng import GNMI_PORT, LEASE_API_PORT, NETCONF_PORT, startup
 from lab.secrets import CONSOLE_USER, Secrets
 
 
@@ -51,6 +51,7 @@ def _json(path: str, data: Any) -> Artefact:
 _TEMPLATES = {
     # template, or plain file without .j2 → path, owner, executable
     "kea/kea-dhcp4.conf.j2": ("kea/etc/kea-dhcp4.conf", "_kea", False),
+    "kea/kea-ctrl-agent.conf.j2": ("kea/etc/kea-ctrl-agent.conf", "_kea", False),
     "radius/radiusd.conf.j2": ("radius/raddb/radiusd.conf", "freerad", False),
     "radius/queries.conf": ("radius/raddb/queries.conf", "freerad", False),
     "radius/dictionary": ("radius/raddb/dictionary", "freerad", False),
@@ -68,6 +69,7 @@ def _templates(config: LabConfig, secrets: Secrets, environment: jinja2.Environm
         "config": config,
         "secrets": secrets,
         "kea": json.dumps(kea_configuration(config, secrets), indent=2),
+        "kea_agent": json.dumps(kea_agent_configuration(config, secrets), indent=2),
         "kea_schema": tools.KEA_SCHEMA,
         "postgres_bin": tools.postgres_bin(),
     }
@@ -225,6 +227,35 @@ def _subnets(config: LabConfig) -> list[_Subnet]:
     return found
 
 
+_KEA_SOCKET = "/run/kea/kea-dhcp4.sock"
+
+
+def kea_agent_configuration(config: LabConfig, secrets: Secrets) -> dict[str, Any]:
+    """Configuration of kea-ctrl-agent as data: through it the BNGs read the leases."""
+    return {
+        "Control-agent": {
+            "http-host": str(config.services_at.kea),
+            "http-port": LEASE_API_PORT,
+            "authentication": {
+                "type": "basic",
+                "realm": "kea",
+                "clients": [
+                    {"user": bng.bng_id, "password": secrets.lease_api(bng.bng_id)} for bng in config.bngs
+                ],
+            },
+            "control-sockets": {"dhcp4": {"socket-type": "unix", "socket-name": _KEA_SOCKET}},
+            "loggers": [
+                {
+                    "name": "kea-ctrl-agent",
+                    # at INFO it writes several lines for each page of leases
+                    "severity": "WARN",
+                    "output_options": [{"output": "stdout", "flush": True}],
+                }
+            ],
+        }
+    }
+
+
 def subnet_id(network: IPv4Network) -> int:
     """Kea's number of a subnet: from the prefix alone, because leases keep it when the file changes."""
     return zlib.crc32(str(network).encode()) % 4294967294 + 1
@@ -244,7 +275,7 @@ def kea_configuration(config: LabConfig, secrets: Secrets) -> dict[str, Any]:
                 "interfaces": [f"{topology.HOST_INTERFACE}/{config.services_at.kea}"],
                 "dhcp-socket-type": "udp",
             },
-            "control-socket": {"socket-type": "unix", "socket-name": "/run/kea/kea-dhcp4.sock"},
+            "control-socket": {"socket-type": "unix", "socket-name": _KEA_SOCKET},
             "hooks-libraries": [{"library": str(tools.kea_lease_hook())}],
             "lease-database": {
                 "type": "postgresql",
@@ -298,7 +329,9 @@ def kea_configuration(config: LabConfig, secrets: Secrets) -> dict[str, Any]:
                     "name": "kea-dhcp4",
                     "severity": "INFO",
                     "output_options": [{"output": "stdout", "flush": True}],
-                }
+                },
+                # a line for each page of leases
+                {"name": "kea-dhcp4.commands", "severity": "WARN"},
             ],
         }
     }

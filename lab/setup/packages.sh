@@ -4,7 +4,7 @@
 
 # network and tools of the lab
 WANTED="iproute2 nftables iputils-ping procps ca-certificates openssl curl
-  iperf3 udhcpc kea-dhcp4-server kea-admin freeradius freeradius-postgresql freeradius-utils
+  iperf3 udhcpc kea-dhcp4-server kea-ctrl-agent kea-admin freeradius freeradius-postgresql freeradius-utils
   postgresql libnftables1
   build-essential pkg-config libyang2-dev libyang2-tools"
 # the browser of the end-to-end tests
@@ -50,7 +50,7 @@ quietly apt-get update
 quietly apt-get install -y --no-install-recommends $missing
 # nor at the next boot
 if [ -d /run/systemd/system ]; then
-  for unit in kea-dhcp4-server freeradius postgresql; do
+  for unit in kea-dhcp4-server kea-ctrl-agent freeradius postgresql; do
     case " $missing " in *" ${unit} "*) systemctl disable --quiet "$unit" || true ;; esac
   done
 fi

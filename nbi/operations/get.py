@@ -15,6 +15,7 @@ async def handle(context: Context, operation: etree._Element) -> Reply:
     """Everything that the filter selects and the user may read."""
     arguments = Arguments(operation, "filter", WITH_DEFAULTS)
     selection = read_filter(arguments.element("filter"), context.tree)
+    await context.tree.prepare(selection)
     slices = context.tree.read_xml(
         selection, context.user, content="all", with_defaults=read_with_defaults(arguments)
     )

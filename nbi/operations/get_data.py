@@ -32,8 +32,11 @@ async def handle(context: Context, operation: etree._Element) -> Reply:
     source = "running" if datastore == "operational" else datastore
     if source not in ("running", "candidate"):
         raise invalid_value("datastore", f"this server has no datastore {datastore}")
+    selection = _selection(arguments, context.tree)
+    if source == "running":
+        await context.tree.prepare(selection)
     slices = context.tree.read_xml(
-        _selection(arguments, context.tree),
+        selection,
         context.user,
         content=_content(arguments, datastore),
         source=source,

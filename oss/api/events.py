@@ -21,6 +21,8 @@ EventType = Literal[
     "session-stop",
     "policy-apply",
     "session-rejected",
+    "session-moved",
+    "session-move-denied",
     "router-update",
     "system-start",
 ]

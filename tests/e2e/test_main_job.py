@@ -5,34 +5,21 @@ Real DHCP clients, Kea, FreeRADIUS, PostgreSQL, ncclient and gnmic. Each test le
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
 import signal
 import subprocess
 import time
-from typing import Any
 
-import asyncpg
 import pytest
 
 from tests.support.lab_client import SHAPING, Json, Lab, Stream, gnmic_binary, inside, until
+from tests.support.lab_life import come_back, history, online, pids, sql
 
 pytestmark = [pytest.mark.netns, pytest.mark.servers, pytest.mark.timeout(240)]
 
 SESSION_PATH = "/aether-subscriber:sessions/session"
-
-
-def sql(dsn: str, query: str, *args: Any) -> list[asyncpg.Record]:
-    async def ask() -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(dsn)
-        try:
-            return await connection.fetch(query, *args)
-        finally:
-            await connection.close()
-
-    return asyncio.run(ask())
 
 
 def with_service(lab: Lab) -> list[Json]:
@@ -178,24 +165,6 @@ def test_disconnect_stops_forwarding_at_once(lab: Lab) -> None:
     come_back(lab, subscriber)
 
 
-def history(lab: Lab, session_id: str) -> asyncpg.Record | None:
-    query = "SELECT * FROM sessions_history WHERE session_id = $1"
-    return next(iter(sql(lab.status["postgres"]["oss"], query, session_id)), None)
-
-
-def come_back(lab: Lab, subscriber: Json) -> None:
-    """The subscriber switches its device off and on: the lab's supervisor starts a new DHCP client."""
-    for service in lab.refresh()["services"]:
-        if service["netns"] == subscriber["netns"] and service["pid"]:
-            os.kill(service["pid"], signal.SIGKILL)
-    until(f"{subscriber['name']} is online again", lambda: online(lab, subscriber), 60)
-
-
-def online(lab: Lab, subscriber: Json) -> bool:
-    found = lab.session(subscriber)
-    return bool(found and found["status"] in ("active", "idle") and lab.ping(subscriber))
-
-
 # -- 5. gNMI
 
 needs_gnmic = pytest.mark.skipif(
@@ -261,10 +230,6 @@ def test_gnmic_sees_a_session_go_and_come_on_change(lab: Lab) -> None:
 
 
 # -- 6. death
-
-
-def pids(lab: Lab, *names: str) -> list[int]:
-    return [s["pid"] for s in lab.refresh()["services"] if s["name"] in names and s["pid"]]
 
 
 @pytest.mark.parametrize("victim", ["control", "management", "run"])

@@ -27,7 +27,7 @@ pytestmark = [
 
 FAST = Rates(1_000_000_000, 1_000_000_000)
 SLOW = Rates(1_000_000, 1_000_000)
-CONFIG = DataPlaneConfig(("acc0",), "wan0")
+CONFIG = DataPlaneConfig(("acc0",), "wan0", reserve=64)
 SIZES = (60, 100, 577, 1500)
 
 
@@ -295,7 +295,7 @@ def test_gates_that_somebody_touched_are_put_right(
     world.run(world.bng, f"nft add element ip aether up {{ {stranger} }}")
     sub.send(net.upload(9), 10)
     assert len(up.arrived()) == 10
-    assert plane.refresh().repaired == 3
+    assert plane.repair(plane.audit()) == 3
     for number in (0, 1, 2, 3):
         sub.send(net.upload(number), 10)
     for number in (0, 1, 2):
@@ -308,7 +308,7 @@ def test_gates_that_somebody_touched_are_put_right(
 def test_gates_that_nobody_touched_are_left_alone(plane: KernelDataPlane) -> None:
     plane.start([start(number) for number in range(600)] + [replace(start(601), mac=None)])
     plane.stop([stop(number) for number in range(0, 600, 7)])
-    assert plane.refresh().repaired == 0
+    assert plane.repair(plane.audit()) == 0
 
 
 def test_sessions_return_with_their_interface(plane: KernelDataPlane, world: net.World, up: net.Wire) -> None:

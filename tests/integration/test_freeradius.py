@@ -38,7 +38,7 @@ pidfile = {folder}/pid
 security {{ allow_core_dumps = no
   max_attributes = 200
   reject_delay = 0
-  status_server = no }}
+  status_server = yes }}
 thread pool {{ start_servers = 2
   max_servers = 4
   min_spare_servers = 1
@@ -218,6 +218,27 @@ async def test_two_thousand_in_flight(freeradius: tuple[Path, int, int]) -> None
     answers, client = await _answers(_settings(freeradius, timeout=1000), *asks)
     assert all(isinstance(answer, RadiusAccept) for answer in answers.values())
     assert client.in_flight == 0
+
+
+async def test_silent_servers_are_found_back_by_status_server(freeradius: tuple[Path, int, int]) -> None:
+    settings = _settings(freeradius)
+    client = AaaClient(settings)
+    (server,) = client.servers
+    for service in server.services:
+        for _ in range(3):
+            service.failed(0)
+    shell = AaaShell(client, lambda answers: None)
+    await shell.start("127.0.0.1")
+    try:
+        shell.configure(settings)
+        async with asyncio.timeout(10):
+            while not server.up:
+                await asyncio.sleep(0.01)
+    finally:
+        shell.close()
+    assert server.requests == 0
+    assert all(service.latency > 0 for service in server.services)
+    assert not client.discarded
 
 
 async def test_accounting_arrives(freeradius: tuple[Path, int, int]) -> None:

@@ -32,6 +32,7 @@ _CLIENT = {
     "discover": MessageType.DISCOVER,
     "request": MessageType.REQUEST,
     "renew": MessageType.REQUEST,
+    "reboot": MessageType.REQUEST,
     "release": MessageType.RELEASE,
     "decline": MessageType.DECLINE,
     "inform": MessageType.INFORM,
@@ -50,7 +51,8 @@ def agent(line: str) -> bytes:
 
 
 def from_client(name: str, line: str = "node-a 1/0/1", **fields: Any) -> ev.DhcpFromSubscriber:
-    """A client's packet; `ip` is its address where it has one."""
+    """A client's packet; `ip` is its address where it has one. `marked: false`: without option 82;
+    `client_id`: text of option 61; `agent`: sub-options beside the line's, as ``code=text``."""
     mac, ip = fields.pop("mac", "02:00:00:00:00:01"), fields.pop("ip", None)
     interface = fields.pop("interface", "sub0")
     source = fields.pop("source", mac)
@@ -60,11 +62,21 @@ def from_client(name: str, line: str = "node-a 1/0/1", **fields: Any) -> ev.Dhcp
     elif name in ("request", "decline"):
         options[Option.REQUESTED_ADDRESS] = _address(ip)
         options[Option.SERVER_ID] = _address(LINK)
-    options[Option.RELAY_AGENT] = agent(line)
+    elif name == "reboot":
+        options[Option.REQUESTED_ADDRESS] = _address(ip)
+    if "client_id" in fields:
+        options[Option.CLIENT_ID] = fields.pop("client_id").encode()
+    if fields.pop("marked", True):
+        options[Option.RELAY_AGENT] = agent(line) + _more(fields.pop("agent", ""))
     fields.setdefault("xid", 1)
     return ev.DhcpFromSubscriber(
         interface, source, DhcpPacket(BOOTREQUEST, mac_address=mac, options=options, **fields)
     )
+
+
+def _more(text: str) -> bytes:
+    pairs = [pair.partition("=") for pair in text.split()]
+    return option82.build(tuple((int(code), value.encode()) for code, _, value in pairs))
 
 
 def from_server(name: str, line: str = "node-a 1/0/1", **fields: Any) -> ev.DhcpFromServer:
@@ -109,19 +121,24 @@ class Player:
         self.now = START + int(at * NS)
         records: dict[str, Any] = {}
         tombstones: dict[str, int] = {}
+        ended: dict[str, int] = {}
         for event in self.journal:
             key = f"{event['access-line']['remote-id']} {event['access-line']['circuit-id']}"
+            if "new-access-line" in event:
+                continue
             if event["type"] == "session-stop":
                 records.pop(event["session-id"])
+                ended[key] = event["at"]
                 if "_tombstone_until" in event:
                     tombstones[key] = event["_tombstone_until"]
             else:
                 records[event["session-id"]] = event
                 if event["type"] == "session-start":
                     tombstones.pop(key, None)
+                    ended.pop(key, None)
         self.machine = Machine(self.settings, PROFILES, sequence=100, now=self.now)
         self.timers.clear()
-        return self._remember(self.machine.restore(records.values(), tombstones, self.now))
+        return self._remember(self.machine.restore(records.values(), tombstones, self.now, ended))
 
     def step(self, at: float, name: str, fields: dict[str, Any]) -> list[fx.Effect]:
         """One step of a recording, by its short name."""
@@ -158,6 +175,11 @@ class Player:
             return ev.TimerDue(timer, key)
         if "session_id" in fields:
             fields["session_id"] = self.id(fields["session_id"])
+        if "session_id" in fields.get("selector", {}):
+            fields["selector"] = {
+                **fields["selector"],
+                "session_id": self.id(fields["selector"]["session_id"]),
+            }
         return decode_event({"kind": name, **fields})
 
     def _remember(self, effects: list[fx.Effect]) -> list[fx.Effect]:
@@ -171,7 +193,7 @@ class Player:
             elif isinstance(effect, fx.CancelTimer):
                 self.timers.pop((effect.timer.value, effect.key), None)
             elif isinstance(effect, fx.Journal):
-                event = dict(effect.event)
+                event = {**effect.event, "at": self.now}
                 self.journal.append(event)
                 self.names.setdefault(event["session-id"], f"${len(self.names) + 1}")
         return effects
@@ -214,6 +236,8 @@ class Player:
         if isinstance(effect, fx.Answer):
             said = effect.message or effect.output or ""
             return f"answer {effect.token} {effect.error_tag or 'ok'} {said}".strip()
+        if isinstance(effect, fx.Continue):
+            return "go on"
         if isinstance(effect, fx.Log):
             return f"log {effect.level} {effect.message_id}"
         return ""
@@ -226,7 +250,7 @@ def _policy(policy: Policy) -> str:
 def _packet_line(payload: bytes) -> str:
     packet = dhcp.parse(payload)
     name = MessageType(packet.message_type).name
-    pairs = option82.parse(packet.options[Option.RELAY_AGENT])
+    pairs = option82.parse(packet.options.get(Option.RELAY_AGENT, b""))
     parts = [f"{c}={v.decode() if v.isascii() and v.decode().isprintable() else v.hex()}" for c, v in pairs]
     return f"{name} giaddr={packet.giaddr} hops={packet.hops} yiaddr={packet.yiaddr} 82[{' '.join(parts)}]"
 
@@ -236,6 +260,8 @@ def _event_line(event: Any) -> str:
     for key in ("profile", "terminate-cause", "reason"):
         if key in event:
             line += f" {key}={event[key]}"
+    if "new-access-line" in event:
+        line += f" new={' '.join(event['new-access-line'].values())}"
     if event["type"] == "session-stop":
         line += f" in-octets={event['counters']['in-octets']}"
     if "_tombstone_until" in event:

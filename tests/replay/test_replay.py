@@ -40,6 +40,8 @@ def test_recording(path: Path) -> None:
             )
         elif "effects" in step:
             assert lines == step["effects"], f"step {number}: {name} at {step['at']} s"
+    for told, counted in (("dropped", player.machine.relay.dropped), ("failures", player.machine.failures)):
+        assert dict(counted) == document.get(told, dict(counted))
     for session_id, sessions in document.get("finally", {}).items():
         session = player.session(session_id)
         assert (session.status if session else "gone") == sessions

@@ -26,10 +26,10 @@ async def main():
             response_deserializer=pb.GetResponse.FromString)
         path = pb.Path()
         for element in elements:
-            name, _, key = element.partition("[")
+            name, *keys = element.split("[")
             made = path.elem.add(name=name)
-            if key:
-                key, _, value = key.rstrip("]").partition("=")
+            for pair in keys:
+                key, _, value = pair.rstrip("]").partition("=")
                 made.key[key] = value
         request = pb.GetRequest(path=[path], encoding=pb.JSON_IETF)
         answer = await get(request, metadata=(("username", user), ("password", password)))
@@ -82,7 +82,7 @@ def rpc(netconf: Any, text: str) -> str:
 
 
 def gnmi_get(bng: World, *elements: str) -> list[Any]:
-    """Values of a path given by its elements, ``name`` or ``name[key=value]``; module names are left out."""
+    """Values of a path given by its elements, ``name`` or ``name[key=value][…]``; without module names."""
     certificate = bng.state_dir / "tls" / "cert.pem"
     done = subprocess.run(
         ["ip", "netns", "exec", bng.namespaces.name("b"), sys.executable, "-c", _GNMI_GET, str(GNMI_PORT),

@@ -30,8 +30,11 @@ NETCONF_PORT, GNMI_PORT = 8830, 57400
 ADMIN, ADMIN_PASSWORD = "admin", "secret-of-admin"
 
 
-def startup(**timers: int) -> dict[str, Any]:
+def startup(*, lease_api: bool = False, **timers: int) -> dict[str, Any]:
     """The BNG's configuration, as a lab would render it."""
+    server: dict[str, Any] = {"address": "192.0.2.2"}
+    if lease_api:
+        server["lease-api"] = {"username": "bng", "password": PASSWORD, "page-size": 10}
     address = {"ietf-ip:ipv4": {"address": [{"ip": GATEWAY, "prefix-length": 16}]}}
     uplink = {"ietf-ip:ipv4": {"address": [{"ip": "192.0.2.1", "prefix-length": 24}]}}
     upstream = {"ietf-ip:ipv4": {"address": [{"ip": "198.51.100.1", "prefix-length": 24}]}}
@@ -48,7 +51,7 @@ def startup(**timers: int) -> dict[str, Any]:
             "identity": {"bng-id": "bng-01"},
             "interfaces": {"subscriber": ["sub0"], "upstream": "up0", "dhcp-uplink": "dhcp0"},
             "routing": {"default-gateway": INTERNET},
-            "dhcp-relay": {"server": [{"address": "192.0.2.2"}], "rate-limit": 1000},
+            "dhcp-relay": {"server": [server], "rate-limit": 1000},
             "aaa": {
                 "user-password": PASSWORD,
                 "server": [{"name": "radius", "address": "192.0.2.2", "secret": SECRET, "timeout": 1000}],
@@ -112,12 +115,20 @@ def users(**special: str) -> str:
 class World:
     """The namespaces with their servers, and the BNG's processes."""
 
-    def __init__(self, namespaces: Namespaces, folder: Path, radius_users: str, **timers: int) -> None:
+    def __init__(
+        self,
+        namespaces: Namespaces,
+        folder: Path,
+        radius_users: str,
+        *,
+        lease_api: bool = False,
+        **timers: int,
+    ) -> None:
         self.namespaces = namespaces
         self.folder = folder
         self.state_dir = folder / "bng"
         self.config = folder / "startup.json"
-        self.config.write_text(json.dumps(startup(**timers)))
+        self.config.write_text(json.dumps(startup(lease_api=lease_api, **timers)))
         self._plumb()
         self.kea = Kea(
             namespaces,
@@ -127,6 +138,7 @@ class World:
             subnet="10.64.0.0/16",
             pool="10.64.1.0 - 10.64.250.255",
             router=GATEWAY,
+            lease_api="192.0.2.2" if lease_api else "",
         )
         self.radius = FreeRadius(
             namespaces, "m", folder / "radius", address="192.0.2.2", clients="192.0.2.1", users=radius_users
@@ -245,10 +257,18 @@ class World:
 
 
 @contextlib.contextmanager
-def world(folder: Path, radius_users: str | None = None, **timers: int) -> Iterator[World]:
+def world(
+    folder: Path, radius_users: str | None = None, *, lease_api: bool = False, **timers: int
+) -> Iterator[World]:
     """A world whose BNG is not started yet; all is removed at the end."""
     with Namespaces("b", "s", "w", "m") as namespaces:
-        made = World(namespaces, folder, users() if radius_users is None else radius_users, **timers)
+        made = World(
+            namespaces,
+            folder,
+            users() if radius_users is None else radius_users,
+            lease_api=lease_api,
+            **timers,
+        )
         try:
             yield made
         finally:

@@ -34,6 +34,7 @@ class RecordingOutlets:
     def __init__(self) -> None:
         self.asked: list[fx.AskRadius] = []
         self.accounts: list[fx.Account] = []
+        self.seqs: list[int] = []
         self.packets: list[Any] = []
         self.seen: list[fx.RouterSeen] = []
 
@@ -46,7 +47,8 @@ class RecordingOutlets:
     def ask(self, effect: fx.AskRadius) -> None:
         self.asked.append(effect)
 
-    def account(self, effect: fx.Account) -> None:
+    def account(self, effect: fx.Account, seq: int) -> None:
+        self.seqs.append(seq)
         self.accounts.append(effect)
 
     def router_seen(self, effect: fx.RouterSeen) -> None:

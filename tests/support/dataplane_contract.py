@@ -19,6 +19,7 @@ from bng.dataplane.base import (
     RawCounters,
     Start,
     Stop,
+    Suspicions,
 )
 
 RATES = Rates(20_000_000, 10_000_000)
@@ -81,6 +82,7 @@ class DataPlaneContract:
             plane.refresh,
             plane.sweep,
             plane.grow,
+            plane.audit,
             lambda: plane.start([session(0)]),
             lambda: plane.stop([stop(0)]),
             lambda: plane.change([Change(0, RATES)]),
@@ -132,6 +134,33 @@ class DataPlaneContract:
         plane.stop([stop(1)])
         plane.start([session(1, session_id="b" * 16)])
         assert (sweep.bindings != plane.bindings[:4]).tolist() == [False, True, False, False]
+
+    def test_sessions_are_told_of_in_portions(self, plane: DataPlane) -> None:
+        assert plane.end == 0
+        plane.start([session(1), session(3), session(6)])
+        assert plane.end == 7
+        assert [item.slot for item in plane.installed(0, 3)] == [1]
+        assert [item.slot for item in plane.installed(3, 3)] == [3]
+        assert [item.slot for item in plane.installed(2)] == [3, 6]
+        assert plane.installed(7, 100) == []
+        plane.stop([stop(6)])
+        assert plane.end == 4
+
+    def test_one_session_is_read_alone(self, bench: Bench, plane: DataPlane) -> None:
+        plane.start([session(1)])
+        bench.carry(1, 5)
+        assert plane.read(1) == RawCounters(in_octets=500, in_packets=5)
+        assert plane.read(0) is None
+        bench.remove_access()
+        plane.refresh()
+        assert plane.read(1) is None
+
+    def test_an_audit_of_what_nobody_touched_finds_nothing(self, plane: DataPlane) -> None:
+        plane.start([session(number) for number in range(20)])
+        plane.stop([stop(7)])
+        assert plane.audit() == Suspicions()
+        assert plane.repair(Suspicions(((b"dn\0", session(7).ip.packed),), (3, 7))) == 0
+        assert len(plane.installed()) == 19
 
     def test_a_start_may_be_repeated(self, bench: Bench, plane: DataPlane) -> None:
         plane.start([session(0)])

@@ -37,6 +37,8 @@ class Subscriber:
     Attributes:
         address, server, router_mac: learnt by DHCP.
         began: when its last DISCOVER left; bound: when the ACK came (time.monotonic).
+        marked: its access node inserts option 82.
+        client_id: value of option 61; none when empty.
     """
 
     number: int
@@ -46,6 +48,8 @@ class Subscriber:
     began: float = 0.0
     bound: float = 0.0
     nak: int = 0
+    marked: bool = True
+    client_id: bytes = b""
     circuit_id: str = field(init=False)
     mac: bytes = field(init=False)
 
@@ -83,7 +87,11 @@ class Subscriber:
         agent = bytes([1, len(circuit)]) + circuit + bytes([2, len(remote)]) + remote
         if relay:
             agent += b"\x05\x04" + socket.inet_aton(relay[1])
-        return head + _MAGIC + options + bytes([82, len(agent)]) + agent + b"\xff"
+        if self.client_id:
+            options += bytes([61, len(self.client_id)]) + self.client_id
+        if self.marked:
+            options += bytes([82, len(agent)]) + agent
+        return head + _MAGIC + options + b"\xff"
 
     def frame(
         self, kind: int, *, ciaddr: str = "0.0.0.0", requested: str = "", server: str = "", xid: int = 0

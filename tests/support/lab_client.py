@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -214,8 +215,8 @@ class Stream:
     def text(self) -> str:
         return "\n".join(self.lines)
 
-    def stop(self) -> None:
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._process.poll() is None:
-            os.kill(self._process.pid, 15)
+            os.kill(self._process.pid, how)
         self._process.wait(10)
         self._thread.join(5)

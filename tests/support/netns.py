@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import secrets
 import subprocess
@@ -62,6 +63,11 @@ class Namespaces:
     def ip(self, key: str, *arguments: str) -> None:
         """``ip`` in a namespace."""
         run("ip", "-n", self.name(key), *arguments)
+
+    def mac(self, key: str, interface: str) -> str:
+        """Hardware address of an interface."""
+        text = run("ip", "-n", self.name(key), "-json", "link", "show", interface).stdout
+        return str(json.loads(text)[0]["address"])
 
     def veth(self, key_a: str, name_a: str, key_b: str, name_b: str) -> None:
         """Join two namespaces; both ends are up and without offloads, so that frames are as on a wire."""

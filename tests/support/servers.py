@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from bng.aaa.dictionary import VENDOR_FILE
 from tests.support.netns import Namespaces
 
 SECRET = "not-a-secret"
 PASSWORD = "line"
+_HOOKS = sorted(Path("/usr/lib").glob("*/kea/hooks/libdhcp_lease_cmds.so"))
 
 
 def wait_for(what: str, condition: Callable[[], object], within: float = 15.0) -> object:
@@ -32,6 +37,7 @@ class Kea:
 
     Args:
         subnet, pool, relay: the one subnet; `relay` is the address by which requests choose it.
+        lease_api: address at which the control agent listens; none is started without.
     """
 
     def __init__(
@@ -45,9 +51,14 @@ class Kea:
         pool: str,
         router: str,
         lifetime: int = 3600,
+        lease_api: str = "",
     ) -> None:
         self.folder = folder
+        self._namespaces, self._key, self._lease_api = namespaces, key, lease_api
         folder.mkdir(parents=True, exist_ok=True)
+        # the path of a Unix socket is short
+        self._place = tempfile.TemporaryDirectory(prefix="kea")
+        self.socket = f"{self._place.name}/kea.sock"
         config = {
             "Dhcp4": {
                 "interfaces-config": {"interfaces": [interface], "dhcp-socket-type": "udp"},
@@ -55,6 +66,9 @@ class Kea:
                 "valid-lifetime": lifetime,
                 "multi-threading": {"enable-multi-threading": False},
                 "sanity-checks": {"lease-checks": "none"},
+                "store-extended-info": True,
+                "control-socket": {"socket-type": "unix", "socket-name": self.socket},
+                "hooks-libraries": [{"library": str(path)} for path in _HOOKS],
                 "subnet4": [
                     {
                         "id": 1,
@@ -72,18 +86,61 @@ class Kea:
                 ],
             }
         }
-        path = folder / "kea.json"
-        path.write_text(json.dumps(config))
+        (folder / "kea.json").write_text(json.dumps(config))
+        self.start()
+        if lease_api:
+            self.start_agent()
+
+    def start(self) -> None:
+        """(Re)start the DHCP server; its leases are in memory only."""
+        self.process = self._run("kea-dhcp4", "kea")
+
+    def start_agent(self, password: str = PASSWORD) -> None:
+        """(Re)start the control agent, which takes commands at port 8000."""
+        config = {
+            "Control-agent": {
+                "http-host": self._lease_api,
+                "http-port": 8000,
+                "authentication": {"type": "basic", "clients": [{"user": "bng", "password": password}]},
+                "control-sockets": {"dhcp4": {"socket-type": "unix", "socket-name": self.socket}},
+                "loggers": [{"name": "kea-ctrl-agent", "severity": "WARN"}],
+            }
+        }
+        (self.folder / "agent.json").write_text(json.dumps(config))
+        self.agent = self._run("kea-ctrl-agent", "agent")
+
+    def _run(self, program: str, name: str) -> subprocess.Popen[Any]:
         environment = {
-            "KEA_PIDFILE_DIR": str(folder),
-            "KEA_LOCKFILE_DIR": str(folder),
-            "KEA_DHCP_DATA_DIR": str(folder),
+            "KEA_PIDFILE_DIR": str(self.folder),
+            "KEA_LOCKFILE_DIR": str(self.folder),
+            "KEA_DHCP_DATA_DIR": str(self.folder),
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         }
-        with (folder / "kea.out").open("w") as output:
-            self.process = namespaces.start(
-                key, "kea-dhcp4", "-c", str(path), stdout=output, stderr=output, env=environment
-            )
+        with (self.folder / f"{name}.out").open("w") as output:
+            return self._namespaces.start(
+                self._key, program, "-c", str(self.folder / f"{name}.json"),
+                stdout=output, stderr=output, env=environment,
+            )  # fmt: skip
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(10)
+
+    def command(self, name: str, **arguments: object) -> dict[str, Any]:
+        """A command over Kea's own socket; names of arguments have ``_`` for ``-``."""
+        given = {key.replace("_", "-"): value for key, value in arguments.items()}
+        with socket.socket(socket.AF_UNIX) as channel:
+            channel.settimeout(10)
+            channel.connect(self.socket)
+            channel.sendall(json.dumps({"command": name, "arguments": given}).encode())
+            answer = b"".join(iter(lambda: channel.recv(65536), b""))
+        return json.loads(answer)  # type: ignore[no-any-return]
+
+    def restart(self) -> None:
+        """kill -9, and a new one without the leases of the old one."""
+        self.process.kill()
+        self.process.wait()
+        self.start()
 
 
 class FreeRadius:
@@ -146,7 +203,7 @@ pidfile = {folder}/pid
 security {{ allow_core_dumps = no
   max_attributes = 200
   reject_delay = 0
-  status_server = no }}
+  status_server = yes }}
 thread pool {{ start_servers = 2
   max_servers = 4
   min_spare_servers = 1

@@ -170,6 +170,20 @@ def list_branch(
     return Branch(None, (*partial, *matches), children)
 
 
+def named_keys(selection: Selection, node: SchemaNode) -> list[Keys]:
+    """The entries of a list outside of other lists that a selection names by all of their keys."""
+    levels = [selection.top]
+    for step in node.chain[:-1]:
+        found = [children[step] for children in levels if children is not None and step in children]
+        levels = [branch.children for select in found for branch in select.branches]
+    wanted: dict[Keys, None] = {}
+    for children in levels:
+        if children is not None and node in children:
+            for branch in children[node].branches:
+                wanted.update(dict.fromkeys(branch.keys or ()))
+    return list(wanted)
+
+
 @dataclass(slots=True)
 class Counter:
     """Refuses requests that are larger than anyone needs.

@@ -12,6 +12,7 @@ from pathlib import Path
 from lab.cli.common import add_folder_option, lab_paths, verb
 from lab.errors import LabError
 from lab.instance import Instance, require_instance
+from lab.paths import LabPaths
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -26,12 +27,13 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 @verb
 def run(arguments: argparse.Namespace) -> int:
     """Becomes the command; returns only when that is impossible."""
-    instance = require_instance(lab_paths(arguments))
+    paths = lab_paths(arguments)
+    instance = require_instance(paths)
     namespace = namespace_of(instance, arguments.node)
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     if not command:
         raise LabError("no command; write: aether lab exec NODE -- CMD")
-    environment = with_own_programs(os.environ)
+    environment = with_own_programs(os.environ) | state_of(paths, arguments.node)
     os.execvpe("ip", ["ip", "netns", "exec", namespace, *command], environment)  # noqa: S606
 
 
@@ -39,6 +41,13 @@ def with_own_programs(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment in which ``aether`` is this one, also when it was called by its path or under sudo."""
     path = environment.get("PATH", os.defpath)
     return {**environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{path}"}
+
+
+def state_of(paths: LabPaths, node: str) -> dict[str, str]:
+    """On a BNG: where ``aether bng why`` and ``record`` find it."""
+    if not paths.bng(node).is_dir():
+        return {}
+    return {"AETHER_STATE_DIR": str(paths.bng_state(node).absolute())}
 
 
 def namespace_of(instance: Instance, node: str) -> str:

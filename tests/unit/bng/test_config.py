@@ -7,7 +7,8 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 import pytest
 
 from bng.config import Units, difference, digest, empty_units, merge, parse, units_of
-from bng.session.settings import Profile
+from bng.session.settings import AccessRouter, Profile, Settings
+from bng.underlay import machine_settings
 from yang.provider import OperationError
 
 CONFIGURATION = {
@@ -35,8 +36,17 @@ CONFIGURATION = {
         "dhcp-relay": {"server": [{"address": "192.0.2.9", "port": 67}], "max-hops": 3},
         "aaa": {
             "user-password": "secret",
+            "accounting-retention": 3600,
+            "unanswered": {"action": "admit", "profile": "gold"},
             "server": [
-                {"name": "b", "address": "192.0.2.3", "secret": "x", "timeout": 1500, "priority": 20},
+                {
+                    "name": "b",
+                    "address": "192.0.2.3",
+                    "secret": "x",
+                    "timeout": 1500,
+                    "priority": 20,
+                    "status-server": False,
+                },
                 {"name": "a", "address": "192.0.2.2", "secret": "y", "priority": 10},
             ],
         },
@@ -82,6 +92,10 @@ def test_parses_every_unit() -> None:
     assert config.relay.servers == (("192.0.2.9", 67),)
     assert [server.name for server in config.aaa.servers] == ["a", "b"]
     assert config.aaa.servers[1].timeout == 1.5
+    assert [server.status_server for server in config.aaa.servers] == [True, False]
+    assert (config.aaa.source_ports, config.aaa.accounting_retention) == (8, 3600)
+    assert (config.aaa.unanswered_action, config.aaa.unanswered_profile) == ("admit", "gold")
+    assert parse(empty_units()).aaa.unanswered_action == "hold"
     assert (config.policy.idle_after, config.policy.tombstone_ttl) == (7, 600)
     assert (config.periods.counters, config.periods.reconcile) == (1, 15)
     assert config.nat_prefixes == (IPv4Network("10.0.0.0/8"),)
@@ -92,6 +106,45 @@ def test_parses_every_unit() -> None:
     assert config.interfaces["up0"].addresses is None
     router = config.routers["r1"]
     assert (router.routed, router.in_service, router.subnets) == (True, False, (IPv4Network("10.1.0.0/24"),))
+
+
+def test_policies_reach_the_session_machine() -> None:
+    changed = units()
+    changed["bng"] = {
+        **changed["bng"],
+        "dhcp-relay": {"max-devices": 3, "device-rate-limit": 5, "unknown-access-routers": "drop"},
+        "sessions-policy": {
+            "port-move": "replace",
+            "second-device": "deny",
+            "max-sessions-per-access-router": 48,
+            "idle-timeout": 1800,
+            "session-timeout": 86400,
+            "nak-threshold": 5,
+        },
+    }
+    settings = machine_settings(parse(changed), {"sub0": "10.0.0.1"})
+    assert (settings.max_devices, settings.device_rate_limit, settings.accept_unknown) == (3, 5, False)
+    assert (settings.port_move, settings.second_device, settings.nak_threshold) == ("replace", "deny", 5)
+    assert settings.max_sessions_per_access_router == 48
+    assert (settings.idle_timeout, settings.session_timeout) == (1800, 86400)
+    assert settings.routers == {"node-1": AccessRouter(True, False, "sub0", "10.0.0.2", ("10.1.0.0/24",))}
+
+
+def test_what_is_not_configured_is_as_the_model_says() -> None:
+    """The defaults of the three places are one: the model's."""
+    with_defaults = {
+        "dhcp-relay": {"max-devices": 8, "device-rate-limit": 10, "unknown-access-routers": "accept"},
+        "sessions-policy": {
+            "port-move": "deny",
+            "second-device": "replace",
+            "idle-timeout": 0,
+            "session-timeout": 0,
+            "nak-threshold": 3,
+        },
+    }
+    spoken = {**empty_units(), "bng": with_defaults}
+    assert machine_settings(parse(spoken), {}) == machine_settings(parse(empty_units()), {})
+    assert machine_settings(parse(spoken), {}) == Settings("", "")
 
 
 def test_nothing_configured_is_a_configuration() -> None:
@@ -128,6 +181,15 @@ def test_one_interface_cannot_face_both_ways() -> None:
     with pytest.raises(OperationError, match="x is a subscriber interface") as caught:
         parse(broken)
     assert caught.value.path == "/aether-bng:bng/interfaces/upstream"
+
+
+def test_dynamic_authorization_faces_no_subscriber() -> None:
+    aaa = {"dynamic-authorization": {"client": [{"name": "r", "address": "192.0.2.2", "secret": "s"}]}}
+    bng = {"interfaces": {"subscriber": ["x"], "dhcp-uplink": "x"}, "aaa": aaa}
+    with pytest.raises(OperationError, match="must not listen on it"):
+        parse(merge(empty_units(), {"bng": bng}))
+    bng["interfaces"]["dhcp-uplink"] = "y"
+    assert parse(merge(empty_units(), {"bng": bng})).aaa.dynamic_authorization.clients[0].secret == b"s"
 
 
 def test_subnets_need_a_next_hop_and_one_owner() -> None:

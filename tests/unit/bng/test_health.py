@@ -7,7 +7,17 @@ import os
 import time
 from pathlib import Path
 
-from bng.health import CgroupV1, CgroupV2, Health, LagMeter, Usage, UsageMeter, find_cgroup, process_usage
+from bng.health import (
+    CgroupV1,
+    CgroupV2,
+    Health,
+    LagMeter,
+    Usage,
+    UsageMeter,
+    find_cgroup,
+    process_memory,
+    process_usage,
+)
 
 
 def make_v2(root: Path, cpu: int = 5_000_000, limit: str = "max") -> None:
@@ -85,3 +95,27 @@ async def test_report_holds_what_the_parts_know() -> None:
     assert report["sessions"] == 4
     assert report["loop_lag"] > 100_000
     assert health.report()["loop_lag"] == 0
+
+
+def test_the_worst_lag_and_the_99th_percentile() -> None:
+    lag = LagMeter()
+    assert lag.take() == (0, 0)
+    for number in range(1, 201):
+        lag.note(number / 1e6)
+    assert lag.take() == (200, 198)
+    lag.note(-1e-6)
+    assert lag.take() == (0, 0), "early is not late"
+
+
+def test_lags_that_nobody_takes_are_bounded() -> None:
+    lag = LagMeter()
+    lag.note(1.0)
+    for _ in range(50_000):
+        lag.note(0.0)
+    assert lag.take()[0] == 1_000_000
+
+
+def test_memory_of_each_process() -> None:
+    (entry,) = process_memory({"control": os.getpid(), "management": 2**22 + 5})
+    assert entry["name"] == "control"
+    assert entry["memory_usage"] > 1 << 20

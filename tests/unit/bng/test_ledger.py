@@ -1,14 +1,14 @@
-"""The ledger of accounting: what is sent again after a restart, and what is not."""
+"""Accounting made again from the journal, and from the rows of Interim-Updates."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-from bng.ledger import Ledger, account_of, outstanding
+from bng.aaa.interims import Interim, InterimRows
+from bng.ledger import account_of, interims, outstanding
 from bng.seam.reader import JournalReader
 from bng.session import events as ev
-from tests.support.control_bench import Bench
+from tests.support.control_bench import NS, Bench
 
 
 async def test_starts_and_stops_are_made_from_the_journal(tmp_path: Path) -> None:
@@ -19,14 +19,15 @@ async def test_starts_and_stops_are_made_from_the_journal(tmp_path: Path) -> Non
     bench.writer.post(ev.RadiusAccept(ask.session_id, ask.attempt, (), 5000, 5000))
     await bench.writer.command(lambda token: ev.Disconnect(token, first))
     await bench.settle()
-    again = list(outstanding(JournalReader(tmp_path / "journal"), 0))
-    assert [replace(account, time=0) for account in again] == [
-        replace(account, time=0) for account in bench.outlets.accounts
-    ]
-    assert [account.kind.value for account in again] == ["start", "start", "stop"]
+    reader = JournalReader(tmp_path / "journal")
+    again = list(outstanding(reader, 0, reader.newest))
+    assert [account for _, account in again] == bench.outlets.accounts, "to the nanosecond"
+    assert [account.kind.value for _, account in again] == ["start", "start", "stop"]
+    assert [seq for seq, _ in again] == sorted(seq for seq, _ in again) == bench.outlets.seqs
     (stop,) = [event["seq"] for event in bench.events() if event["type"] == "session-stop"]
-    assert list(outstanding(JournalReader(tmp_path / "journal"), stop)) == []
-    assert [a.session_id for a in outstanding(JournalReader(tmp_path / "journal"), stop - 1)] == [first]
+    assert list(outstanding(reader, stop, reader.newest)) == []
+    assert list(outstanding(reader, 0, 0)) == []
+    assert [(seq, a.session_id) for seq, a in outstanding(reader, stop - 1, stop)] == [(stop, first)]
     await bench.commit.close()
 
 
@@ -42,12 +43,19 @@ async def test_a_later_change_of_policy_is_no_start(tmp_path: Path) -> None:
     await bench.commit.close()
 
 
-def test_the_number_survives(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "accounted", 7)
-    assert ledger.settled == 7
-    ledger.given(12)
-    ledger.given(9)
-    assert Ledger(tmp_path / "accounted", 3).settled == 3, "nothing is settled yet"
-    ledger.settle()
-    ledger.close()
-    assert Ledger(tmp_path / "accounted", 3).settled == 12
+async def test_an_interim_is_that_of_the_session_that_has_the_slot(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    (session_id,) = await bench.begin(1)
+    session = bench.machine.store.get(session_id)
+    assert session is not None
+    rows = InterimRows(tmp_path / "interims")
+    time = session.authorized_ns + 30 * NS
+    rows.put(session.slot, Interim(session_id, time, 30, ev.Counters(5, 6, 7, 8)))
+    (account,) = interims(rows, bench.machine.store)
+    assert (account.session_id, account.kind.value, account.session_time) == (session_id, "interim", 30)
+    assert (account.time, account.counters) == (time, ev.Counters(5, 6, 7, 8))
+    assert account.username == session.username
+    rows.put(session.slot, Interim("f" * 16, time, 30, ev.Counters(5, 6, 7, 8)))
+    assert list(interims(rows, bench.machine.store)) == []
+    rows.close()
+    await bench.commit.close()

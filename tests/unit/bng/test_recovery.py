@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
-from bng.dataplane.base import RawCounters, Stop
+from bng.dataplane.base import Rates, RawCounters, Start, Stop, Suspicions
 from bng.dataplane.fake import FakeKernel
 from bng.reconcile import Reconciler
+from bng.repairs import KERNEL_GATE
 from bng.session import events as ev
 from tests.support.control_bench import Bench, counters_of, until
 
@@ -121,7 +124,7 @@ async def test_a_healthy_run_changes_nothing(tmp_path: Path) -> None:
     for _ in range(3):
         await keeper.run()
     await bench.settle()
-    assert keeper.repaired == 0
+    assert sum(keeper.repairs.counts.values()) == 0
     assert len(bench.events()) == events
     await bench.commit.close()
 
@@ -132,8 +135,31 @@ async def test_what_went_missing_is_repaired_and_counted(tmp_path: Path) -> None
     bench.dataplane.stop([Stop(0, session_id)])
     keeper = reconciler(bench)
     await keeper.run()
-    assert keeper.repaired == 1
+    assert dict(keeper.repairs.counts) == {"kernel-lost": 1, "kernel-surplus": 0}
     assert [element.session_id for element in bench.dataplane.installed()] == [session_id]
+    await bench.commit.close()
+
+
+async def test_an_audit_repairs_what_is_suspicious_in_portions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path)
+    told: list[Suspicions] = []
+
+    def repair(suspicions: Suspicions) -> int:
+        told.append(suspicions)
+        return len(suspicions.slots)
+
+    monkeypatch.setattr(bench.dataplane, "audit", lambda: Suspicions(slots=tuple(range(120))))
+    monkeypatch.setattr(bench.dataplane, "repair", repair)
+    keeper = reconciler(bench)
+    await keeper.audit()
+    assert keeper.repairs.counts[KERNEL_GATE] == 120
+    assert [len(each.slots) for each in told] == [50, 50, 20]
+    bench.kernel.broken = "broken"
+    monkeypatch.undo()
+    await keeper.audit()
+    assert keeper.repairs.counts[KERNEL_GATE] == 120
     await bench.commit.close()
 
 
@@ -143,7 +169,7 @@ async def test_interfaces_that_are_away_are_left_alone(tmp_path: Path) -> None:
     bench.dataplane.stop([Stop(0, session_id)])
     keeper = reconciler(bench, lambda _: False)
     await keeper.run()
-    assert keeper.repaired == 0
+    assert sum(keeper.repairs.counts.values()) == 0
     await bench.commit.close()
 
 
@@ -156,3 +182,51 @@ async def test_checkpoint_at_the_end(tmp_path: Path, count: int) -> None:
     again = Bench(tmp_path, bench.kernel)
     assert len(again.recovered.by_id) == count
     again.journal.close()
+
+
+async def test_only_what_is_still_wrong_is_repaired(tmp_path: Path) -> None:
+    """Many differences, some of which go away by themselves while the rest is looked at."""
+    bench = Bench(tmp_path)
+    ids = await bench.begin(*range(1, 41))
+    await bench.settle()
+    lost = ids[::4]
+    bench.dataplane.stop([Stop(ids.index(session_id), session_id) for session_id in lost])
+    keeper = reconciler(bench)
+    running = asyncio.ensure_future(keeper.run())
+    await asyncio.sleep(0)
+    await bench.writer.command(lambda token: ev.Disconnect(token, lost[-1]))
+    await running
+    await bench.settle()
+    held = {element.session_id for element in bench.dataplane.installed()}
+    assert held == set(ids) - {lost[-1]}
+    assert keeper.repairs.counts["kernel-lost"] >= len(lost) - 1
+    assert await keeper.run() == 0
+    record = keeper.repairs.record()["kernel"]
+    assert record["sessions_compared"] == len(ids) - 1
+    await bench.commit.close()
+
+
+async def test_a_stranger_in_a_sessions_place_makes_way(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    (session_id,) = await bench.begin(1)
+    await bench.settle()
+    bench.dataplane.stop([Stop(0, session_id)])
+    rates = Rates(1_000_000, 1_000_000)
+    stranger = Start(0, "f" * 16, "sub0", bytes(6), IPv4Address("10.0.1.1"), rates)
+    assert bench.dataplane.start([stranger])[0].error is None
+    keeper = reconciler(bench)
+    await keeper.run()
+    await bench.settle()
+    assert dict(keeper.repairs.counts) == {"kernel-surplus": 1, "kernel-lost": 1}
+    assert [element.session_id for element in bench.dataplane.installed()] == [session_id]
+    await bench.commit.close()
+
+
+async def test_installed_by_pages(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    await bench.begin(*range(1, 11))
+    whole = bench.dataplane.installed()
+    pages = [bench.dataplane.installed(first, 3) for first in range(0, 30, 3)]
+    assert [element for page in pages for element in page] == whole
+    assert [len(page) for page in pages[:5]] == [3, 3, 3, 1, 0]
+    await bench.commit.close()

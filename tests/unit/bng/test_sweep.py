@@ -5,10 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bng.dataplane.base import RawCounters, Sweep
 from bng.seam.matrix import MatrixReader
 from bng.session import events as ev
 from tests.support.control_bench import NS, Bench, until
+
+
+@pytest.fixture(params=[2048, 2], ids=["all at once", "in portions"], autouse=True)
+def portion(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bng.sweep._PORTION", request.param)
 
 
 def later(sweep: Sweep, seconds: int) -> Sweep:

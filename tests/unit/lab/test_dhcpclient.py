@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab import dhcpclient, topology
-from lab.cli.lab.execute import with_own_programs
+from lab.cli.lab.execute import state_of, with_own_programs
 from lab.config import parse_config
 from lab.errors import LabError
 from lab.instance import Instance
@@ -90,3 +90,9 @@ def test_other_nodes_are_refused(instance: Instance, paths: LabPaths) -> None:
 def test_exec_finds_the_commands_of_this_environment() -> None:
     path = with_own_programs({"PATH": "/bin", "A": "b"})
     assert path == {"PATH": f"{Path(sys.executable).parent}{os.pathsep}/bin", "A": "b"}
+
+
+def test_exec_tells_a_bng_where_its_state_is(paths: LabPaths) -> None:
+    paths.bng("bng-01").mkdir(parents=True)
+    assert state_of(paths, "bng-01") == {"AETHER_STATE_DIR": str(paths.bng_state("bng-01"))}
+    assert state_of(paths, NODE) == {}

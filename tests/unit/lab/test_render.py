@@ -60,7 +60,12 @@ def test_startup_of_a_bng(config: LabConfig, secrets: Secrets) -> None:
     bng = startup["aether-bng:bng"]
     assert bng["identity"]["bng-id"] == "bng-01"
     assert bng["aaa"]["server"][0]["secret"] == secrets.radius("bng-01")
-    assert bng["dhcp-relay"]["server"] == [{"address": "198.18.0.11"}]
+    (client,) = bng["aaa"]["dynamic-authorization"]["client"]
+    assert client["address"] == bng["aaa"]["server"][0]["address"]
+    assert client["secret"] == secrets.dynamic_authorization("bng-01") != secrets.radius("bng-01")
+    password = secrets.lease_api("bng-01")
+    lease_api = {"port": 8000, "username": "bng-01", "password": password}
+    assert bng["dhcp-relay"]["server"] == [{"address": "198.18.0.11", "lease-api": lease_api}]
     assert "aether-shaping:shaping-profiles" not in startup, "plans are the OSS's to deliver"
     routed = startup["aether-access-router:access-routers"]["access-router"][1]
     assert routed["subnet"] == ["100.64.12.0/24"] and routed["address"] == "100.64.1.3"
@@ -80,6 +85,15 @@ def test_kea_pools_belong_to_access_nodes(config: LabConfig, secrets: Secrets) -
     routers = {subnet["subnet"]: subnet["option-data"][0]["data"] for subnet in subnets}
     assert routers["100.64.1.0/24"] == "100.64.1.1" and routers["100.64.12.0/24"] == "100.64.12.1"
     assert subnets[0]["id"] == subnet_id(config.bngs[0].subscriber.network)
+
+
+def test_the_control_agent_knows_each_bng(config: LabConfig, secrets: Secrets) -> None:
+    agent = json.loads(rendered(config, secrets)["kea/etc/kea-ctrl-agent.conf"])["Control-agent"]
+    clients = {client["user"]: client["password"] for client in agent["authentication"]["clients"]}
+    assert clients == {bng.bng_id: secrets.lease_api(bng.bng_id) for bng in config.bngs}
+    kea = kea_configuration(config, secrets)["Dhcp4"]
+    assert agent["control-sockets"]["dhcp4"] == kea["control-socket"]
+    assert kea["store-extended-info"], "without it no lease tells its access line"
 
 
 def test_a_radius_client_per_bng_demands_message_authenticator(config: LabConfig, secrets: Secrets) -> None:

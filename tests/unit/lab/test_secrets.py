@@ -28,7 +28,7 @@ def test_secrets_are_made_once_and_kept(config: LabConfig, tmp_path: Path) -> No
     first = ensure_secrets(config, tmp_path / "s")
     assert ensure_secrets(config, tmp_path / "s") == first == load_secrets(tmp_path / "s")
     plain = [first[name] for name in required_names(config)]
-    assert len(set(plain)) == len(plain) == 5 + 1 + len(BNG_USERS)
+    assert len(set(plain)) == len(plain) == 5 + 3 + len(BNG_USERS)
     assert all(value.isalnum() and value.isascii() and len(value) >= 25 for value in plain)
     assert (tmp_path / "s").stat().st_mode & 0o777 == 0o700
     private = [path for path in (tmp_path / "s").iterdir() if path.suffix in (".json", ".key")]

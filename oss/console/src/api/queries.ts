@@ -89,6 +89,8 @@ export type EventType =
   | "session-stop"
   | "policy-apply"
   | "session-rejected"
+  | "session-moved"
+  | "session-move-denied"
   | "router-update"
   | "system-start";
 

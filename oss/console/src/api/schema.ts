@@ -3427,7 +3427,7 @@ export interface operations {
                 remote_id?: string | null;
                 circuit_id?: string | null;
                 customer_id?: number | null;
-                type?: ("session-start" | "session-update" | "session-stop" | "policy-apply" | "session-rejected" | "router-update" | "system-start")[] | null;
+                type?: ("session-start" | "session-update" | "session-stop" | "policy-apply" | "session-rejected" | "session-moved" | "session-move-denied" | "router-update" | "system-start")[] | null;
                 q?: string | null;
                 since?: string | null;
                 until?: string | null;

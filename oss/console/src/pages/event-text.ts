@@ -9,6 +9,8 @@ export const EVENT_TYPES = {
   "session-stop": { text: "Ended", tone: "plain" },
   "policy-apply": { text: "Policy applied", tone: "accent" },
   "session-rejected": { text: "Rejected", tone: "bad" },
+  "session-moved": { text: "Moved", tone: "warn" },
+  "session-move-denied": { text: "Move denied", tone: "bad" },
   "router-update": { text: "Access node", tone: "warn" },
   "system-start": { text: "BNG started", tone: "accent" },
 } satisfies Record<string, { text: string; tone: Tone }>;

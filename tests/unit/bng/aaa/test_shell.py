@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 
+from structlog.testing import capture_logs
+
+from bng.aaa.accounting import Record
 from bng.aaa.client import AaaClient, Answer
 from bng.aaa.settings import AaaSettings, Server
 from bng.aaa.shell import AaaShell
@@ -99,4 +104,54 @@ async def test_drain_gives_up() -> None:
     shell.account(account(AccountKind.START), Counters())
     assert not await shell.drain(0.05)
     shell.close()
-    shell.account(account(AccountKind.STOP), Counters())  # closed: kept, not sent, no error
+    for n in (1, 2):
+        shell.account(account(AccountKind.STOP, n), Counters())  # closed: kept, not sent, no error
+
+
+async def test_more_source_ports_are_used_when_they_are_open() -> None:
+    shell, _, _ = await _started(_Server())
+    settings = shell.client.settings
+    shell.configure(replace(settings, source_ports=4))
+    assert shell.client.settings.source_ports == 2
+    shell.configure(replace(settings, source_ports=5))
+    async with asyncio.timeout(5):
+        while shell.client.settings.source_ports != 5:
+            await asyncio.sleep(0.001)
+    shell.configure(replace(settings, source_ports=1))
+    assert shell.client.settings.source_ports == 1
+    shell.configure(replace(settings, source_ports=9))
+    shell.close()
+
+
+async def test_an_address_that_went_away_leaves_the_ports_that_are_there() -> None:
+    shell, _, _ = await _started(_Server())
+    shell._local_address = "192.0.2.200"
+    shell.configure(replace(shell.client.settings, source_ports=4))
+    assert shell._opening is not None
+    await shell._opening
+    assert shell.client.settings.source_ports == 2
+    shell.close()
+
+
+async def test_what_the_network_reports_is_said_once_in_a_while() -> None:
+    shell, _, _ = await _started(_Server())
+    with capture_logs() as said:
+        for _ in range(5):
+            shell.refused(OSError("unreachable"))
+        shell._reported = (-1000.0, 5)
+        shell._ports[0].get_protocol().error_received(OSError("unreachable"))  # type: ignore[attr-defined]
+    assert [(line["event"], line["reports"]) for line in said] == [("radius.icmp", 1), ("radius.icmp", 5)]
+    shell.close()
+
+
+async def test_accounting_is_gone_on_with() -> None:
+    server = _Server()
+    shell, _, _ = await _started(server)
+    shell.client.backlog.add(Record("0" * 16, AccountKind.START, time.time_ns()))
+    shell.resume()
+    assert await shell.drain(10)
+    interim = replace(account(AccountKind.INTERIM, at=time.time_ns()), counters=Counters())
+    shell.restore(interim, Counters())
+    assert await shell.drain(10)
+    assert server.codes == [4, 4]
+    shell.close()

@@ -136,3 +136,22 @@ def test_names_that_do_not_fit() -> None:
         dhcp.build(DhcpPacket(1, 1, "02:00:00:00:00:0", {}))
     with pytest.raises(DecodeError):
         dhcp.build(DhcpPacket(1, 1, "02:00:00:00:00:01", {}, ciaddr="1.2.3"))
+
+
+def test_what_a_request_is_for() -> None:
+    assert PLAIN.asks_for == "0.0.0.0"
+    selecting = PLAIN.with_option(50, b"\x0a\0\0\1")
+    assert selecting.asks_for == "10.0.0.1"
+    assert selecting.with_option(50, b"\x0a\0\0\1", ciaddr="10.0.0.2").asks_for == "10.0.0.2"
+
+
+def test_a_client_identifier_is_kept_within_bounds() -> None:
+    assert PLAIN.client_id == b""
+    assert PLAIN.with_option(61, b"\1\2").client_id == b"\1\2"
+    assert len(PLAIN.with_option(61, bytes(700)).client_id) == 255
+
+
+def test_an_option_that_comes_twice_is_joined() -> None:
+    """RFC 3396: who reads only the first, or only the last, is led astray by whoever wrote the other."""
+    data = dhcp.build(PLAIN)[:240] + b"\x35\1\1" + b"\x52\3\1\1a" + b"\x0c\1x" + b"\x52\3\2\1b" + b"\xff"
+    assert dhcp.parse(data).options[82] == b"\1\1a\2\1b"

@@ -69,3 +69,36 @@ def test_truncated(value: bytes) -> None:
 def test_a_value_that_does_not_fit() -> None:
     with pytest.raises(DecodeError):
         option82.build(((1, bytes(256)),))
+
+
+ids = st.binary(min_size=1, max_size=80)
+
+
+@given(ids, ids)
+def test_a_line_of_whole_names_tells_its_option_82(circuit: bytes, remote: bytes) -> None:
+    value = option82.build(((1, circuit), (2, remote)))
+    remote_id, circuit_id = option82.access_line(value)
+    try:
+        made = option82.of_line(remote_id, circuit_id)
+    except DecodeError:
+        assert "%~" in remote_id + circuit_id, "only a name that was cut does not tell its octets"
+        assert option82.beyond_text(value, remote_id, circuit_id) == value
+        return
+    assert made == value
+    assert option82.beyond_text(value, remote_id, circuit_id) == b""
+
+
+@given(ids, ids, sub_options)
+def test_what_is_remembered_of_option_82_is_enough(
+    circuit: bytes, remote: bytes, more: option82.SubOptions
+) -> None:
+    """With what is remembered the servers get what they got at first, in whatever order it was written."""
+    others = tuple(pair for pair in more if pair[0] not in (1, 2))
+    for pairs in (((1, circuit), (2, remote), *others), ((2, remote), *others, (1, circuit))):
+        value = option82.build(pairs)
+        remote_id, circuit_id = option82.access_line(value)
+        kept = option82.beyond_text(value, remote_id, circuit_id)
+        again = kept or option82.of_line(remote_id, circuit_id)
+        theirs = option82.parse(option82.strip(value))
+        assert sorted(option82.parse(again)) == sorted(theirs)
+        assert option82.access_line(again) == (remote_id, circuit_id)

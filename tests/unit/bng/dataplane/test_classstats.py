@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bng.dataplane import reading, tc
-from bng.dataplane.classstats import parse_classes, parse_leaves
+from bng.dataplane.classstats import merge, parse_classes, parse_leaves
 from bng.dataplane.netlink import HEADER, attribute, nested
 
 COUNT32 = st.integers(0, (1 << 32) - 1)
@@ -19,7 +19,7 @@ COUNT64 = st.integers(0, (1 << 62) - 1)
 
 @dataclass(frozen=True)
 class Class:
-    slot: int
+    class_id: int
     octets: int = 0
     packets: int = 0
     drops: int = 0
@@ -31,7 +31,7 @@ class Class:
 classes = st.lists(
     st.builds(
         Class,
-        slot=st.integers(0, 60_000),
+        class_id=st.integers(0x10010, 0x60_FFFF),
         octets=COUNT64,
         packets=st.one_of(COUNT32, COUNT64),
         drops=COUNT32,
@@ -39,7 +39,7 @@ classes = st.lists(
         rate=st.sampled_from([1000, 125_000, 1 << 33]),
         index=st.integers(1, 5),
     ),
-    unique_by=lambda each: (each.index, each.slot),
+    unique_by=lambda each: (each.index, each.class_id),
     max_size=30,
 )
 
@@ -57,12 +57,12 @@ def message(kind: int, payload: bytes) -> bytes:
 
 
 def class_message(item: Class) -> bytes:
-    request = tc.shape_class(item.index, item.slot, tc.Shape(item.rate * 8, 20_000, 5))
+    request = tc.shape_class(item.index, item.class_id, tc.Shape(item.rate * 8, 20_000, 5))
     return message(tc.NEWCLASS, request.payload + stats(item))
 
 
 def leaf_message(item: Class) -> bytes:
-    payload = tc.TCMSG.pack(0, item.index, 0x80010000, tc.class_id(item.slot), 1)
+    payload = tc.TCMSG.pack(0, item.index, 0x80010000, item.class_id, 1)
     payload += attribute(1, b"fq_codel\0") + attribute(2, b"\xff\xff\xff\xff")
     return message(tc.NEWQDISC, payload + stats(item))
 
@@ -70,7 +70,7 @@ def leaf_message(item: Class) -> bytes:
 @given(classes)
 def test_every_class_is_read(items: list[Class]) -> None:
     table = parse_classes(b"".join(class_message(item) for item in items))
-    assert table.slots.tolist() == [item.slot for item in items]
+    assert table.classes.tolist() == [item.class_id for item in items]
     assert table.index.tolist() == [item.index for item in items]
     assert table.octets.tolist() == [item.octets for item in items]
     assert table.packets.tolist() == [item.packets for item in items]
@@ -96,7 +96,7 @@ def test_octets_that_mean_nothing_are_survived(noise: bytes, items: list[Class])
 
 
 def test_thousands_alike_and_strangers_between_them() -> None:
-    items = [Class(slot, octets=slot, packets=slot % 7) for slot in range(3000)]
+    items = [Class(0x10010 + at, octets=at, packets=at % 7) for at in range(3000)]
     parts = [class_message(item) for item in items]
     parts.insert(1500, message(tc.NEWQDISC, bytes(48)))
     parts.insert(2000, message(3, bytes(4)))
@@ -104,12 +104,12 @@ def test_thousands_alike_and_strangers_between_them() -> None:
     assert table.octets.tolist() == list(range(3000))
 
 
-def test_classes_that_are_not_of_slots_are_left_out() -> None:
-    root = tc.TCMSG.pack(0, 3, tc.MAJOR | 1, 0, 0)
-    other = tc.TCMSG.pack(0, 3, (2 << 16) | 0x20, 0, 0)
-    data = b"".join(message(tc.NEWCLASS, each + stats(Class(0))) for each in (root, other))
-    assert len(parse_classes(data)) == 0
-    assert reading.readings(bytearray(data)) == {}
+@given(classes, classes)
+def test_tables_of_several_shards_are_one(first: list[Class], second: list[Class]) -> None:
+    parts = [b"".join(map(class_message, items)) for items in (first, second)]
+    merged = merge([parse_classes(part) for part in parts])
+    assert merged.classes.tolist() == parse_classes(b"".join(parts)).classes.tolist()
+    assert len(merge([])) == 0
 
 
 def test_ip_octets_have_no_link_header_and_are_never_negative() -> None:

@@ -9,14 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bng.dataplane import tc
-from bng.dataplane.base import MAX_SLOTS
 from bng.dataplane.netlink import ECHO, EXCL, attribute_map
 
 RATES = st.integers(8_000, 100_000_000_000)
 
 
 def options(shape: tc.Shape) -> dict[int, bytes]:
-    payload = tc.shape_class(3, 0, shape).payload
+    payload = tc.shape_class(3, 0x10010, shape).payload
     start, end = attribute_map(payload, tc.TCMSG.size)[tc.TCA_OPTIONS]
     return {kind: payload[a:b] for kind, (a, b) in attribute_map(payload, start, end).items()}
 
@@ -45,26 +44,21 @@ def test_by_default_the_bucket_holds_four_milliseconds(bps: int, burst: int) -> 
     assert tc.default_burst(bps) == burst
 
 
-@given(st.integers(0, MAX_SLOTS - 1))
-def test_slots_and_classes_are_one_to_one(slot: int) -> None:
-    assert tc.slot_of(tc.class_id(slot)) == slot
-    assert tc.class_id(slot) & 0xFFFF >= 0x10
-
-
-@pytest.mark.parametrize("class_id", [0, 0x1000F, 0x10000, 0x20010, 0x10])
-def test_other_classes_have_no_slot(class_id: int) -> None:
-    assert tc.slot_of(class_id) < 0
-
-
 def test_flags_say_whether_a_class_may_exist_and_is_told() -> None:
-    assert tc.shape_class(3, 0, tc.PARKED, only_new=True).flags & EXCL
-    assert not tc.shape_class(3, 0, tc.PARKED).flags & EXCL
-    assert tc.shape_class(3, 0, tc.PARKED, echo=True).flags & ECHO
+    assert tc.shape_class(3, 0x10010, tc.PARKED, only_new=True).flags & EXCL
+    assert not tc.shape_class(3, 0x10010, tc.PARKED).flags & EXCL
+    assert tc.shape_class(3, 0x10010, tc.PARKED, echo=True).flags & ECHO
 
 
 def test_a_queue_is_emptied_by_another_in_its_place() -> None:
-    plain = tc.flush_leaf(3, 0, None)
+    plain = tc.flush_leaf(3, 0x10010, None)
     assert [message.kind for message in plain] == [tc.NEWQDISC, tc.DELQDISC]
-    own = tc.flush_leaf(3, 0, tc.fq_codel())
+    own = tc.flush_leaf(3, 0x10010, tc.fq_codel())
     assert [message.kind for message in own] == [tc.DELQDISC, tc.NEWQDISC]
     assert b"fq_codel\0" in own[1].payload
+
+
+@pytest.mark.parametrize("class_id", [0x10010, 0x20010, 0x4107FF])
+def test_a_class_is_made_in_the_htb_that_its_id_names(class_id: int) -> None:
+    _, index, handle, parent, _ = tc.TCMSG.unpack_from(tc.shape_class(3, class_id, tc.PARKED).payload)
+    assert (index, handle, parent) == (3, class_id, class_id & 0xFFFF0000)

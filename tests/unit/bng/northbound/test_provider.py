@@ -177,6 +177,48 @@ async def test_events_that_are_no_notifications(tmp_path: Path) -> None:
         assert notification_of(record) is None
 
 
+async def test_a_move_is_told_and_changes_no_session(tmp_path: Path) -> None:
+    async with connected(tmp_path) as fixture:
+        subscription = fixture.bus.subscribe_notifications()
+        fixture.control.append("session-start", 1, _session_timeout=600, _routed=True)
+        await fixture.reach(1)
+        await anext(subscription)
+        record = fixture.north.sessions.get((f"{1:016x}",))
+        assert record is not None
+        assert (record.session_timeout, record.idle_timeout, record.routed) == (600, None, True)
+        line = {"new-access-line": {"remote-id": "node-2", "circuit-id": "7"}}
+        for kind in ("session-move-denied", "session-moved"):
+            fixture.control.append(kind, 1, status="idle", **line)  # type: ignore[arg-type]
+            told = await anext(subscription)
+            assert told.path == f"/aether-subscriber:{kind}"
+            new = told.record.new_access_line
+            assert (new.remote_id, new.circuit_id) == ("node-2", "7")
+        assert fixture.north.sessions.get((f"{1:016x}",)) is record
+        fixture.control.append("session-stop", 1)
+        await fixture.reach(0)
+        fixture.control.append("session-moved", 1, **line)  # type: ignore[arg-type]
+        assert (await anext(subscription)).path == "/aether-subscriber:session-stop"
+        assert (await anext(subscription)).path == "/aether-subscriber:session-moved"
+        assert len(fixture.north.sessions) == 0
+
+
+async def test_control_counts_what_the_journal_does_not_tell(tmp_path: Path) -> None:
+    async with connected(tmp_path) as fixture:
+        north = fixture.north
+        assert (north.summary.record().setup_rate, north.summary.record().failure) == (None, [])
+        drops = [{"reason": "rate-limit", "packets": 7}]
+        counted = {"setup_rate": 3, "failure": {"rejected": 2, "no-address": 1}}
+        fixture.control.server.push("health", record={"uptime": 3, "dhcp_drop": drops, "summary": counted})
+        await until(lambda: north.health.version)
+        summary = north.summary.record()
+        assert summary.setup_rate == 3
+        assert [tuple(failure) for failure in summary.failure] == [("no-address", 1), ("rejected", 2)]
+        health = north.health.record()
+        assert health is not None
+        assert [(drop.reason, drop.packets) for drop in health.dhcp_drop] == [("rate-limit", 7)]
+        assert not hasattr(health, "summary")
+
+
 async def test_health_and_routers_are_pushed_and_watchable(tmp_path: Path) -> None:
     async with connected(tmp_path) as fixture:
         north, push = fixture.north, fixture.control.server.push
@@ -185,6 +227,12 @@ async def test_health_and_routers_are_pushed_and_watchable(tmp_path: Path) -> No
         await until(lambda: north.health.version > before)
         (change,) = north.health.changes(before)
         assert (change.record.uptime, change.record.radius_server[0].up) == (3, True)
+        assert change.record.dynamic_authorization is None
+        dynamic = {"listening": True, "unknown_clients": 1, "client": [{"name": "r", "acks": 7}]}
+        push("health", record={"dynamic_authorization": dynamic})
+        await until(lambda: north.health.version > before + 1)
+        record = north.health.record().dynamic_authorization
+        assert (record.listening, record.client[0].acks) == (True, 7)
         entry = {
             "name": "a",
             "reachability": "up",

@@ -65,6 +65,22 @@ def test_tombstones_end_with_a_new_session_or_their_time() -> None:
     assert set(sessions.tombstones) == {"node-1 1/0/3"}
 
 
+def test_when_a_line_lost_its_session_is_known_until_it_has_one_or_for_a_week() -> None:
+    sessions = Sessions()
+    week = 7 * 86_400 * 10**9
+    for event in numbered(
+        session(1, "session-stop"),
+        session(2, "session-stop"),
+        session(3, "session-stop"),
+        session(1, "session-start"),
+    ):
+        fold(sessions, event)
+    assert sessions.ended == {"node-1 1/0/2": 20, "node-1 1/0/3": 30}
+    start = {"type": "system-start", "seq": 9, "_time_ns": week + 25, "instance-id": INSTANCE}
+    fold(sessions, start)
+    assert sessions.ended == {"node-1 1/0/3": 30}
+
+
 def test_line_key_of_an_event_without_a_line() -> None:
     assert line_key({"type": "system-start"}) == " "
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bng.codec import dhcp
 from bng.codec.dhcp import DhcpPacket
-from bng.session import admission
+from bng.session import admission, limits
 from bng.session import effects as fx
 from bng.session import events as ev
 from bng.session import relay as relay_module
@@ -132,17 +132,18 @@ class TestRequests:
         assert self.dropped(player, from_client("discover", "node-a 1/0/2")) == "access-router-down"
 
     def test_buckets_and_exchanges_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(limits, "MAX_BUCKETS", 10)
         monkeypatch.setattr(admission, "MAX_LINES", 10)
         monkeypatch.setattr(relay_module, "MAX_EXCHANGES", 12)
         player = Player({"rate_limit": 1000})
         for number in range(40):
             player.do(1, from_client("discover", f"node-a 1/0/{number}"))
         assert len(player.machine.relay) == 12
-        assert len(player.machine.relay.admission) == 10
+        assert len(player.machine.relay.admission) == len(player.machine.relay._of_devices) == 10
         for xid in range(20):
-            player.do(1, from_client("discover", "node-b 1", xid=xid))
+            player.do(1 + xid, from_client("discover", "node-b 1", xid=xid))
         held = [key for key in player.machine.relay._exchanges if key[0].remote_id == "node-b"]
-        assert len(held) == relay_module.MAX_EXCHANGES_PER_LINE
+        assert len(held) == player.settings.max_devices
         assert {key[1] for key in held} == set(range(12, 20))
 
 
@@ -273,7 +274,7 @@ class TestEndings:
         assert session.ip_address == "100.64.0.12"
 
     def test_move_with_two_sessions_in_the_way(self) -> None:
-        player = active()
+        player = active(port_move="move")
         player.do(1, from_client("request", "node-a 1/0/2", ip="100.64.0.20", mac="02:00:00:00:00:02"))
         player.do(1, from_server("ack", "node-a 1/0/2", ip="100.64.0.20", mac="02:00:00:00:00:02"))
         player.step(1, "accept", {"filter_ids": ["gold"]})
@@ -611,9 +612,9 @@ class TestRestore:
             player = Player()
             player.machine._sequence = sequence
             for number in range(50):
-                line = f"node-a 1/0/{number}"
-                player.do(sequence / 1000, from_client("request", line, ip=f"100.64.1.{number}"))
-                player.do(sequence / 1000, from_server("ack", line, ip=f"100.64.1.{number}"))
+                line, mac = f"node-a 1/0/{number}", f"02:00:00:00:00:{number:02x}"
+                player.do(sequence / 1000, from_client("request", line, ip=f"100.64.1.{number}", mac=mac))
+                player.do(sequence / 1000, from_server("ack", line, ip=f"100.64.1.{number}", mac=mac))
             ids |= {session.id for session in player.machine.store}
         assert len(ids) == 100
         assert all(len(i) == 16 and int(i, 16) >= 0 for i in ids)

@@ -37,8 +37,12 @@ EVENTS = [
     ev.TimerDue(ev.Timer.LEASE, "0" * 16),
     ev.Disconnect(1, "0" * 16, "why"),
     ev.DisconnectMatching(1, profile="gold"),
+    ev.Continue(),
     ev.Reauthenticate(1, "0" * 16),
     ev.SetPolicy(1, "0" * 16, policy=Policy(None, 2, 1)),
+    ev.DisconnectSelected(1, ev.Selector(username="bng/a/b")),
+    ev.ChangeSelected(1, ev.Selector("0" * 16), ev.RadiusAccept("", 0, ("gold",), idle_timeout=5), "why"),
+    ev.ReauthenticateSelected(1, ev.Selector(remote_id="a", circuit_id="b"), b"state"),
     ev.ProfileChanged("gold", Profile(2, 1)),
     ev.ProfileChanged("gold", None),
     ev.SettingsChanged(
@@ -47,6 +51,7 @@ EVENTS = [
         )
     ),
     ev.LeaseFound("a", "b", "sub0", "0.0.0.0", "m", "i", None, 5, "s"),
+    ev.LeaseGone("0" * 16, 5, "gone"),
 ]
 
 

@@ -41,6 +41,8 @@ def sessions(draw: st.DrawFn) -> Session:
     session.state = draw(st.sampled_from([State.AUTHORIZING, State.ACTIVE, State.IDLE, State.REJECTED]))
     session.slot, session.generation = draw(st.integers(0, 60000)), draw(st.integers(1, 2**60))
     session.last_change_ns, session.authorized_ns = draw(times), draw(times)
+    session.authorization = draw(st.sampled_from(["", "radius", "local"]))
+    session.renewed_ns = draw(times)
     session.classes = tuple(draw(st.lists(st.binary(max_size=20), max_size=3)))
     session.interim, session.session_timeout, session.idle_timeout = draw(
         st.tuples(*[st.integers(0, 86400)] * 3)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bng.session import diagram
-from bng.session.lifecycle import Lifecycle
+from bng.session.dynamic import Dynamic
 from bng.session.states import TABLE, Input, State
 
 ROOT = Path(__file__).parents[4]
@@ -26,7 +26,7 @@ def test_the_module_writes_the_page(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_every_handler_exists_and_every_handler_is_used() -> None:
     named = {row.handler for row in TABLE.values()}
-    defined = {name for name in dir(Lifecycle) if name.startswith("on_")}
+    defined = {name for name in dir(Dynamic) if name.startswith("on_")}
     assert named == defined
 
 

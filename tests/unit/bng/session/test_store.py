@@ -44,7 +44,7 @@ class TestSlotPool:
             pool.take()
 
     def test_never_more_than_class_numbers(self) -> None:
-        assert SlotPool(100_000).size == MAX_SLOTS
+        assert SlotPool(200_000).size == MAX_SLOTS
 
     def test_adopted_slots_are_not_handed_out(self) -> None:
         pool = SlotPool(4, first_generation=100)

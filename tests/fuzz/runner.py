@@ -1,0 +1,74 @@
+"""Running a target: every input must be taken, or refused with the parser's own error."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from tests.fuzz.mutate import Mutator
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A parser under fire.
+
+    Attributes:
+        name: of the parser.
+        seeds: good inputs; each of them must be accepted.
+        run: parses; True when it accepted, False when it refused with an error that it declares. Whatever
+            else it raises is a fault, a broken promise (AssertionError) too.
+        tokens: words of its language.
+        slow: a parser that takes a millisecond or more per input: fewer inputs tell as much.
+    """
+
+    name: str
+    seeds: Sequence[bytes]
+    run: Callable[[bytes], bool]
+    tokens: Sequence[bytes] = field(default=())
+    slow: bool = False
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of it. `slowest`: seconds of the slowest input, and that input."""
+
+    accepted: int = 0
+    refused: int = 0
+    slowest: tuple[float, bytes] = (0.0, b"")
+
+
+class Fault(Exception):
+    """A parser broke its promise.
+
+    Attributes:
+        data: the input.
+    """
+
+    def __init__(self, target: str, data: bytes) -> None:
+        super().__init__(f"{target} fails on {len(data)} octets: {data.hex()}")
+        self.data = data
+
+
+def run(target: Target, inputs: int, seed: int) -> Outcome:
+    """Give a target its seeds and so many hostile inputs. Raises Fault from what went wrong."""
+    mutator = Mutator(target.seeds, target.tokens, random.Random(f"{target.name} {seed}"))
+    outcome = Outcome()
+    for number in range(inputs + len(target.seeds)):
+        is_seed = number < len(target.seeds)
+        data = target.seeds[number] if is_seed else mutator.next()
+        began = time.perf_counter()
+        try:
+            accepted = target.run(data)
+            assert accepted or not is_seed, "a good input was refused"
+        except Exception as error:
+            raise Fault(target.name, data) from error
+        took = time.perf_counter() - began
+        if took > outcome.slowest[0]:
+            outcome.slowest = took, data
+        if accepted:
+            outcome.accepted += 1
+        else:
+            outcome.refused += 1
+    return outcome

@@ -1,0 +1,10 @@
+"""All parsers that meet octets of a stranger, or files that a crash may have torn."""
+
+from __future__ import annotations
+
+from tests.fuzz import of_bng, of_files, of_management
+from tests.fuzz.runner import Target
+
+TARGETS: dict[str, Target] = {
+    target.name: target for module in (of_bng, of_management, of_files) for target in module.targets()
+}

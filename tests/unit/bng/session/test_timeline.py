@@ -1,0 +1,209 @@
+"""The steps of access lines, and the sentence about each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bng.session import events as ev
+from bng.session import timeline as module
+from bng.session.records import AccessLine
+from bng.session.timeline import Step, Timeline
+from bng.session.verdict import verdict
+from tests.replay.record import EXTRA, attach, online
+from tests.replay.scenario import NS, Player
+
+LINE = AccessLine("node-a", "1/0/1")
+
+
+class Watched(Player):
+    """A player whose machine is looked at."""
+
+    def __init__(self, settings: dict[str, Any] | None = None, max_steps: int = module.MAX_STEPS) -> None:
+        super().__init__(settings)
+        self.timeline = Timeline(max_steps)
+
+    def do(self, at: float, event: ev.Event) -> list[Any]:
+        effects = super().do(at, event)
+        self.timeline.note(self.machine, event, effects, self.now)
+        return effects
+
+    def play(self, steps: list[dict[str, Any]]) -> Watched:
+        for step in steps:
+            (name, fields), *_ = [(key, value) for key, value in step.items() if key != "at"]
+            self.step(step["at"], name, fields or {})
+        return self
+
+    def steps(self, line: AccessLine = LINE) -> list[Step]:
+        return self.timeline.of(line)
+
+    def told(self, line: AccessLine = LINE) -> list[tuple[str, str, int]]:
+        return [(step.what, step.reason, step.repeated) for step in self.steps(line)]
+
+    def verdict(self, later: float = 0, line: AccessLine = LINE, retry: float | None = None) -> str:
+        now = self.now + int(later * NS)
+        again = None if retry is None else now + int(retry * NS)
+        return verdict(self.machine, line, self.steps(line), now, again)
+
+
+def test_a_first_attach() -> None:
+    player = Watched().play(online())
+    assert [(step.kind, step.what, step.status) for step in player.steps()] == [
+        ("dhcp", "DISCOVER", ""),
+        ("dhcp", "OFFER", ""),
+        ("dhcp", "REQUEST", ""),
+        ("dhcp", "ACK", "authorizing"),
+        ("radius", "Access-Request", "authorizing"),
+        ("radius", "Access-Accept", "authorizing"),
+        ("kernel", "start", "active"),
+    ]
+    assert player.steps()[3].detail == "100.64.0.10 for 3600 s from 192.0.2.53"
+    assert player.steps()[-1].detail == "gold 100000/50000 kbit/s"
+    assert player.steps()[0].number == 1
+    assert player.verdict(later=59.95).startswith("Online: 100.64.0.10 forwards at gold 100000/50000 kbit/s;")
+    assert "the lease ends in 59 min" in player.verdict(later=59.95)
+
+
+def test_renewals_are_folded_as_a_cycle() -> None:
+    player = Watched().play(online())
+    for number in range(17):
+        player.step(100 + number, "renew", {"ip": "100.64.0.10", "xid": 50 + number})
+        player.step(100.1 + number, "ack", {"ip": "100.64.0.10", "xid": 50 + number})
+    assert player.told()[-2:] == [("REQUEST", "", 17), ("ACK", "", 17)]
+    assert (player.steps()[-1].time - player.steps()[-1].first) // NS == 16
+    assert player.timeline.steps == len(player.steps()) == 9
+
+
+def test_a_client_that_never_gets_on_is_folded_as_a_cycle_of_four() -> None:
+    player = Watched()
+    for number in range(5):
+        at = number * 10
+        fields = {"xid": number + 1}
+        player.step(at, "discover", fields)
+        player.step(at + 0.1, "offer", {**fields, "ip": "100.64.0.10"})
+        player.step(at + 0.2, "request", {**fields, "ip": "100.64.0.10"})
+        player.step(at + 0.3, "nak", fields)
+    assert [(what, count) for what, _, count in player.told()] == [
+        ("DISCOVER", 5), ("OFFER", 5), ("REQUEST", 5), ("NAK", 5),
+    ]  # fmt: skip
+    assert "refused the address" in player.verdict()
+
+
+def test_drops_are_seen_without_a_session() -> None:
+    player = Watched().play(EXTRA["flood"]()[:40])
+    assert player.told() == [
+        ("DISCOVER", "", 10),
+        ("DISCOVER", "dropped: device-rate-limit", 10),
+        ("DISCOVER", "dropped: rate-limit", 20),
+    ]
+    assert "dropped: rate-limit (the line sends more" in player.verdict()
+
+
+def test_why_a_line_waits() -> None:
+    player = Watched()
+    assert "nothing was heard" in player.verdict()
+    for step, text in zip(
+        attach(),
+        (
+            "waiting for the DHCP server's OFFER since 3 s",
+            "waiting for the subscriber's REQUEST",
+            "waiting for the DHCP server's answer to the REQUEST",
+            "Waiting for RADIUS since 3 s",
+        ),
+        strict=True,
+    ):
+        player.play([step])
+        assert text in player.verdict(later=3)
+    player.step(6.03, "silent", {})
+    assert player.verdict(retry=7) == (
+        "Not authorised: no RADIUS server answered in 6 s; asked again in 7 s."
+    )
+
+
+def test_rejected() -> None:
+    player = Watched().play(attach())
+    player.step(0.1, "reject", {"message": "service suspended", "server": "radius"})
+    assert player.steps()[-1][1:5] == ("radius", "Access-Reject", "from radius", "service suspended")
+    assert player.verdict(retry=12) == "Rejected: service suspended; asked again in 12 s."
+    for number in range(3):
+        player.step(20 + 20 * number, "due", {"timer": "auth-retry"})
+        player.step(20.1 + 20 * number, "reject", {"message": "service suspended", "server": "radius"})
+    assert player.told()[-2:] == [
+        ("Access-Request", "asked again on the timer", 4),
+        ("Access-Reject", "service suspended", 4),
+    ]
+
+
+def test_an_accept_without_a_usable_policy_says_so() -> None:
+    player = Watched().play(attach())
+    player.step(0.1, "accept", {"filter_ids": ["platinum"]})
+    assert player.steps()[-1].what == "Access-Accept"
+    assert player.steps()[-1].reason
+    assert player.verdict().startswith("Rejected: ")
+
+
+def test_the_data_plane_refuses() -> None:
+    steps = EXTRA["dataplane-refusal"]()
+    player = Watched().play(steps[:6])
+    assert player.told()[-1] == ("start", "refused: No buffer space available", 1)
+    assert player.verdict(retry=5) == (
+        "Accepted, but the data plane refused: No buffer space available; asked again in 5 s."
+    )
+
+
+def test_what_another_line_does_to_this_one() -> None:
+    player = Watched().play(EXTRA["two-in-the-way"]())
+    other = AccessLine("node-a", "1/0/2")
+    assert (
+        player.told(other)[-2:]
+        == [
+            ("terminating", "address bound on node-a 1/0/1", 1),
+            ("stop", "address bound on node-a 1/0/1", 1),
+        ]
+        or player.told(other)[-2][0] == "terminating"
+    )
+    assert "address bound on node-a 1/0/1" in player.verdict(line=other)
+    assert player.verdict().startswith("Online: 100.64.0.20")
+
+
+def test_disconnected_and_kept_away() -> None:
+    player = Watched().play(online())
+    player.step(10, "Disconnect", {"token": 1, "session_id": "$1", "reason": "unpaid"})
+    assert player.verdict() == "Ending (unpaid): waiting for the final counters."
+    player.step(10.1, "stopped", {})
+    assert "it was disconnected" in player.verdict()
+    player.step(20, "renew", {"ip": "100.64.0.10", "xid": 5})
+    assert "only a DISCOVER brings the line back" in player.verdict()
+
+
+def test_one_command_that_ends_many() -> None:
+    player = Watched().play(EXTRA["many-lines"]())
+    for number in range(1, 13):
+        line = AccessLine("node-b", f"2/0/{number}")
+        assert [what for what, _, _ in player.told(line)][-2:] == ["disconnect-sessions", "stop"]
+
+
+@pytest.mark.parametrize("max_steps", [7, 20, 100])
+def test_memory_is_bounded(max_steps: int) -> None:
+    player = Watched(max_steps=max_steps)
+    for number in range(30):
+        line = f"node-c 3/0/{number}"
+        player.play(attach(number, line=line, ip=f"100.64.2.{number + 1}", xid=number + 1,
+                           mac=f"02:00:00:00:02:{number:02x}"))  # fmt: skip
+        counted = sum(len(player.timeline.of(line)) for line in player.timeline.lines())
+        assert counted == player.timeline.steps <= max_steps
+        assert player.timeline.of(AccessLine("node-c", f"3/0/{number}")), "the newest line is known"
+    assert len(player.timeline) < 30
+
+
+def test_a_line_keeps_so_many_steps() -> None:
+    player = Watched().play(online())
+    for number in range(60):
+        profile = "silver" if number % 3 else "gold"
+        player.step(10 + number, "SetPolicy", {"token": number + 1, "session_id": "$1", "profile": profile})
+        player.step(10.1 + number, "enforced", {})
+        if number % 7 == 0:
+            player.step(10.2 + number, "discover", {"xid": 900 + number})
+    assert len(player.steps()) <= module.STEPS_PER_LINE
+    assert player.timeline.steps == len(player.steps())
