@@ -64,7 +64,7 @@ class DataPlaneConfig:
     subscriber: tuple[str, ...]
     upstream: str
     nat: Nat | None = None
-    reserve: int = 2048
+    reserve: int = 256
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import pytest
 from bng.dataplane.base import Rates, RawCounters, Start, Stop, Suspicions
 from bng.dataplane.fake import FakeKernel
 from bng.reconcile import Reconciler
+from bng.repairs import KERNEL_GATE
 from bng.session import events as ev
 from tests.support.control_bench import Bench, counters_of, until
 
@@ -153,12 +154,12 @@ async def test_an_audit_repairs_what_is_suspicious_in_portions(
     monkeypatch.setattr(bench.dataplane, "repair", repair)
     keeper = reconciler(bench)
     await keeper.audit()
-    assert keeper.repaired == 120
+    assert keeper.repairs.counts[KERNEL_GATE] == 120
     assert [len(each.slots) for each in told] == [50, 50, 20]
     bench.kernel.broken = "broken"
     monkeypatch.undo()
     await keeper.audit()
-    assert keeper.repaired == 120
+    assert keeper.repairs.counts[KERNEL_GATE] == 120
     await bench.commit.close()
 
 
@@ -225,7 +226,7 @@ async def test_installed_by_pages(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     await bench.begin(*range(1, 11))
     whole = bench.dataplane.installed()
-    pages = [bench.dataplane.installed(first, first + 3) for first in range(0, 30, 3)]
+    pages = [bench.dataplane.installed(first, 3) for first in range(0, 30, 3)]
     assert [element for page in pages for element in page] == whole
     assert [len(page) for page in pages[:5]] == [3, 3, 3, 1, 0]
     await bench.commit.close()
