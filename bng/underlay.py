@@ -177,7 +177,7 @@ class Underlay:
         if config.upstream is None or not config.subscriber:
             return
         nat = None if config.nat_prefixes is None else Nat(config.nat_prefixes)
-        wanted = DataPlaneConfig(config.subscriber, config.upstream, nat)
+        wanted = DataPlaneConfig(config.subscriber, config.upstream, nat, config.policy.prepared_sessions)
         if wanted == self._opened:
             self._try(self._dataplane.refresh)
         elif self._try(lambda: self._dataplane.open(wanted)):
