@@ -180,7 +180,7 @@ class Control:
         self._tasks = [
             asyncio.ensure_future(task)
             for task in (
-                self._every(lambda: self.config.periods.counters, self._sweep),
+                self._every(lambda: self.config.periods.counters, self._sweep, at_once=True),
                 self._every(lambda: self.config.periods.health, self._report_health),
                 self._every(lambda: self.config.periods.reconcile, self._reconcile),
                 self._every(lambda: self.config.periods.reconcile, self._compare_leases, at_once=True),
