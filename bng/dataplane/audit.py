@@ -8,6 +8,7 @@ import structlog
 
 from bng.dataplane import elements
 from bng.dataplane.elements import MAP_DOWN
+from bng.dataplane.natmap import map_of
 from bng.dataplane.netlink import Connection
 from bng.dataplane.programming import Programmer, Task
 
@@ -39,6 +40,7 @@ def audit(netfilter: Connection, programmer: Programmer, tasks: Sequence[Task]) 
         for task in tasks
         if task.gate().upload_key() in missing[task.gate().upload_map]
         or task.start.ip.packed in missing[MAP_DOWN]
+        or (task.start.nat is not None and task.start.ip.packed in missing[map_of(task.start.nat)])
     ]
     if lost:
         log.warning("dataplane.gates-restored", sessions=[task.start.session_id for task in lost[:20]])

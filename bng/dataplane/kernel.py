@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import structlog
 
-from bng.dataplane import elements, nft, port, tc
+from bng.dataplane import elements, nft, poolroute, port, sysctl, tc
 from bng.dataplane.audit import audit
 from bng.dataplane.base import (
     COUNTERS,
@@ -32,6 +32,7 @@ from bng.dataplane.base import (
 )
 from bng.dataplane.book import Book, rates_refusal
 from bng.dataplane.classstats import ClassTable, parse_classes, parse_leaves
+from bng.dataplane.conntrack import FlowCutter
 from bng.dataplane.ground import Ground
 from bng.dataplane.netlink import NETFILTER, ROUTE, Connection
 from bng.dataplane.port import Port
@@ -50,9 +51,31 @@ class _Open:
         self.netfilter = Connection(NETFILTER)
         self.ground = Ground(self.route, config, leaf)
         self.programmer = Programmer(self.route, self.netfilter)
+        self.flows = FlowCutter()
         self.next_audit = 0.0
 
+    def ruleset(self) -> str:
+        """As the configuration wants it."""
+        return nft.ruleset(self.ground.config.nat, self.ground.config.guard)
+
+    def attach(self) -> dict[str, ClassTable]:
+        """`Ground.attach`, and what interfaces need that were made anew."""
+        tables = self.ground.attach()
+        for name in tables:
+            if name in self.ground.config.subscriber:
+                sysctl.prepare_subscribers(name, self.ground.warnings)
+            else:
+                self.hold_pool()
+        return tables
+
+    def hold_pool(self) -> None:
+        """See `poolroute`."""
+        nat, upstream = self.ground.config.nat, self.ground.upstream
+        if upstream is not None:
+            poolroute.hold(self.route, upstream.index, nat.pool if nat is not None else ())
+
     def close(self) -> None:
+        self.flows.close()
         for connection in (self.route, self.sweeping, self.growing, self.netfilter):
             connection.close()
 
@@ -91,8 +114,9 @@ class KernelDataPlane:
                 self._kernel = _Open(config, self._leaf)
             kernel = self._kernel
             self._leave(kernel, config)
-            nft.run(nft.ruleset(config.nat))
-            tables = kernel.ground.attach()
+            nft.run(kernel.ruleset())
+            tables = kernel.attach()
+            kernel.hold_pool()
             if is_first:
                 self._adopt(kernel, tables)
             return self._rebuilt(kernel, {} if is_first else tables, attached=tables)
@@ -106,13 +130,14 @@ class KernelDataPlane:
         try:
             if not elements.exists(kernel.netfilter):
                 log.warning("dataplane.ruleset-gone")
-                nft.run(nft.ruleset(kernel.ground.config.nat))
+                nft.run(kernel.ruleset())
                 kernel.programmer.restore(self._tasks(kernel, self._book.sessions()))
-            tables = kernel.ground.attach()
+            tables = kernel.attach()
             result = self._rebuilt(kernel, tables, attached=tables)
             if time.monotonic() < kernel.next_audit:
                 return result
             kernel.next_audit = time.monotonic() + _AUDIT_SECONDS
+            kernel.hold_pool()
             tasks = self._tasks(kernel, self._book.sessions())
             return replace(result, repaired=audit(kernel.netfilter, kernel.programmer, tasks))
         except OSError as fault:
@@ -128,6 +153,7 @@ class KernelDataPlane:
                 for each in kernel.ground.ports():
                     port.detach(kernel.route, each)
                 nft.remove_tables()
+                poolroute.hold(kernel.route, 0, ())
         except OSError as fault:
             raise _failure(fault) from fault
         finally:
@@ -144,6 +170,7 @@ class KernelDataPlane:
         kernel.programmer.close_gates(tasks)
         for task in tasks:
             self._forget(task)
+        _cut(kernel, tasks)
         for each in kernel.ground.apply(config):
             log.info("dataplane.detached", interface=each.name)
 
@@ -153,19 +180,30 @@ class KernelDataPlane:
         shapes = {name: port.shapes(table) for name, table in tables.items()}
         upload = shapes.get(kernel.ground.config.upstream, {})
         download = elements.read_download(kernel.netfilter)
+        bindings = elements.read_translations(kernel.netfilter)
         stale: list[elements.Gate] = []
         for gate in elements.read_gates(kernel.netfilter):
             where, slot = ports.get(gate.index), tc.slot_of(gate.class_id)
             if where is not None and download.get(gate.ip) == gate.class_id and slot in upload:
                 rates = _rates(shapes[where.name].get(slot, tc.PARKED), upload[slot])
-                start = Start(slot, gate.session_id, where.name, gate.mac, gate.ip, rates)
+                nat = bindings.get(gate.ip)
+                start = Start(slot, gate.session_id, where.name, gate.mac, gate.ip, rates, nat)
                 if self._book.refusal(start) is None:
                     self._book.put(start)
                     self._where[slot] = where.index
                     del download[gate.ip]
+                    bindings.pop(gate.ip, None)
                     continue
             stale.append(gate)
-        kernel.netfilter.transaction(elements.remove_upload(stale) + elements.remove_download(list(download)))
+        kernel.netfilter.transaction(
+            elements.remove_upload(stale)
+            + elements.remove_download(list(download))
+            + elements.remove_bindings(bindings)
+        )
+        if kernel.ground.config.nat is not None:
+            # those that ended while nobody looked
+            known = [start.ip for start in self._book.sessions()]
+            kernel.flows.cut_strangers(kernel.ground.config.nat.prefixes, known)
         log.info("dataplane.adopted", sessions=len(self._book), removed=len(stale), halves=len(download))
 
     def _rebuilt(self, kernel: _Open, tables: dict[str, ClassTable], attached: Iterable[str]) -> Refresh:
@@ -213,10 +251,11 @@ class KernelDataPlane:
                 continue
             if self._book.holds(start):
                 (changed,) = self.change([Change(start.slot, start.rates)])
-                results[-1] = StartResult(start.slot, changed.error)
+                results[-1] = StartResult(start.slot, changed.error or self._rebind(kernel, start))
                 continue
             self._book.put(start)
             (tasks[len(results) - 1],) = self._tasks(kernel, [start])
+        kernel.flows.settle((task.start.ip, task.start.nat) for task in tasks.values())
         self._run(kernel.programmer.start, tasks.values())
         for at, task in tasks.items():
             results[at] = StartResult(task.slot, task.error, None if task.error else task.counters)
@@ -245,6 +284,7 @@ class KernelDataPlane:
             results[at] = StopResult(task.slot, task.error, task.counters)
             if task.error is None:
                 self._forget(task)
+        _cut(kernel, [task for task in tasks.values() if task.error is None])
         return results
 
     def change(self, changes: Sequence[Change]) -> list[ChangeResult]:
@@ -266,6 +306,18 @@ class KernelDataPlane:
 
     def installed(self) -> list[Installed]:
         return self._book.installed()
+
+    def _rebind(self, kernel: _Open, start: Start) -> str | None:
+        """Give a session that forwards another public address and ports. Why it could not be, or None."""
+        there = self._book.get(start.slot)
+        assert there is not None
+        if there.nat == start.nat:
+            return None
+        kernel.flows.settle([(start.ip, start.nat)])
+        old, new = self._tasks(kernel, [there, self._book.rebind(start.slot, start.nat)])
+        self._run(lambda _: kernel.programmer.rebind(old, new), [new])
+        _cut(kernel, [old])
+        return new.error
 
     def _run(self, work: Callable[[list[Task]], None], tasks: Iterable[Task]) -> None:
         """Have tasks carried out. A connection that fails altogether fails all of them."""
@@ -350,6 +402,12 @@ def _leaf_drops(kernel: _Open, source: Port, table: ClassTable) -> Any:
     known[table.slots] = table.drops
     known[leaves.slots[here]] = leaves.drops[here]
     return known[table.slots]
+
+
+def _cut(kernel: _Open, tasks: Iterable[Task]) -> None:
+    """Cut the flows of sessions whose gate is closed. Without translation none are tracked."""
+    if kernel.ground.config.nat is not None:
+        kernel.flows.cut({task.start.ip: task.start.nat for task in tasks})
 
 
 def _rates(download: tc.Shape, upload: tc.Shape) -> Rates:

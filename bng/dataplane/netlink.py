@@ -172,9 +172,16 @@ class Connection:
     def dump(self, kind: int, payload: bytes) -> bytearray:
         """Read all of a table, as messages one after the other. Raises OSError. What changes meanwhile may be
         missing or appear twice."""
+        data = bytearray()
+        for part in self.walk(kind, payload):
+            data += part
+        return data
+
+    def walk(self, kind: int, payload: bytes) -> Iterator[memoryview]:
+        """The same, some messages at a time; each part is good until the next is asked for, and all must be
+        asked for."""
         self._sequence += 1
         self._socket.send(HEADER.pack(16 + len(payload), kind, REQUEST | DUMP, self._sequence, 0) + payload)
-        data = bytearray()
         while True:
             size = self._socket.recv_into(self._buffer)
             _, kind, _, sequence, _ = HEADER.unpack_from(self._buffer, 0)
@@ -182,10 +189,10 @@ class Connection:
                 continue
             if kind == NLMSG_ERROR:
                 _raise(-_STATUS.unpack_from(self._buffer, 16)[0])
-            data += self._view[:size]
+            yield self._view[:size]
             if self._is_end(size):
                 _raise(-_STATUS.unpack_from(self._buffer, size - 4)[0])
-                return data
+                return
 
     def _is_end(self, size: int) -> bool:
         """Whether the last message of the datagram in the buffer is NLMSG_DONE."""

@@ -48,7 +48,8 @@ class Task:
 
     def gate(self) -> elements.Gate:
         start = self.start
-        return elements.Gate(start.session_id, self.port.index, start.mac, start.ip, tc.class_id(start.slot))
+        class_id = tc.class_id(start.slot)
+        return elements.Gate(start.session_id, self.port.index, start.mac, start.ip, class_id, start.nat)
 
     def both(self) -> list[Port]:
         """The interfaces on which it has a class."""
@@ -102,6 +103,11 @@ class Programmer:
     def close_gates(self, tasks: Sequence[Task]) -> None:
         """Close gates; that one was not open is no fault."""
         self._transact(tasks, elements.remove, ignore=errno.ENOENT)
+
+    def rebind(self, old: Task, new: Task) -> None:
+        """Exchange a session's public address and ports; its flows of before are cut by who calls."""
+        self._transact([old], elements.remove_translations, ignore=errno.ENOENT)
+        self._transact([new], elements.add_translations)
 
     def restore_neighbours(self, tasks: Iterable[Task]) -> None:
         """Set the permanent neighbours of bridged sessions again."""

@@ -35,6 +35,9 @@ class Authorization(Base):
 
     def on_accepted(self, session: Session, granted: Granted) -> None:
         session.asked = False
+        if not self._bind_nat(session):
+            self._arm_retry(session)
+            return
         self._grant(session, granted.accept)
         if session.enforcing:
             self._change(session, granted.policy)
@@ -52,6 +55,7 @@ class Authorization(Base):
             session.ip_address,
             session.routed,
             policy,
+            nat=session.nat,
         )
 
     def on_reaccepted(self, session: Session, granted: Granted) -> None:
@@ -78,6 +82,7 @@ class Authorization(Base):
         if session.enforcing:  # accepted before, and its start is still on the way
             session.enforcing = False
             self._out.append(self._stop_effect(session))
+        self._release_nat(session)
         if session.refusal != reason:
             session.refusal = reason
             self._journal(session, "session-rejected", reason)
@@ -102,6 +107,7 @@ class Authorization(Base):
         self._account(session, fx.AccountKind.START, Counters())
         self._arm_interim(session, (1 + session.spread()) / 2)
         self._arm_session(session)
+        self._follow_nat(session)
 
     def on_not_started(self, session: Session, outcome: Outcome) -> None:
         if outcome.operation is Operation.START:
@@ -147,6 +153,38 @@ class Authorization(Base):
             session.ip_address,
             session.routed,
         )
+
+    # public addresses
+
+    def _bind_nat(self, session: Session) -> bool:
+        """Give a session its public address and ports, if it is to have them. False: none is free."""
+        if session.nat is not None or not self.nat.covers(session.ip_address):
+            return True
+        try:
+            session.nat = self.nat.take()
+        except LookupError as error:
+            if session.refusal != str(error):  # told once, however often it is tried
+                session.refusal = str(error)
+                self._journal(session, "session-update", str(error))
+                self._log("warning", "nat.pool-exhausted", session=session.id, held=self.nat.held)
+            return False
+        return True
+
+    def _release_nat(self, session: Session) -> None:
+        if session.nat is not None:
+            self.nat.give_back(session.nat)
+            session.nat = None
+
+    def _follow_nat(self, session: Session) -> None:
+        """Give a live session a binding, or take it away, as the configuration now says. A binding of an
+        earlier pool stays: its flows live on."""
+        had, covered = session.nat, self.nat.covers(session.ip_address)
+        if had is None and covered:
+            self._bind_nat(session)
+        elif had is not None and not covered:
+            self._release_nat(session)
+        if session.nat != had and session.policy is not None:
+            self._out.append(self.start_effect(session, session.policy))
 
     # timers of what was granted
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from bng.session import effects as fx
 from bng.session.events import Counters, Operation, RadiusAccept
+from bng.session.nat import NatAllocator
 from bng.session.records import AccessLine, Binding, Session, to_event
 from bng.session.relay import Relay
 from bng.session.settings import Policy, Profile, Settings
@@ -61,6 +62,7 @@ class Base:
         settings, profiles: the configuration in force.
         store: all sessions.
         relay: DHCP exchanges and statistics.
+        nat: public addresses and port blocks.
         started_total, rejected_total: since this object was made.
         tombstones: by access line.
     """
@@ -72,6 +74,7 @@ class Base:
         self.profiles = dict(profiles)
         self.store = Store(settings.max_sessions, max(1, now // 1_000_000))
         self.relay = Relay(settings)
+        self.nat = NatAllocator(settings.nat)
         self.started_total = 0
         self.rejected_total = 0
         self.tombstones: dict[AccessLine, Tombstone] = {}

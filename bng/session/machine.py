@@ -16,6 +16,7 @@ from bng.session import events as ev
 from bng.session import policy as policies
 from bng.session.base import Ending, Granted, Outcome, Tombstone, line_of
 from bng.session.commands import Commands
+from bng.session.nat import NatAllocator, NatPool
 from bng.session.records import AccessLine, Binding, Session, from_event, lease_deadline
 from bng.session.relay import Drop, Exchange
 from bng.session.settings import Profile, Settings
@@ -95,6 +96,9 @@ class Machine(Commands):
                 self._restore(from_event(record))
             except (KeyError, TypeError, ValueError) as error:
                 self._log("warning", "session.not-restored", record=dict(record), error=repr(error))
+        for session in self.store:
+            if session.enforcing:
+                self._follow_nat(session)
         for key, until in tombstones.items():
             line = line_of(key)
             if until > now and self.store.on_line(line) is None:
@@ -109,6 +113,8 @@ class Machine(Commands):
             raise ValueError("there twice")
         self.store.slots.adopt(session.slot, session.generation)
         self.store.add(session)
+        if session.nat is not None:
+            self.nat.adopt(session.nat)
         self._arm_lease(session)
         if session.state in (State.AUTHORIZING, State.REJECTED):
             self._ask(session)
@@ -348,4 +354,16 @@ class Machine(Commands):
         self.settings = event.settings
         self.store.resize(event.settings.max_sessions)
         self.relay.configure(event.settings)
+        if event.settings.nat != self.nat.pool:
+            self._pool_changed(event.settings.nat)
         self._arm_pending()
+
+    def _pool_changed(self, pool: NatPool | None) -> None:
+        self.nat = NatAllocator(pool)
+        sessions = list(self.store)
+        for session in sessions:
+            if session.nat is not None:
+                self.nat.adopt(session.nat)
+        for session in sessions:
+            if session.state in (State.ACTIVE, State.IDLE):
+                self._follow_nat(session)

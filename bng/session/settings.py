@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bng.session.nat import NatPool
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -75,6 +77,7 @@ class Settings:
         servers: DHCP servers, (address, UDP port).
         routers: access routers by remote-id.
         nak_threshold: DHCPNAKs in a row that end a session.
+        nat: public addresses for sessions; None when none are handed out.
     """
 
     bng_id: str
@@ -91,3 +94,4 @@ class Settings:
     interim_interval: int = 30
     auth_retry_interval: int = 10
     nak_threshold: int = 3
+    nat: NatPool | None = None
