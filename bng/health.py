@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bng.dataplane import conntrack
 from bng.seam.clock import date_and_time
+from bng.session.nat import NatAllocator
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -161,6 +163,19 @@ class LagMeter:
         """The worst since the last call, microseconds."""
         worst, self._worst = self._worst, 0.0
         return max(0, round(worst * 1e6))
+
+
+def nat_report(allocator: NatAllocator, *, tracked: bool) -> dict[str, Any]:
+    """The leaves about NAT: flows in the kernel, and what of the pool is in use."""
+    found = conntrack.usage() if tracked else None
+    entries, limit = found or (None, None)
+    has_pool = allocator.pool is not None
+    return {
+        "conntrack_entries": entries,
+        "conntrack_limit": limit,
+        "nat_bindings": allocator.held if has_pool else None,
+        "nat_bindings_limit": allocator.size if has_pool else None,
+    }
 
 
 class Health:

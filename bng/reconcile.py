@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from bng.dataplane.base import DataPlane, DataPlaneError, Installed, Stop
+from bng.enforcement import binding_of
 from bng.loop import Writer
 from bng.session.records import Session
 from bng.session.states import State
@@ -37,11 +38,12 @@ class Difference:
 
 def _fits(element: Installed, session: Session) -> bool:
     mac = None if session.routed else bytes.fromhex(session.mac_address.replace(":", ""))
-    return (element.slot, element.interface, str(element.ip), element.mac) == (
+    return (element.slot, element.interface, str(element.ip), element.mac, element.nat) == (
         session.slot,
         session.interface,
         session.ip_address,
         mac,
+        binding_of(session.nat),
     )
 
 

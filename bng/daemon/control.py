@@ -31,7 +31,7 @@ from bng.daemon.process import read_pids, run_until_signal
 from bng.dataplane.base import DataPlane, DataPlaneError, Refresh
 from bng.dataplane.kernel import KernelDataPlane
 from bng.enforcement import Enforcer
-from bng.health import Health, LagMeter, UsageMeter, find_cgroup
+from bng.health import Health, LagMeter, UsageMeter, find_cgroup, nat_report
 from bng.ledger import Ledger, outstanding
 from bng.loop import Writer
 from bng.outlets import NetworkOutlets
@@ -321,6 +321,7 @@ class Control:
             "dhcp_received": relay.received + self.writer.dropped + self.outlets.malformed,
             "dhcp_dropped": dropped,
             "netlink_errors": self.enforcer.errors,
+            **nat_report(self.machine.nat, tracked=self.config.nat_prefixes is not None),
             "journal_newest_seq": self.journal.durable,
             "radius_server": [
                 {

@@ -39,6 +39,9 @@ table arp aether {{
 _HERE = "fib daddr . iif type local"
 """To an address of the interface that it came in by: the kernel itself takes those of all."""
 
+TCP_ANSWERS = "tcp flags & (fin | syn | rst | ack) != syn tcp dport 32768-60999 accept"
+"""What answers is of a connection that the BNG opened; a SYN alone would open one."""
+
 _ERRORS = "icmp type { destination-unreachable, time-exceeded, parameter-problem }"
 
 
@@ -59,16 +62,19 @@ def from_upstream(guard: Guard, *, tracked: bool) -> list[str]:
         tracked: connections are tracked. Without NAT they are not, because that costs every packet that is
             forwarded; then answers are told by their ports and flags.
     """
-    rules = []
+    limit = "limit rate 100/second burst 50 packets accept"
+    # Pings first: to connection tracking, all but the first of them are of a flow that is established.
+    rules = [
+        f"icmp type echo-request {_HERE} {limit}",
+        "icmp type echo-request counter drop",
+        f"icmp type echo-reply {_HERE} limit rate 1000/second burst 200 packets accept",
+        f"{_ERRORS} limit rate 1000/second burst 200 packets accept",
+    ]
     if tracked:
         rules.append("ct state established,related accept")
     else:
-        # What answers must be of a connection that the BNG opened; a SYN alone opens one.
-        rules.append("tcp flags & (fin | syn | rst | ack) != syn tcp dport 32768-60999 accept")
+        rules.append(TCP_ANSWERS)
         rules.append("udp sport { 53, 123 } udp dport 32768-60999 accept")
-    limit = "limit rate 100/second burst 50 packets accept"
-    rules.append(f"icmp type {{ echo-request, echo-reply }} {_HERE} {limit}")
-    rules.append(f"{_ERRORS} limit rate 1000/second burst 200 packets accept")
     rules += [_service(service) for service in guard.services]
     return [*rules, 'counter drop comment "for the BNG itself, from upstream"']
 
@@ -97,4 +103,7 @@ def _service(service: Service) -> str:
         parts.append(f"ip daddr {service.address}")
     direction = "sport" if service.answers else "dport"
     ports = ", ".join(str(port) for port in sorted(set(service.ports)))
-    return " ".join((*parts, f"{service.protocol} {direction} {{ {ports} }}", _HERE, "accept"))
+    parts.append(f"{service.protocol} {direction} {{ {ports} }}")
+    if not service.sources:
+        parts.append(_HERE)
+    return " ".join((*parts, "accept"))

@@ -103,6 +103,9 @@ table ip6 aether {{
     chain prerouting {{
         type filter hook prerouting priority raw; policy accept;
     }}
+    chain input {{
+        type filter hook input priority filter; policy accept;
+    }}
     chain forward {{
         type filter hook forward priority filter; policy drop;
     }}
@@ -111,6 +114,11 @@ flush table ip6 aether
 table ip6 aether {{
     chain prerouting {{
         meta iifgroup {subscriber} drop
+    }}
+    chain input {{
+        meta iifgroup {upstream} meta l4proto ipv6-icmp accept
+        meta iifgroup {upstream} {own_answers}
+        meta iifgroup {upstream} counter drop
     }}
 }}
 """
@@ -148,6 +156,7 @@ def ruleset(nat: Nat | None, guard: Guard = _NO_GUARD) -> str:
         subscriber=SUBSCRIBER_GROUP,
         upstream=UPSTREAM_GROUP,
         outside=_lines(guards.outside(guard, UPSTREAM_GROUP)),
+        own_answers=guards.TCP_ANSWERS,
         own=_lines(guards.from_subscribers(guard)),
         own_upstream=_lines(guards.from_upstream(guard, tracked=bool(nat and prefixes))),
         unused=_lines(unused),

@@ -45,6 +45,17 @@ class Counters:
         self.tick = tick
 
 
+class Translation:
+    """aether-subscriber:translation/nat."""
+
+    __slots__ = ("address", "port_first", "port_last")
+
+    def __init__(self, nat: Mapping[str, Any]) -> None:
+        self.address = nat["address"]
+        self.port_first = nat["port-first"]
+        self.port_last = nat["port-last"]
+
+
 class RouterOfEvent:
     """aether-events:events/event/router."""
 
@@ -74,6 +85,7 @@ class EventRecord:
         "lease_expiry",
         "mac_address",
         "nas_port_id",
+        "nat",
         "profile",
         "reason",
         "router",
@@ -108,6 +120,8 @@ class EventRecord:
         self.profile = get("profile")
         self.download_rate = get("download-rate")
         self.upload_rate = get("upload-rate")
+        nat = get("nat")
+        self.nat = None if nat is None else Translation(nat)
         self.started = get("started")
         self.lease_expiry = get("lease-expiry")
         self.terminate_cause = get("terminate-cause")
@@ -141,6 +155,7 @@ class SessionRecord:
         "lease_expiry",
         "mac_address",
         "nas_port_id",
+        "nat",
         "profile",
         "slot",
         "started",
@@ -163,6 +178,8 @@ class SessionRecord:
         self.profile: str | None = get("profile")
         self.download_rate = get("download-rate")
         self.upload_rate = get("upload-rate")
+        nat = get("nat")
+        self.nat = None if nat is None else Translation(nat)
         self.started = get("started")
         self.lease_expiry = get("lease-expiry")
         changed = get("_last_change")
