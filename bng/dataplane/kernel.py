@@ -54,9 +54,13 @@ class _Open:
         self.flows = FlowCutter()
         self.next_audit = 0.0
 
-    def ruleset(self) -> str:
-        """As the configuration wants it."""
-        return nft.ruleset(self.ground.config.nat, self.ground.config.guard)
+    def apply_ruleset(self) -> None:
+        """As the configuration wants it. Raises DataPlaneError."""
+        nft.run(nft.ruleset(self.ground.config.nat, self.ground.config.guard))
+        try:
+            nft.run(nft.arp_ruleset())
+        except DataPlaneError as fault:
+            self.ground.warnings.append(f"ARP of subscribers is not limited: {fault}")
 
     def attach(self) -> dict[str, ClassTable]:
         """`Ground.attach`, and what interfaces need that were made anew."""
@@ -114,7 +118,7 @@ class KernelDataPlane:
                 self._kernel = _Open(config, self._leaf)
             kernel = self._kernel
             self._leave(kernel, config)
-            nft.run(kernel.ruleset())
+            kernel.apply_ruleset()
             tables = kernel.attach()
             kernel.hold_pool()
             if is_first:
@@ -130,7 +134,7 @@ class KernelDataPlane:
         try:
             if not elements.exists(kernel.netfilter):
                 log.warning("dataplane.ruleset-gone")
-                nft.run(kernel.ruleset())
+                kernel.apply_ruleset()
                 kernel.programmer.restore(self._tasks(kernel, self._book.sessions()))
             tables = kernel.attach()
             result = self._rebuilt(kernel, tables, attached=tables)

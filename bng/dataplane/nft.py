@@ -13,6 +13,8 @@ them in place.
 
 from __future__ import annotations
 
+import contextlib
+
 import nftables
 
 from bng.dataplane import guard as guards
@@ -149,7 +151,7 @@ def ruleset(nat: Nat | None, guard: Guard = _NO_GUARD) -> str:
         )
     if nat and nat.pool:
         unused.append(f'ip daddr {guards.prefixes(nat.pool)} counter drop comment "no such flow"')
-    return (_RULESET + guards.ARP_TABLE).format(
+    return _RULESET.format(
         size=MAP_SIZE,
         maps=natmap.MAPS.format(size=MAP_SIZE),
         answerable=_ANSWERABLE,
@@ -164,6 +166,11 @@ def ruleset(nat: Nat | None, guard: Guard = _NO_GUARD) -> str:
         translation=translation,
         no_translation=no_translation,
     )
+
+
+def arp_ruleset() -> str:
+    """What limits ARP; apart, because a kernel may be without it (CONFIG_NF_TABLES_ARP)."""
+    return guards.ARP_TABLE.format(subscriber=SUBSCRIBER_GROUP)
 
 
 def _translation(nat: Nat) -> list[str]:
@@ -187,9 +194,9 @@ def run(commands: str) -> None:
 
 def remove_tables() -> None:
     """Take the ruleset and all elements away."""
-    families = ("ip", "ip6", "arp")
-    for action in ("table", "delete table"):
-        run("".join(f"{action} {family} aether\n" for family in families))
+    run("table ip aether\ntable ip6 aether\ndelete table ip aether\ndelete table ip6 aether\n")
+    with contextlib.suppress(DataPlaneError):  # a kernel without it
+        run("table arp aether\ndelete table arp aether\n")
 
 
 def _first_line(text: str) -> str:
