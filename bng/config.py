@@ -133,6 +133,7 @@ class Config:
     policy: SessionsPolicy = field(default_factory=SessionsPolicy)
     nat_prefixes: tuple[IPv4Network, ...] | None = None
     nat_pool: NatPool | None = None
+    flow_limit: int = 0
     listeners: tuple[Listener, ...] = ()
     periods: Periods = field(default_factory=Periods)
     interfaces: Mapping[str, Interface] = field(default_factory=dict)
@@ -233,6 +234,7 @@ def _parse(units: Units) -> Config:
         policy=SessionsPolicy(**_known(bng.get("sessions-policy", {}), SessionsPolicy)),
         nat_prefixes=_nat(bng.get("nat", {})),
         nat_pool=_nat_pool(bng.get("nat", {})),
+        flow_limit=int(bng.get("nat", {}).get("flow-limit", 0)),
         listeners=tuple(
             Listener(tuple(server.get("listen", ())), int(server["port"]))
             for server in bng.get("management", {}).values()

@@ -18,7 +18,7 @@ def nat_of(config: Config) -> Nat | None:
     pool = config.nat_pool
     ranges = [] if pool is None else [(IPv4Address(first), IPv4Address(last)) for first, last in pool.ranges]
     networks = [network for ends in ranges for network in summarize_address_range(*ends)]
-    return Nat(config.nat_prefixes, None, tuple(networks))
+    return Nat(config.nat_prefixes, None, tuple(networks), config.flow_limit)
 
 
 def guard_of(config: Config) -> Guard:

@@ -45,11 +45,13 @@ class Nat:
         address: the address that packets leave with; None takes that of the upstream interface.
         pool: public addresses that sessions have bindings of (`Start.nat`). When there are any, a session
             of `prefixes` without a binding sends nothing upstream, and `address` is not used.
+        flow_limit: flows upstream that a subscriber may have at once; 0 for no limit.
     """
 
     prefixes: tuple[IPv4Network, ...]
     address: IPv4Address | None = None
     pool: tuple[IPv4Network, ...] = ()
+    flow_limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)

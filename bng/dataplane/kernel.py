@@ -56,7 +56,14 @@ class _Open:
 
     def apply_ruleset(self) -> None:
         """As the configuration wants it. Raises DataPlaneError."""
-        nft.run(nft.ruleset(self.ground.config.nat, self.ground.config.guard))
+        nat, guard = self.ground.config.nat, self.ground.config.guard
+        try:
+            nft.run(nft.ruleset(nat, guard))
+        except DataPlaneError as fault:
+            if nat is None or not nat.flow_limit:
+                raise
+            nft.run(nft.ruleset(replace(nat, flow_limit=0), guard))
+            self.ground.warnings.append(f"flows of subscribers are not limited: {fault}")
         try:
             nft.run(nft.arp_ruleset())
         except DataPlaneError as fault:

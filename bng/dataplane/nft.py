@@ -46,6 +46,15 @@ table ip aether {{
         counter
     }}
     {maps}
+    set flows {{
+        typeof ip saddr
+        size {size}
+        flags dynamic
+    }}
+    chain new_flow {{
+    }}
+    chain no_flow {{
+    }}
     chain gate {{
     }}
     chain own {{
@@ -66,7 +75,9 @@ table ip aether {{
     }}
 }}
 flush table ip aether
+flush set ip aether flows
 table ip aether {{
+    {tracked}
     chain gate {{
         udp dport 67 counter drop comment "DHCP: the capture has its copy"
         meta priority set meta iif . ether saddr . ip saddr map @up accept
@@ -136,6 +147,7 @@ def ruleset(nat: Nat | None, guard: Guard = _NO_GUARD) -> str:
     """The whole ruleset for `nft -f`: one transaction that leaves the elements of the maps alone."""
     prefixes = nat.prefixes if nat else ()
     translation, no_translation = "", "delete chain ip aether postrouting"
+    tracked = ""
     unused, hidden = [], []
     if guard.hidden:
         hidden.append(
@@ -145,10 +157,9 @@ def ruleset(nat: Nat | None, guard: Guard = _NO_GUARD) -> str:
     if nat and prefixes:
         translation = f"chain postrouting {{\n        {_lines(_translation(nat))}\n    }}"
         no_translation = ""
-        # What tracking gives up on is not translated: it must not leave with the address inside.
-        hidden.append(
-            f"meta iifgroup {SUBSCRIBER_GROUP} meta oifgroup {UPSTREAM_GROUP} ct state invalid counter drop"
-        )
+        tracked = _tracked(nat)
+        ends = f"meta iifgroup {SUBSCRIBER_GROUP} meta oifgroup {UPSTREAM_GROUP}"
+        hidden.append(f"{ends} ct state vmap {{ invalid : goto no_flow, new : goto new_flow }}")
     if nat and nat.pool:
         unused.append(f'ip daddr {guards.prefixes(nat.pool)} counter drop comment "no such flow"')
     return _RULESET.format(
@@ -158,6 +169,7 @@ def ruleset(nat: Nat | None, guard: Guard = _NO_GUARD) -> str:
         subscriber=SUBSCRIBER_GROUP,
         upstream=UPSTREAM_GROUP,
         outside=_lines(guards.outside(guard, UPSTREAM_GROUP)),
+        tracked=tracked,
         own_answers=guards.TCP_ANSWERS,
         own=_lines(guards.from_subscribers(guard)),
         own_upstream=_lines(guards.from_upstream(guard, tracked=bool(nat and prefixes))),
@@ -166,6 +178,23 @@ def ruleset(nat: Nat | None, guard: Guard = _NO_GUARD) -> str:
         translation=translation,
         no_translation=no_translation,
     )
+
+
+def _tracked(nat: Nat) -> str:
+    """Chains for what opens a flow upstream, and for what tracking gives up on: that is not translated, and
+    must not leave with the address inside. Nobody may fill the table of all (RFC 6888, REQ-4)."""
+    limit = ""
+    if nat.flow_limit:
+        # A flow that nothing has answered is new with each packet; confirmed is what was let through before.
+        count = f"add @flows {{ ip saddr ct count over {nat.flow_limit} }} counter drop"
+        limit = f"ct status confirmed accept\n        {count}"
+    return f"""chain new_flow {{
+        {limit}
+        accept
+    }}
+    chain no_flow {{
+        counter drop comment "no flow, and none can begin with it"
+    }}"""
 
 
 def arp_ruleset() -> str:

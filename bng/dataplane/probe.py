@@ -55,6 +55,20 @@ table ip {name} {{
 }}
 delete table ip {name}
 """
+_FLOWS = """
+table ip {name} {{
+    set s {{
+        typeof ip saddr
+        size 16
+        flags dynamic
+    }}
+    chain c {{
+        type filter hook forward priority filter; policy accept;
+        ct state new add @s {{ ip saddr ct count over 16 }} drop
+    }}
+}}
+delete table ip {name}
+"""
 _ARP = """
 table arp {name} {{
     set s {{
@@ -119,7 +133,7 @@ def probe(interfaces: tuple[str, ...] = ()) -> Report:
     Args:
         interfaces: whose offloads to look at.
     """
-    checks = [*_privileges(), *_shaping(), _maps(), *_translation(), _arp(), *_settings()]
+    checks = [*_privileges(), *_shaping(), _maps(), *_translation(), _flow_limit(), _arp(), *_settings()]
     for name in interfaces:
         active = offload.read(name).active()
         detail = f"{', '.join(active)} on: nftables counts some packets as one" if active else "off"
@@ -197,6 +211,14 @@ def _translation() -> Iterator[Check]:
         yield Check("conntrack", False, False, detail)
     finally:
         connection.close()
+
+
+def _flow_limit() -> Check:
+    try:
+        nft.run(_FLOWS.format(name=f"ae{secrets.token_hex(5)}"))
+    except (DataPlaneError, OSError) as fault:
+        return Check("nftables connlimit", False, False, f"{fault}; flows are not limited")
+    return Check("nftables connlimit", True, False, "limits the flows of each subscriber")
 
 
 def _arp() -> Check:

@@ -308,3 +308,17 @@ def test_the_routes_of_the_pool_follow_the_configuration(bench: Bench) -> None:
     assert str(POOL) not in routes()
     bench.plane.open(DataPlaneConfig(("acc0",), "wan0"))
     assert routes() == ""
+
+
+def test_nobody_has_more_flows_than_the_limit(bench: Bench) -> None:
+    for limit in (8, 20):
+        bench.plane.open(DataPlaneConfig(("acc0",), "wan0", Nat(INSIDE, None, (POOL,), limit)))
+        bench.start(0, FIRST)
+        bench.start(1, SECOND)
+        flows_of_0 = [net.upload(0, source_port=port) for port in range(5000, 5060)]
+        assert len(bench.seen(*flows_of_0)) == limit
+        assert len(bench.seen(net.upload(1))) == 1
+        assert len(bench.seen(flows_of_0[0], flows_of_0[1])) == 2, "what is established goes on"
+        bench.stop(0)
+        bench.stop(1)
+        eventually("their flows are gone", lambda: flows(bench) == 0)
