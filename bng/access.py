@@ -17,6 +17,9 @@ from bng.session.effects import SendToSubscriber
 log = structlog.get_logger()
 
 _SERVER_PORT = 67
+_PER_WAKE = 256
+"""Frames of an interface that are taken before everything else has its turn: those of a flood are shed in
+little more time than it takes to read them."""
 
 
 class Captures:
@@ -24,9 +27,13 @@ class Captures:
 
     Args:
         received: called with (interface, Ethernet frame, whether its checksums are filled in).
+
+    Attributes:
+        lost: frames that came faster than they were read, as of the last `count_lost`.
     """
 
     def __init__(self, received: Callable[[str, bytes, bool], None]) -> None:
+        self.lost = 0
         self._received = received
         self._captures: dict[str, DhcpCapture] = {}
         self._macs: dict[str, str] = {}
@@ -50,6 +57,11 @@ class Captures:
         for name, capture in self._captures.items():
             capture.rebind()
             self._macs[name] = netif.mac_of(name) or ""
+
+    def count_lost(self) -> int:
+        """Frames that came faster than they were read, since the start."""
+        self.lost += sum(capture.lost() for capture in self._captures.values())
+        return self.lost
 
     def close(self) -> None:
         """Stop listening."""
@@ -93,11 +105,13 @@ class Captures:
         assert self._epoll is not None
         for descriptor, _ in self._epoll.poll(0):
             capture = self._by_descriptor[descriptor]
-            for captured in capture.receive():
-                self._received(capture.interface, captured.data, captured.checksum_ready)
+            interface, received = capture.interface, self._received
+            for data, checksum_ready in capture.receive(_PER_WAKE):
+                received(interface, data, checksum_ready)
 
     def _close(self, name: str) -> None:
         capture = self._captures.pop(name)
+        self.lost += capture.lost()
         self._macs.pop(name, None)
         if self._epoll is not None:
             self._epoll.unregister(capture.fileno())

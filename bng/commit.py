@@ -14,6 +14,9 @@ from bng.seam.sessions import Checkpoint
 
 log = structlog.get_logger()
 
+_GATHER = 0.002
+"""Seconds between the end of one flush and the next while events keep coming: what is gathered meanwhile
+shares it, and a flush costs more than an event. The first event after a pause does not wait."""
 _RETRY = 1.0
 """Seconds between two tries while the disk refuses."""
 
@@ -26,7 +29,7 @@ class GroupCommit:
 
     Args:
         published: called with the number of the last durable event whenever it grew.
-        checkpoint_every: events between two checkpoints.
+        checkpoint_every: events between two checkpoints, at least.
     """
 
     def __init__(
@@ -75,10 +78,11 @@ class GroupCommit:
         try:
             while self.journal.pending:
                 await self._sync()
-                if self.journal.durable - self._checkpointed >= self._every:
+                # it costs in proportion to the sessions: of many, more events are let pass
+                wanted = max(self._every, len(self._checkpoint) // 2)
+                if self.journal.durable - self._checkpointed >= wanted:
                     await self._write_checkpoint()
-                if self.journal.alarm is not None:
-                    await asyncio.sleep(_RETRY)
+                await asyncio.sleep(_GATHER if self.journal.alarm is None else _RETRY)
         finally:
             self._running = None
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
@@ -24,6 +23,7 @@ import structlog
 from bng.commit import GroupCommit
 from bng.enforcement import Effect as EnforcementEffect
 from bng.enforcement import Enforcer, failure_of
+from bng.inbox import Inbox, Queue
 from bng.session import effects as fx
 from bng.session import events as ev
 from bng.session.machine import Machine
@@ -32,9 +32,6 @@ from yang.provider import OperationError
 
 log = structlog.get_logger()
 
-MAX_WAITING = 20_000
-"""Events from the network that may wait; more are dropped and counted."""
-_PER_TURN = 256
 _LOOK_AGAIN = 1.0
 """Seconds after which the clock is looked at even if no timer is due: it may have been set."""
 
@@ -96,11 +93,12 @@ class Writer:
         self.dropped = 0
         self._clock = clock
         self._now = 0
-        self._inbox: deque[ev.Event] = deque()
+        self._inbox = Inbox()
         self._scheduled = False
         self._enforcements: list[EnforcementEffect] = []
         self._wheel: Wheel[tuple[ev.Timer, str]] = Wheel()
         self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_for: int | None = None
         self._tokens = 0
         self._commands: dict[int, asyncio.Future[Mapping[str, Any] | None]] = {}
         self._carriers: dict[type, Callable[[Any], None]] = {
@@ -127,15 +125,16 @@ class Writer:
 
     def post(self, event: ev.Event) -> None:
         """Take in an event of our own: an answer, a timer, a command, something that the sweep saw."""
-        self._inbox.append(event)
+        self._inbox.put(event)
         self._schedule()
 
-    def offer(self, event: ev.Event) -> None:
+    def offer(self, event: ev.Event, queue: Queue = Queue.STRANGER) -> None:
         """Take in an event that somebody out there caused; dropped when too many wait."""
-        if len(self._inbox) >= MAX_WAITING:
+        if not self._inbox.has_room(queue):
             self.dropped += 1
             return
-        self.post(event)
+        self._inbox.put(event, queue)
+        self._schedule()
 
     async def command(self, make: Callable[[int], ev.Event]) -> Mapping[str, Any] | None:
         """Have a command carried out, and wait until what follows from it is durable.
@@ -178,8 +177,8 @@ class Writer:
 
     def _turn(self) -> None:
         self._scheduled = False
-        for _ in range(min(_PER_TURN, len(self._inbox))):
-            self._handle(self._inbox.popleft())
+        for event in self._inbox.take():
+            self._handle(event)
         self._finish()
         if self._inbox:
             self._schedule()
@@ -222,10 +221,13 @@ class Writer:
             return [failure_of(effect, "the data plane failed; the log says why") for effect in effects]
 
     def _arm(self) -> None:
+        due = self._wheel.next_due()
         if self._alarm is not None:
+            if due == self._alarm_for:
+                return
             self._alarm.cancel()
             self._alarm = None
-        due = self._wheel.next_due()
+        self._alarm_for = due
         if due is not None:
             delay = min(max(0.0, (due - self._clock()) / 1e9), _LOOK_AGAIN)
             self._alarm = asyncio.get_running_loop().call_later(delay, self._look)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
+
 from bng.aaa.shell import AaaShell
 from bng.access import Captures
-from bng.codec import dhcp, frame
+from bng.codec import dhcp, frame, peek
 from bng.codec.errors import DecodeError
+from bng.inbox import Queue
 from bng.loop import Writer
 from bng.routers import RouterWatch
 from bng.session import effects as fx
 from bng.session import events as ev
+from bng.session.admission import Verdict
 from bng.uplink import Uplink
 
 _SERVER_PORT = 67
+_QUEUES = {Verdict.KNOWN: Queue.KNOWN, Verdict.STRANGER: Queue.STRANGER}
 
 
 class NetworkOutlets:
@@ -35,7 +40,18 @@ class NetworkOutlets:
     # in
 
     def from_subscriber(self, interface: str, data: bytes, checksum_ready: bool) -> None:
-        """A frame was captured on a subscriber interface."""
+        """A frame was captured on a subscriber interface. What is over a limit is not even decoded."""
+        relay_agent = peek.relay_agent(data)
+        if relay_agent is None:
+            self.malformed += 1
+            return
+        relay = self._writer.machine.relay
+        verdict = relay.admission.judge(relay_agent, interface, peek.source_mac(data), time.time_ns())
+        queue = _QUEUES.get(verdict)
+        if queue is None:
+            relay.received += 1
+            relay.dropped[verdict.value] += 1
+            return
         try:
             udp = frame.parse(data, checksum_ready=checksum_ready)
             if udp.destination_port != _SERVER_PORT:
@@ -44,7 +60,7 @@ class NetworkOutlets:
         except DecodeError:
             self.malformed += 1
             return
-        self._writer.offer(ev.DhcpFromSubscriber(interface, udp.source_mac, packet))
+        self._writer.offer(ev.DhcpFromSubscriber(interface, udp.source_mac, packet, admitted=True), queue)
 
     def from_server(self, server: str, payload: bytes) -> None:
         """A datagram came to the relay's socket."""
@@ -53,7 +69,7 @@ class NetworkOutlets:
         except DecodeError:
             self.malformed += 1
             return
-        self._writer.offer(ev.DhcpFromServer(server, packet))
+        self._writer.offer(ev.DhcpFromServer(server, packet), Queue.OWN)
 
     # out
 

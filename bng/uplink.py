@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable
 
 import structlog
@@ -15,6 +16,8 @@ _MAX_DATAGRAM = 4096
 _PER_WAKE = 128
 _BUFFER = 4 << 20
 """Octets of socket buffer asked for: a burst of answers must not be lost while the loop is busy."""
+_SO_MEMINFO, _MEMINFO = 55, struct.Struct("=9I")
+_DROPS = 8
 
 
 class Uplink:
@@ -28,6 +31,11 @@ class Uplink:
         self.address: str | None = None
         self._received = received
         self._socket: socket.socket | None = None
+        self._lost_before = 0
+
+    def count_lost(self) -> int:
+        """Datagrams that found no room in the socket since the start."""
+        return self._lost_before + self._lost_here()
 
     def bind(self, address: str | None) -> None:
         """Listen on this address from now on; None for not at all. Raises OSError."""
@@ -53,6 +61,7 @@ class Uplink:
         """Let go of the socket."""
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket)
+            self._lost_before += self._lost_here()
             self._socket.close()
         self._socket = self.address = None
 
@@ -73,3 +82,12 @@ class Uplink:
             except OSError:
                 return
             self._received(address, payload)
+
+    def _lost_here(self) -> int:
+        if self._socket is None:
+            return 0
+        try:
+            counted = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        except OSError:
+            return 0  # an older kernel
+        return int(_MEMINFO.unpack(counted)[_DROPS])

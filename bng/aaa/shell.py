@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +19,8 @@ log = structlog.get_logger("bng.aaa")
 
 _SAY_AGAIN = 60.0
 """Seconds between two lines about what the network reports."""
+_BUFFER = 1 << 20
+"""Octets of socket buffer asked for, of each port: answers to all that may be in flight."""
 
 
 class _Port(asyncio.DatagramProtocol):
@@ -69,6 +72,8 @@ class AaaShell:
                 lambda port=port: port,  # type: ignore[misc]
                 local_addr=(self._local_address, 0),
             )
+            made = transport.get_extra_info("socket")
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
             self._ports.append(transport)
 
     def configure(self, settings: AaaSettings) -> None:

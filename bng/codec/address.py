@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from bng.codec.errors import DecodeError
 
 BROADCAST_MAC = "ff:ff:ff:ff:ff:ff"
@@ -15,6 +17,7 @@ def ip_text(octets: bytes) -> str:
     return f"{a}.{b}.{c}.{d}"
 
 
+@lru_cache(maxsize=8192)
 def ip_octets(text: str) -> bytes:
     """Four octets of dotted text.
 
@@ -22,8 +25,11 @@ def ip_octets(text: str) -> bytes:
         DecodeError: it is not an IPv4 address.
     """
     parts = text.split(".")
-    if len(parts) == 4 and all(p.isascii() and p.isdigit() and len(p) <= 3 and int(p) <= 255 for p in parts):
-        return bytes(map(int, parts))
+    if len(parts) == 4 and text.isascii() and all(map(str.isdigit, parts)) and max(map(len, parts)) <= 3:
+        try:
+            return bytes(map(int, parts))
+        except ValueError:
+            pass  # a number above 255
     raise DecodeError("not an IPv4 address")
 
 
@@ -38,10 +44,12 @@ def mac_octets(text: str) -> bytes:
     Raises:
         DecodeError: it is not a hardware address.
     """
-    parts = text.split(":")
-    if len(parts) == 6 and all(len(p) == 2 for p in parts):
+    if len(text) == 17 and text[2::3] == ":::::":
         try:
-            return bytes.fromhex("".join(parts))
+            octets = bytes.fromhex(text.replace(":", ""))
         except ValueError:
             pass
+        else:
+            if len(octets) == 6:
+                return octets
     raise DecodeError("not a hardware address")

@@ -20,6 +20,7 @@ BOOTREQUEST, BOOTREPLY = 1, 2
 ETHERNET = 1
 BROADCAST = 0x8000
 INFINITE = 0xFFFFFFFF
+_RELAYED = frozenset({"giaddr", "hops"})
 
 
 class MessageType(IntEnum):
@@ -126,7 +127,24 @@ class DhcpPacket:
         options = {c: v for c, v in self.options.items() if c != code}
         if value is not None:
             options[code] = value
-        return replace(self, options=options, **fields)  # type: ignore[arg-type]
+        if not fields.keys() <= _RELAYED:
+            return replace(self, options=options, **fields)  # type: ignore[arg-type]
+        # what a relay does with every packet, in a third of the time
+        return DhcpPacket(
+            self.op,
+            self.xid,
+            self.mac_address,
+            options,
+            fields.get("hops", self.hops),  # type: ignore[arg-type]
+            self.secs,
+            self.flags,
+            self.ciaddr,
+            self.yiaddr,
+            self.siaddr,
+            fields.get("giaddr", self.giaddr),  # type: ignore[arg-type]
+            self.sname,
+            self.file,
+        )
 
     def _address(self, code: int) -> str:
         value = self.options.get(code, b"")

@@ -34,12 +34,10 @@ class UdpFrame:
 
 def checksum(data: bytes) -> int:
     """The Internet checksum (RFC 1071) of some octets; 0 over octets that hold their own."""
-    if len(data) % 2:
-        data += b"\0"
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total > 0xFFFF:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total ^ 0xFFFF
+    # 2^16 is 1 modulo 2^16 - 1: the number that all octets make leaves the same remainder as the sum of words
+    total = int.from_bytes(data, "big") << (8 if len(data) % 2 else 0)
+    remainder = total % 0xFFFF
+    return 0xFFFF ^ (0xFFFF if total and not remainder else remainder)
 
 
 def parse(data: bytes, *, checksum_ready: bool = True) -> UdpFrame:

@@ -7,6 +7,7 @@ Added towards the servers: link-selection (RFC 3527), server-identifier-override
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 
 from bng.codec.address import ip_octets
 from bng.codec.errors import DecodeError
@@ -63,6 +64,7 @@ def build(sub_options: SubOptions) -> bytes:
     return b"".join(parts)
 
 
+@lru_cache(maxsize=8192)
 def access_line(value: bytes) -> tuple[str, str]:
     """(remote-id, circuit-id) in their text form.
 
@@ -139,4 +141,7 @@ def strip(value: bytes) -> bytes:
     Raises:
         DecodeError: malformed.
     """
-    return build(tuple(pair for pair in parse(value) if pair[0] not in OURS))
+    pairs = parse(value)
+    if OURS.isdisjoint(code for code, _ in pairs):
+        return value
+    return build(tuple(pair for pair in pairs if pair[0] not in OURS))

@@ -32,7 +32,7 @@ from bng.config import Config
 from bng.configuration import Configuration
 from bng.daemon.accounting import Accounting
 from bng.daemon.methods import Methods
-from bng.daemon.process import read_pids, run_until_signal
+from bng.daemon.process import prefer_this_process, read_pids, run_until_signal
 from bng.dataplane.base import DataPlane, DataPlaneError, Refresh
 from bng.dataplane.kernel import KernelDataPlane
 from bng.enforcement import Enforcer
@@ -66,6 +66,10 @@ _DRAIN_ACCOUNTING = 2.0
 _NOTE_ACCOUNTING = 2.0
 _TELL_ROUTER = 0.0002
 """Seconds between two pushes of the access routers, for each of them."""
+_COLLECT = (5000, 20, 100)
+"""Thresholds of the garbage collector: most of what an event needs is gone before the first."""
+_SPARE = 250
+"""Sessions that begin before the garbage collector is told to pass over what there is."""
 
 
 class Control:
@@ -88,6 +92,7 @@ class Control:
         self._reconfigured = asyncio.Event()
         self._comparable = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._spared = 0
 
     @property
     def config(self) -> Config:
@@ -168,8 +173,9 @@ class Control:
         self._configure_parts()
         self._recover()
         # what was recovered lives long: the garbage collector need not look at it again and again
-        gc.collect()
+        gc.set_threshold(*_COLLECT)
         gc.freeze()
+        gc.enable()
         self.routers.start()
         self._tasks = [
             asyncio.ensure_future(task)
@@ -334,12 +340,21 @@ class Control:
         while True:
             await asyncio.sleep(0.25)
             elapsed += 0.25
+            self._spare_sessions()
             # all of them are told each time: the more there are, the less often
             soonest = len(self.routers) * _TELL_ROUTER
             changed = self.routers.changed and elapsed >= self.config.periods.health
             if (self.routers.urgent or changed) and elapsed >= soonest:
                 elapsed = 0.0
                 self.server.push("routers", records=await self.routers.gather())
+
+    def _spare_sessions(self) -> None:
+        """Have the garbage collector look at the sessions that began since, and then never again: with all of
+        them to look at it would hold the loop up for half a second, and one that ends is freed without it."""
+        if self.machine.started_total - self._spared >= _SPARE:
+            self._spared = self.machine.started_total
+            gc.collect()
+            gc.freeze()
 
     async def _grow(self) -> None:
         """Have classes made ahead of the sessions: in a rush as fast as can be, else a third of the time."""
@@ -368,12 +383,14 @@ class Control:
 
     def _health_parts(self) -> dict[str, Any]:
         store, relay = self.machine.store, self.machine.relay
-        drops = {"queue-full": self.writer.dropped, "malformed": self.outlets.malformed, **relay.dropped}
+        lost = self.captures.count_lost() + self.uplink.count_lost()
+        unseen = {"socket-full": lost, "queue-full": self.writer.dropped, "malformed": self.outlets.malformed}
+        drops = {**unseen, **relay.dropped}
         return {
             "sessions": len(store),
             "sessions_active": store.by_status[State.ACTIVE] + store.by_status[State.IDLE],
             "queue_depth": self.writer.waiting,
-            "dhcp_received": relay.received + self.writer.dropped + self.outlets.malformed,
+            "dhcp_received": relay.received + sum(unseen.values()),
             "dhcp_dropped": sum(drops.values()),
             "dhcp_drop": [
                 {"reason": reason, "packets": packets} for reason, packets in sorted(drops.items()) if packets
@@ -405,6 +422,9 @@ class Control:
 
 def main(state_dir: Path) -> int:
     """Run the control process until SIGTERM. Returns the exit code."""
+
+    prefer_this_process()
+    gc.disable()  # until what is recovered has been read: all of it stays
 
     async def serve() -> None:
         await Control(state_dir, KernelDataPlane()).run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import logging
 import os
@@ -21,6 +22,9 @@ log = structlog.get_logger()
 _PR_SET_PDEATHSIG = 1
 
 PIDS_FILE = "pids.json"
+
+_NICE = -10
+_SWITCH_INTERVAL = 0.0005
 
 
 def _json(value: object, **_: object) -> str:
@@ -58,6 +62,14 @@ def die_with_parent(parent: int) -> None:
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it ended before we could say so
         sys.exit(1)
+
+
+def prefer_this_process() -> None:
+    """Run before others when there is more to do than CPUs: subscribers wait for this one, and it never does
+    much at a time. And have its own threads (disk, sweep) hand over to the loop quickly."""
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+    with contextlib.suppress(OSError):  # not permitted in every container
+        os.setpriority(os.PRIO_PROCESS, 0, _NICE)
 
 
 def read_pids(state_dir: Path) -> dict[str, int]:

@@ -125,7 +125,7 @@ class DataPlaneConfig:
     subscriber: tuple[str, ...]
     upstream: str
     nat: Nat | None = None
-    reserve: int = 2048
+    reserve: int = 256
     guard: Guard = Guard()
 
 

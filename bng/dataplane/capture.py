@@ -10,7 +10,7 @@ import ctypes
 import errno
 import socket
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import structlog
 
@@ -20,13 +20,15 @@ _ETH_P_IP = 0x0800
 _SO_ATTACH_FILTER = 26
 _SO_RCVBUFFORCE = 33
 _SOL_PACKET = 263
-_PACKET_IGNORE_OUTGOING, _PACKET_AUXDATA = 23, 8
+_PACKET_IGNORE_OUTGOING, _PACKET_AUXDATA, _PACKET_STATISTICS = 23, 8, 6
+_STATISTICS = struct.Struct("=II")
 _STATUS = struct.Struct("=I")
 _CHECKSUM_NOT_READY = 1 << 3
 _EXTRA = socket.CMSG_SPACE(20)
 _PACKET_OTHERHOST = 3
 _MAX_FRAME = 9216
-_BUFFER = 1 << 20
+_BUFFER = 8 << 20
+"""Octets for frames that wait: a second of a flood, or thousands of subscribers at once after a power cut."""
 _DHCP_SERVER = 67
 _UDP = 17
 
@@ -59,8 +61,7 @@ def _filter() -> bytes:
     return b"".join(_INSTRUCTION.pack(*instruction) for instruction in program)
 
 
-@dataclass(frozen=True, slots=True)
-class Captured:
+class Captured(NamedTuple):
     """A frame from a subscriber interface.
 
     Attributes:
@@ -98,6 +99,7 @@ class DhcpCapture:
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
         except OSError:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         self.rebind()
 
     def fileno(self) -> int:
@@ -125,22 +127,30 @@ class DhcpCapture:
             self.index = index
         return True
 
+    def lost(self) -> int:
+        """Frames that found no room in the socket since this was asked last."""
+        try:
+            counted = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
+        except OSError:
+            return 0
+        return int(_STATISTICS.unpack(counted)[1])
+
     def receive(self, limit: int = 64) -> list[Captured]:
         """Frames that have come, at most `limit`. Empty when there are none (also when the interface has
         gone; `index` is 0 then)."""
         frames: list[Captured] = []
-        while len(frames) < limit:
-            try:
-                data, extra, _, _ = self._socket.recvmsg(_MAX_FRAME, _EXTRA)
-                frames.append(Captured(data, _checksum_ready(extra)))
-            except BlockingIOError:
-                break
-            except OSError as fault:
-                # ENETDOWN comes once when the interface goes down or away; the socket stays usable.
-                if fault.errno not in (errno.ENETDOWN, errno.ENODEV, errno.ENXIO):
-                    log.warning("capture.receive-failed", interface=self.interface, reason=fault.strerror)
-                self.rebind()
-                break
+        take, receive = frames.append, self._socket.recvmsg
+        try:
+            for _ in range(limit):
+                data, extra, _, _ = receive(_MAX_FRAME, _EXTRA)
+                take(Captured(data, _checksum_ready(extra)))
+        except BlockingIOError:
+            pass
+        except OSError as fault:
+            # ENETDOWN comes once when the interface goes down or away; the socket stays usable.
+            if fault.errno not in (errno.ENETDOWN, errno.ENODEV, errno.ENXIO):
+                log.warning("capture.receive-failed", interface=self.interface, reason=fault.strerror)
+            self.rebind()
         return frames
 
     def send(self, frame: bytes) -> bool:

@@ -201,8 +201,9 @@ class LeaseKeeper:
 
     def _tell(self, event: ev.LeaseFound | ev.LeaseGone, verdict: Verdict, repaired: Counter[str]) -> None:
         self._writer.post(event)
-        self._repairs.counts[verdict] += 1
-        repaired[verdict] += 1
+        if verdict is not Verdict.DENIED:
+            self._repairs.counts[verdict] += 1
+            repaired[verdict] += 1
 
     async def _let_radius_follow(self, slices: Slices) -> None:
         by_status = self._writer.machine.store.by_status

@@ -43,7 +43,7 @@ class Journal:
         max_events, max_bytes: bounds of what is retained; whole segments are dropped.
         segment_bytes: a segment is closed when it is larger than this.
         max_pending: events that may wait in memory while the disk refuses them.
-        on_append: called with each numbered event and its encoded form, before it is durable.
+        on_append: called with each numbered event and the record that holds it, before it is durable.
         after: the journal goes on behind this number even if its files end earlier (a checkpoint knows
             more than a folder that was emptied).
         clock: nanoseconds since the epoch.
@@ -132,10 +132,10 @@ class Journal:
                 "_time_ns": self._time,
             }
             numbered: Event = head | dict(event)
-            payload = orjson.dumps(numbered)
-            self._pending.append(segments.encode(payload))
+            record = segments.encode(orjson.dumps(numbered))
+            self._pending.append(record)
         if self._on_append is not None:
-            self._on_append(numbered, payload)
+            self._on_append(numbered, record)
         return self._newest
 
     def sync(self) -> int:

@@ -156,11 +156,15 @@ class Matrix:
                 words[:] = previous._words
             self._words, self.rows, self._mapping = words, rows, mapping
             self._write_head()
-            mapping.flush()
+            if previous is None:
+                mapping.flush()
         finally:
             os.close(descriptor)
         temporary.replace(self.path)
-        sync_directory(self.path.parent)
+        if previous is None:
+            # not when it grows, which happens while subscribers wait: what a process leaves behind is there
+            # without the disk, and when the machine dies, the kernel's counters do as well
+            sync_directory(self.path.parent)
 
     def _write_head(self) -> None:
         head = _HEAD.pack(MAGIC, VERSION, self.slots, len(COLUMNS), 0, self._instance)

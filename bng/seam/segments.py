@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 HEADER = struct.Struct("!II")
@@ -64,12 +64,18 @@ def sync_directory(directory: Path) -> None:
 
 def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Write a file so that after a crash either the old or the new content is there, whole."""
+    replace_file_by_parts(path, (content,), mode)
+
+
+def replace_file_by_parts(path: Path, parts: Iterable[bytes], mode: int = 0o600) -> None:
+    """The same of content that need not be in memory at one time."""
     temporary = path.with_name(path.name + ".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        for part in parts:
+            view = memoryview(part)
+            while view:
+                view = view[os.write(descriptor, view) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

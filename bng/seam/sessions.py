@@ -23,6 +23,7 @@ _PUTS = frozenset({"session-start", "session-update", "policy-apply", "session-r
 _BATCH = 512
 _ENDED_KEPT = 7 * 86_400 * 1_000_000_000
 """Nanoseconds: ends that are longer ago are forgotten at the next start; leases are shorter."""
+_PART = 256
 
 
 def line_key(event: Event) -> str:
@@ -94,17 +95,21 @@ class Checkpoint:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._state = Sessions()
-        self._payloads: dict[str, bytes] = {}
+        self._records: dict[str, bytes] = {}
 
-    def note(self, event: Event, payload: bytes) -> None:
-        """Take in an event as it was appended to the journal."""
+    def __len__(self) -> int:
+        """Sessions."""
+        return len(self._records)
+
+    def note(self, event: Event, record: bytes) -> None:
+        """Take in an event, and its record, as it was appended to the journal."""
         fold(self._state, event)
         kind = event["type"]
         if kind in _PUTS:
             self._state.by_id.pop(event["session-id"])
-            self._payloads[event["session-id"]] = payload
+            self._records[event["session-id"]] = record
         elif kind == "session-stop":
-            self._payloads.pop(event["session-id"], None)
+            self._records.pop(event["session-id"], None)
 
     def start_from(self, sessions: Sessions) -> None:
         """Take over what was recovered; call it before the first `note`."""
@@ -112,7 +117,7 @@ class Checkpoint:
             {}, dict(sessions.tombstones), sessions.seq, sessions.time_ns, sessions.instance_id,
             sessions.started, sessions.rejected, ended=dict(sessions.ended),
         )  # fmt: skip
-        self._payloads = {key: orjson.dumps(event) for key, event in sessions.by_id.items()}
+        self._records = {key: segments.encode(orjson.dumps(event)) for key, event in sessions.by_id.items()}
 
     def freeze(self) -> tuple[int, list[bytes]]:
         """(sequence number, records) of this moment, for `write`."""
@@ -123,15 +128,17 @@ class Checkpoint:
             "instance_id": state.instance_id,
             "started": state.started,
             "rejected": state.rejected,
-            "sessions": len(self._payloads),
+            "sessions": len(self._records),
             "tombstones": state.tombstones,
             "ended": state.ended,
         }
-        return state.seq, [orjson.dumps(head), *self._payloads.values()]
+        return state.seq, [segments.encode(orjson.dumps(head)), *self._records.values()]
 
     def write(self, records: list[bytes]) -> None:
         """Replace the file. The events up to the frozen number must be durable. Raises OSError."""
-        segments.replace_file(self.path, b"".join(map(segments.encode, records)))
+        # in parts: the loop gets its turn in between
+        parts = (b"".join(records[at : at + _PART]) for at in range(0, len(records), _PART))
+        segments.replace_file_by_parts(self.path, parts)
 
 
 def load_checkpoint(path: Path) -> Sessions:

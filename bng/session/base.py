@@ -114,6 +114,11 @@ class Base(ABC):
         self.profiles = dict(profiles)
         self.store = Store(settings.max_sessions, max(1, now // 1_000_000))
         self.relay = Relay(settings)
+        self.relay.admission.know(
+            lambda line: self.store.on_line(line) is not None,
+            lambda mac: self.store.has_mac(mac),
+            lambda remote: remote in self.settings.routers or self.store.count_behind(remote) > 0,
+        )
         self.nat = NatAllocator(settings.nat)
         self.started_total = 0
         self.rejected_total = 0

@@ -61,11 +61,13 @@ class DhcpFromSubscriber:
         interface: name of the interface.
         source_mac: Ethernet source; of the access node where it routes.
         packet: decoded BOOTREQUEST.
+        admitted: it has been counted against the limit of its access line.
     """
 
     interface: str
     source_mac: str
     packet: DhcpPacket
+    admitted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,13 @@ CLOCK_TOLERANCE = 2 * NS
 
 
 class Verdict(StrEnum):
-    """What follows from a lease. The values are names of counters in aether-health:reconcile."""
+    """What follows from a lease. The values are names of counters in aether-health:reconcile, but for DENIED:
+    that repairs nothing."""
 
     RECOVERED = "lease-recovered"  # its access line has no session
     RENEWED = "lease-renewed"  # its session has another end of the lease
     REPLACED = "lease-replaced"  # its access line's session has an older binding
+    DENIED = "lease-denied"  # a session on another line has its device or address, and keeps it
     GONE = "lease-gone"  # a session has no lease
 
 
@@ -45,6 +47,10 @@ class Leases(Commands):
         for holder in (session, self.store.with_ip(event.ip_address)):
             if holder is not None and not _is_younger(event, holder):
                 return None
+        others = self.elsewhere(line, event.mac_address, b"")
+        keeper = self.keeper(*others, self.held_elsewhere(line, event.ip_address))
+        if self.settings.port_move == "deny" and keeper is not None:
+            return Verdict.DENIED
         if session is not None:
             return Verdict.REPLACED
         router = self.settings.routers.get(line.remote_id)

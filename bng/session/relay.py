@@ -18,6 +18,7 @@ from bng.codec.address import BROADCAST_IP, BROADCAST_MAC, NO_IP
 from bng.codec.dhcp import BOOTREPLY, BOOTREQUEST, DhcpPacket, MessageType, Option
 from bng.codec.errors import DecodeError
 from bng.seam.clock import NS
+from bng.session.admission import Admission
 from bng.session.effects import SendToServer, SendToSubscriber
 from bng.session.events import DhcpFromServer, DhcpFromSubscriber
 from bng.session.limits import Buckets, Devices
@@ -111,6 +112,7 @@ class Relay:
         received: packets from subscribers.
         dropped: packets not relayed, by reason, both directions.
         servers: statistics by server address.
+        admission: limits of the access lines.
         devices: who asked lately on each access line.
         line: that of the packet looked at last, None when it has none.
     """
@@ -123,8 +125,8 @@ class Relay:
         self._exchanges: OrderedDict[tuple[AccessLine, int, str], Exchange] = OrderedDict()
         self._on_line: dict[AccessLine, OrderedDict[tuple[AccessLine, int, str], None]] = {}
         self.devices = Devices()
-        self._of_lines: Buckets[AccessLine] = Buckets()
         self._of_devices: Buckets[tuple[AccessLine, str]] = Buckets()
+        self.admission = Admission(settings.rate_limit)
         self.configure(settings)
 
     def __len__(self) -> int:
@@ -133,6 +135,7 @@ class Relay:
     def configure(self, settings: Settings) -> None:
         """Take over changed settings; statistics of servers that stay are kept."""
         self.settings = settings
+        self.admission.rate = settings.rate_limit
         self.servers = {
             address: self.servers.get(address, ServerStatistics()) for address, _ in settings.servers
         }
@@ -163,7 +166,7 @@ class Relay:
             origin = self._marked(event, packet.options[Option.RELAY_AGENT])
         else:
             origin = self._unmarked(event, holder)
-        if not self._of_lines.admit(origin.line, self.settings.rate_limit, now):
+        if not event.admitted and not self.admission.admit(origin.line, now):
             raise Drop("rate-limit")
         return origin
 

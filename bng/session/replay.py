@@ -3,7 +3,9 @@
 A recording is lines of JSON: a head, a snapshot (`bng.session.snapshot`), then one line for each event with
 the effects that came out. Of one access line only its events are recorded, those of lines that come into its
 way (same address or device), and what concerns all. What such a part takes from the whole (session ids and
-slots, whether all sessions are taken) is in its effects and is given to the machine that replays it.
+slots, whether all sessions are taken) is in its effects and is given to the machine that replays it. What it
+does not tell of the others: how many sessions an access router has (max-sessions-per-access-router), and how
+far work on many sessions has come (`events.Continue`); where these matter, everything has to be recorded.
 """
 
 from __future__ import annotations
@@ -220,8 +222,9 @@ def replay(texts: Iterable[str]) -> Iterator[Played]:
             played = player.take(number, json.loads(text))
         except RecordingError:
             raise
-        except (ValueError, KeyError, TypeError) as error:
-            raise RecordingError(f"line {number}: {error}") from None
+        except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+            text = f"line {number}: {error!r}; it may be a recording of another version"
+            raise RecordingError(text) from error
         if played is not None:
             yield played
 

@@ -286,6 +286,7 @@ def _code(kind: str, what: str) -> _Code:
 _STATES = {state: _code("state", state.value) for state in State} | {State.GONE: _code("state", "ended")}
 _QUESTION = _code("radius", "Access-Request")
 _ACCEPT = _code("radius", "Access-Accept")
+_REJECT = _code("radius", "Access-Reject")
 _SILENCE = _code("radius", "no-answer")
 _PACKETS = {bytes([kind]): _code("dhcp", kind.name) for kind in MessageType}
 _UNKNOWN = _code("dhcp", "unknown")
@@ -293,7 +294,7 @@ _OPERATIONS = {operation: _code("kernel", operation.value) for operation in ev.O
 # plain numbers: looking an enumeration up in a dict costs a call
 _MESSAGE_TYPE, _LEASE_TIME = int(Option.MESSAGE_TYPE), int(Option.LEASE_TIME)
 _FROM_SUBSCRIBER = "from {} on {}"
-_FROM_SERVER = "from {}"
+_FROM_SERVER = "offered"
 
 
 def describe(event: ev.Event) -> tuple[str, str, str, str]:
@@ -348,7 +349,12 @@ def _simple(kind: str, what: str, *names: str) -> Callable[[Any], _Described]:
 
 _DESCRIBERS: dict[type, Callable[[Any], _Described | None]] = {
     ev.RadiusAccept: _accept,
-    ev.RadiusReject: _simple("radius", "Access-Reject", "server", "message"),
+    ev.RadiusReject: lambda event: (
+        _REJECT,
+        f"from {event.server}" if event.server else "",
+        event.message,
+        event.attempt,
+    ),
     ev.RadiusUnanswered: lambda event: (
         _SILENCE,
         "",

@@ -11,8 +11,10 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from bng.dataplane import conntrack, nft
-from bng.dataplane.base import Binding, DataPlaneConfig, Nat, Rates, Start, Stop
+from bng.dataplane.base import Binding, DataPlaneConfig, Nat, Rates, Start, Stop, Suspicions
+from bng.dataplane.held import Lost
 from bng.dataplane.kernel import KernelDataPlane
+from bng.dataplane.shards import FLAT, SHARDED
 from tests.support import subscriber_net as net
 
 pytestmark = [
@@ -237,6 +239,70 @@ def test_a_restart_adopts_what_the_kernel_translates(bench: Bench) -> None:
         again.close()
 
 
+def test_a_restart_tells_what_the_kernel_translates_otherwise_or_not_at_all(bench: Bench) -> None:
+    """Who compares the sessions sees it; the start again, as it should be, puts it right."""
+    bindings = [FIRST, SECOND, Binding(SHARED + 1), None]
+    for number, binding in enumerate(bindings):
+        bench.start(number, binding)
+    bench.plane.close()
+    bench.world.run(bench.world.bng, f"nft delete element ip aether nat_block {{ {net.subscriber_ip(0)} }}")
+    address = net.subscriber_ip(1)
+    nft.run(
+        f"delete element ip aether nat_block {{ {address} }}\n"
+        f"add element ip aether nat_block {{ {address} : {SHARED + 2} . 4096-5119 }}\n"
+        f"add element ip aether nat_block {{ {net.subscriber_ip(2)} : {SHARED + 2} . 1024-2047 }}\n"
+        f"add element ip aether nat_whole {{ 100.64.9.9 : {SHARED + 3} }}"
+    )
+    bench.plane.open(CONFIG)
+    found = [each.nat for each in bench.plane.installed()]
+    assert found == [None, Binding(SHARED + 2, 4096, 5119), Binding(SHARED + 1), None]
+    assert bench.plane.audit() == Suspicions()
+    assert "100.64.9.9" not in bench.world.run(bench.world.bng, "nft list map ip aether nat_whole")
+    for number, binding in enumerate(bindings):
+        bench.start(number, binding)
+    assert [each.nat for each in bench.plane.installed()] == bindings
+    assert bench.plane.audit() == Suspicions()
+    (first,), (second,) = bench.seen(net.upload(0)), bench.seen(net.upload(1))
+    assert FIRST.port_first <= source(first)[1] <= FIRST.port_last
+    assert SECOND.port_first <= source(second)[1] <= SECOND.port_last
+
+
+def test_a_session_whose_class_moves_at_the_next_start_keeps_its_block(bench: Bench) -> None:
+    bench.plane.close(remove=True)
+    bench.plane = KernelDataPlane(layout=FLAT)
+    bench.plane.open(CONFIG)
+    far = SHARDED.first + 1
+    for slot, binding in ((0, FIRST), (far, SECOND)):
+        start = Start(slot, f"{slot:016x}", "acc0", net.subscriber_mac(slot % 9), net.subscriber_ip(slot % 9),
+                      FAST, binding)  # fmt: skip
+        (result,) = bench.plane.start([start])
+        assert result.error is None
+    frames = [net.upload(0), net.upload(far % 9)]
+    before = [source(each) for each in bench.seen(*frames)]
+    assert len(before) == 2
+    bench.plane.close()
+    again = KernelDataPlane()
+    assert again.open(CONFIG).restarted_in == (far,)
+    assert [each.nat for each in again.installed()] == [FIRST, SECOND]
+    assert again.audit() == Suspicions()
+    assert [source(each) for each in bench.seen(*frames)] == before
+    again.close()
+
+
+def test_a_block_that_changes_while_a_session_comes_back(bench: Bench) -> None:
+    """The interface was made anew, and the session is not back on it yet."""
+    bench.start(0, FIRST)
+    kernel = bench.plane._kernel
+    assert kernel is not None
+    kernel.held.lost[0] = Lost(may_be_open=True)
+    bench.start(0, SECOND)
+    bench.plane.refresh()
+    assert not kernel.held.lost
+    assert bench.plane.audit() == Suspicions()
+    (frame,) = bench.seen(net.upload(0))
+    assert SECOND.port_first <= source(frame)[1] <= SECOND.port_last
+
+
 def test_flows_of_sessions_that_ended_unseen_are_cut_at_the_next_start(bench: Bench) -> None:
     bench.start(0, FIRST)
     bench.start(1, SECOND)
@@ -268,9 +334,8 @@ def test_the_audit_repairs_blocks(bench: Bench) -> None:
     bench.world.run(bench.world.bng, f"{remove} nat_block {{ {net.subscriber_ip(0)} }}")
     bench.world.run(bench.world.bng, f"{remove} nat_whole {{ {net.subscriber_ip(1)} }}")
     nft.run("add element ip aether nat_whole { 100.64.9.9 : 203.0.113.4 }")
-    assert bench.plane._kernel is not None
-    bench.plane._kernel.next_audit = 0.0
-    assert bench.plane.refresh().repaired == 3
+    assert bench.plane.repair(bench.plane.audit()) == 3
+    assert bench.plane.audit() == Suspicions()
     assert len(bench.seen(net.upload(0), net.upload(1))) == 2
     assert "100.64.9.9" not in bench.world.run(bench.world.bng, "nft list map ip aether nat_whole")
 

@@ -133,7 +133,13 @@ def parse_packet(packet: bytes) -> tuple[int, bytes, str, str, int]:
 
 
 class Subscribers:
-    """A packet socket on the subscribers' end of a link. Make it inside of their namespace."""
+    """A packet socket on the subscribers' end of a link. Make it inside of their namespace.
+
+    Attributes:
+        repeated: packets that were sent again because nobody answered.
+    """
+
+    repeated = 0
 
     def __init__(self, interface: str) -> None:
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_IP))
@@ -179,6 +185,29 @@ class Subscribers:
                 self._repeat(flying, retry)
         return [subscriber for subscriber in everyone if subscriber.bound]
 
+    def arrive(self, subscribers: Iterable[Subscriber], rate: float, within: float = 30.0) -> int:
+        """Let subscribers come at a steady rate (per second), whether those before are served or not. Nothing
+        is sent twice. `began` is when a subscriber was due, not when it was sent. Returns how many were
+        bound."""
+        everyone = list(subscribers)
+        flying: dict[bytes, tuple[Subscriber, bytes, float]] = {}
+        start = time.monotonic()
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        arrived = 0
+        while arrived < len(everyone) or flying:
+            now = time.monotonic()
+            if now - start > len(everyone) / rate + within:
+                break
+            while arrived < len(everyone) and (due := start + arrived / rate) <= now:
+                subscriber = everyone[arrived]
+                subscriber.began = due
+                self._say(flying, subscriber, self.message(subscriber, DISCOVER))
+                arrived += 1
+            if poll.poll(1):
+                self._drain(flying)
+        return sum(1 for subscriber in everyone if subscriber.bound)
+
     def _say(
         self, flying: dict[bytes, tuple[Subscriber, bytes, float]], subscriber: Subscriber, frame: bytes
     ) -> None:
@@ -189,6 +218,7 @@ class Subscribers:
         now = time.monotonic()
         for subscriber, frame, sent in list(flying.values()):
             if now - sent >= retry:
+                self.repeated += 1
                 self._say(flying, subscriber, frame)
 
     def _drain(self, flying: dict[bytes, tuple[Subscriber, bytes, float]]) -> None:

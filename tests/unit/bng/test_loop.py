@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bng import loop
+from bng import inbox
 from bng.codec import dhcp
 from bng.dataplane.base import RawCounters
 from bng.seam.journal import Journal
@@ -165,9 +165,9 @@ async def test_a_dataplane_that_breaks_ends_nothing(tmp_path: Path) -> None:
 async def test_what_the_network_sends_is_bounded(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     packet = dhcp.parse(bytes([1, 1, 6, 0]) + bytes(232) + b"\x63\x82\x53\x63" + b"\x35\x01\x01\xff")
-    for _ in range(loop.MAX_WAITING + 50):
+    for _ in range(inbox.MAX_WAITING + 50):
         bench.writer.offer(ev.DhcpFromSubscriber("sub0", "02:00:00:00:00:01", packet))
-    assert bench.writer.waiting == loop.MAX_WAITING
+    assert bench.writer.waiting == inbox.MAX_WAITING
     assert bench.writer.dropped == 50
     bench.writer.post(bench.lease(1))
     await until(lambda: bench.outlets.asked)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+from bng.seam import segments
 from bng.seam.journal import Journal
 from bng.seam.reader import JournalReader
 from bng.seam.sessions import Checkpoint, Sessions, fold, follow, line_key, load, load_checkpoint
@@ -127,7 +128,7 @@ def test_damaged_checkpoint_counts_as_none(tmp_path: Path) -> None:
         assert load_checkpoint(path) == Sessions()
     checkpoint = Checkpoint(path)
     (event,) = numbered(session(1, "session-start"))
-    checkpoint.note(event, b'{"session-id":"1"}')
+    checkpoint.note(event, segments.encode(b'{"session-id":"1"}'))
     checkpoint.write(checkpoint.freeze()[1])
     assert load_checkpoint(path).seq == 1
     path.write_bytes(path.read_bytes()[:-1])

@@ -47,7 +47,7 @@ OTHER_DEVICE = {"mac_address": "02:00:00:00:00:02", "ip_address": "10.0.0.11"}
         (replace(LEASE, expires=NOW + 600 * NS, renewed=NOW - 60 * NS), None),
         (later(1, **OTHER_DEVICE), None),
         (later(100, **OTHER_DEVICE), Verdict.REPLACED),
-        (later(100, circuit_id="1/0/2", mac_address="02:00:00:00:00:02"), Verdict.RECOVERED),
+        (later(100, circuit_id="1/0/2", mac_address="02:00:00:00:00:02"), Verdict.DENIED),
         (later(1, circuit_id="1/0/2", mac_address="02:00:00:00:00:02"), None),
         (later(0, circuit_id="1/0/2", **OTHER_DEVICE), Verdict.RECOVERED),
         (later(-4000, circuit_id="1/0/2", **OTHER_DEVICE), None),
@@ -85,6 +85,14 @@ def test_while_another_session_is_ending_nothing_is_told() -> None:
     session.enforcing = True  # its stop is under way
     machine.handle(ev.Disconnect(1, session.id), NOW)
     assert machine.judge_lease(later(100), NOW) is None
+
+
+@pytest.mark.parametrize(("policy", "verdict"), [("deny", Verdict.DENIED), ("move", Verdict.RECOVERED)])
+def test_a_lease_moves_what_a_session_has_only_where_that_is_allowed(policy: str, verdict: Verdict) -> None:
+    machine = holding(settings=replace(SETTINGS, port_move=policy))
+    session = machine.store.with_ip(LEASE.ip_address)
+    assert session is not None
+    assert machine.judge_lease(later(100, circuit_id="1/0/2"), NOW + NS) is verdict
 
 
 def test_gone_only_if_not_renewed_since() -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from bng.codec import dhcp
 from bng.codec.dhcp import DhcpPacket
+from bng.session import admission, limits
 from bng.session import effects as fx
 from bng.session import events as ev
-from bng.session import limits
 from bng.session import relay as relay_module
 from bng.session.machine import Machine
 from bng.session.recording import decode_event, decode_settings, encode_effect, encode_event
@@ -133,12 +133,13 @@ class TestRequests:
 
     def test_buckets_and_exchanges_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(limits, "MAX_BUCKETS", 10)
+        monkeypatch.setattr(admission, "MAX_LINES", 10)
         monkeypatch.setattr(relay_module, "MAX_EXCHANGES", 12)
         player = Player({"rate_limit": 1000})
         for number in range(40):
             player.do(1, from_client("discover", f"node-a 1/0/{number}"))
         assert len(player.machine.relay) == 12
-        assert len(player.machine.relay._of_lines) == len(player.machine.relay._of_devices) == 10
+        assert len(player.machine.relay.admission) == len(player.machine.relay._of_devices) == 10
         for xid in range(20):
             player.do(1 + xid, from_client("discover", "node-b 1", xid=xid))
         held = [key for key in player.machine.relay._exchanges if key[0].remote_id == "node-b"]

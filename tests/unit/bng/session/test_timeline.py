@@ -124,7 +124,7 @@ def test_why_a_line_waits() -> None:
 def test_rejected() -> None:
     player = Watched().play(attach())
     player.step(0.1, "reject", {"message": "service suspended", "server": "radius"})
-    assert player.steps()[-1][1:5] == ("radius", "Access-Reject", "radius", "service suspended")
+    assert player.steps()[-1][1:5] == ("radius", "Access-Reject", "from radius", "service suspended")
     assert player.verdict(retry=12) == "Rejected: service suspended; asked again in 12 s."
     for number in range(3):
         player.step(20 + 20 * number, "due", {"timer": "auth-retry"})

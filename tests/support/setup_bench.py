@@ -1,0 +1,80 @@
+"""What the benchmarks of setting sessions up have in common."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from bng.seam.reader import JournalReader
+from tests.support.bng_world import World, world
+from tests.support.dhcp_client import Subscriber
+from tests.support.servers import wait_for
+
+WINDOW = 32
+SERVERS = "Kea (memfile), FreeRADIUS with accounting, BNG and emulator on the same cores"
+
+
+@contextlib.contextmanager
+def running(rate_limit: int | None = None) -> Iterator[World]:
+    """A world whose BNG serves; `rate_limit`: of an access line, packets per second."""
+    with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
+        if rate_limit is not None:
+            config = json.loads(here.config.read_text())
+            config["aether-bng:bng"]["dhcp-relay"]["rate-limit"] = rate_limit
+            here.config.write_text(json.dumps(config))
+        here.start()
+        yield here
+
+
+def active_since(here: World, circuits: Iterable[str]) -> dict[str, float]:
+    """When the data plane of each line was active (seconds since the epoch), by circuit-id: its durable
+    policy-apply event. Waits for all."""
+    wanted = set(circuits)
+    journal = JournalReader(here.state_dir / "journal")
+    active: dict[str, float] = {}
+    read = journal.oldest
+
+    def all_active() -> bool:
+        nonlocal read
+        journal.refresh()
+        events = journal.read(read, 1_000_000)
+        read += len(events)
+        for event in events:
+            circuit = event.get("access-line", {}).get("circuit-id")
+            if event["type"] == "policy-apply" and circuit in wanted:
+                active.setdefault(circuit, event["_time_ns"] / 1e9)
+        return len(active) == len(wanted)
+
+    wait_for("all sessions are set up", all_active, 60)
+    return active
+
+
+def set_up(here: World, numbers: range, window: int = WINDOW) -> tuple[float, list[float]]:
+    """(sessions per second, sorted seconds that each took), from DISCOVER until the kernel forwards."""
+    wanted = [Subscriber(number) for number in numbers]
+    offset = time.time() - time.monotonic()
+    bound = here.subscribers.exchange(wanted, window=window, within=120)
+    assert len(bound) == len(numbers), f"{len(bound)} of {len(numbers)} got an address"
+    began = {subscriber.circuit_id: subscriber.began + offset for subscriber in bound}
+    active = active_since(here, began)
+    took = [active[circuit] - start for circuit, start in began.items()]
+    return len(numbers) / (max(active.values()) - min(began.values())), sorted(took)
+
+
+def accounting_starts(here: World, count: int) -> None:
+    """Wait until FreeRADIUS has an Accounting-Start of at least so many sessions."""
+    detail = here.radius.folder / "detail"
+
+    def arrived() -> bool:
+        return detail.exists() and detail.read_text().count("Acct-Status-Type = Start") >= count
+
+    wait_for(f"{count} Accounting-Starts at FreeRADIUS", arrived, 30)
+
+
+def percentile(ordered: list[float], share: float) -> float:
+    """Of sorted seconds, in milliseconds."""
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)] * 1000
