@@ -44,6 +44,8 @@ _EACH = 8
 """More addresses than this are cheaper to look for in one reading of the whole table."""
 
 _Match = Callable[[bytes], bool]
+_Strangers = tuple[tuple[IPv4Network, ...], frozenset[bytes]]
+"""Networks inside, and the addresses there that have a session."""
 
 
 def usage() -> tuple[int, int] | None:
@@ -71,7 +73,8 @@ class FlowCutter:
         self._state = threading.Condition()
         self._waiting: dict[IPv4Address, Binding | None] = {}
         self._being_cut: dict[IPv4Address, Binding | None] = {}
-        self._strangers: tuple[tuple[IPv4Network, ...], frozenset[bytes]] | None = None
+        self._strangers: _Strangers | None = None
+        self._strangers_being_cut: _Strangers | None = None
         self._ended = False
         self._filter_works = True
         self._thread = threading.Thread(target=self._run, name="flows", daemon=True)
@@ -91,13 +94,18 @@ class FlowCutter:
             self._state.notify()
 
     def settle(self, starting: Iterable[tuple[IPv4Address, Binding | None]]) -> None:
-        """Have cut what these sessions, which are about to start, would take over."""
+        """Have cut what these sessions, which are about to start, would take over; and what was to be cut as
+        strangers' flows, that theirs are not taken for such."""
         with self._state:
-            if not self._waiting and not self._being_cut:
+            strangers = self._strangers or self._strangers_being_cut
+            if not (self._waiting or self._being_cut or strangers):
                 return
             pending = {**self._being_cut, **self._waiting}
             bindings = {binding for binding in pending.values() if binding is not None}
-            hit = any(ip in pending or nat in bindings for ip, nat in starting)
+            hit = any(
+                ip in pending or nat in bindings or (strangers is not None and ip.packed not in strangers[1])
+                for ip, nat in starting
+            )
         if hit:
             self._work()
 
@@ -122,7 +130,8 @@ class FlowCutter:
         with self._working:
             with self._state:
                 self._being_cut, self._waiting = self._waiting, {}
-                strangers, self._strangers = self._strangers, None
+                strangers = self._strangers_being_cut = self._strangers
+                self._strangers = None
             try:
                 if self._being_cut:
                     self._cut([address.packed for address in self._being_cut])
@@ -132,7 +141,7 @@ class FlowCutter:
                 log.warning("dataplane.flows-not-cut", reason=fault.strerror)
             finally:
                 with self._state:
-                    self._being_cut = {}
+                    self._being_cut, self._strangers_being_cut = {}, None
 
     def _cut(self, sources: list[bytes]) -> None:
         if self._filter_works and len(sources) <= _EACH:

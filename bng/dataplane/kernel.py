@@ -73,8 +73,10 @@ class _Open:
             self.ground.warnings.append(f"ARP of subscribers is not limited: {fault}")
 
     def attach(self) -> dict[str, ClassTable]:
-        """`Ground.attach`, and what interfaces need that were made anew."""
+        """`Ground.attach`, and what interfaces need that were made anew, or were down."""
         tables = self.ground.attach()
+        if self.ground.config.upstream in self.ground.flapped:
+            self.hold_pool()
         for name in tables:
             if name in self.ground.config.subscriber:
                 sysctl.prepare_subscribers(name, self.ground.warnings)
@@ -85,7 +87,7 @@ class _Open:
     def hold_pool(self) -> None:
         """See `poolroute`."""
         nat, upstream = self.ground.config.nat, self.ground.upstream
-        if upstream is not None:
+        if upstream is not None and upstream.name not in self.ground.missing:
             poolroute.hold(self.route, upstream.index, nat.pool if nat is not None else ())
 
     def look_after_pool(self) -> None:

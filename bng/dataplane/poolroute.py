@@ -22,16 +22,18 @@ _NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
 _HEAD = struct.Struct("=BBBBBBBBI")
 _LOCAL_TABLE, _SCOPE_HOST, _TYPE_LOCAL = 255, 254, 2
 _DESTINATION, _OUT_INTERFACE = 1, 4
+_HARMLESS = (errno.EEXIST, errno.ESRCH, errno.ENODEV, errno.ENETDOWN)
 
 
 def hold(connection: Connection, index: int, pool: Iterable[IPv4Network]) -> None:
-    """Have these routes through an interface, and no others of the kind. Raises OSError."""
+    """Have these routes through an interface, and no others of the kind. One that is gone or down has none.
+    Raises OSError."""
     wanted = {(network, index) for network in pool}
     there = _held(connection)
     requests = [_message(_DELROUTE, 0, *route) for route in there - wanted]
     requests += [_message(_NEWROUTE, CREATE | EXCL, *route) for route in wanted - there]
     for code in connection.request(requests).errors.values():
-        if code not in (errno.EEXIST, errno.ESRCH):
+        if code not in _HARMLESS:
             raise OSError(code, "the routes of the pool of public addresses cannot be set")
 
 

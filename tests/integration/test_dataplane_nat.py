@@ -375,6 +375,29 @@ def test_the_routes_of_the_pool_follow_the_configuration(bench: Bench) -> None:
     assert routes() == ""
 
 
+def test_the_routes_of_the_pool_come_back(bench: Bench) -> None:
+    kernel = bench.plane._kernel
+    assert kernel is not None
+
+    def look(*commands: str) -> bool:
+        """Whether they are there after these commands."""
+        for command in commands:
+            bench.world.run(bench.world.bng, command)
+        bench.plane.refresh()
+        return str(POOL) in bench.world.run(bench.world.bng, "ip route show table local proto 174")
+
+    assert look()
+    assert look("ip link set wan0 down", "ip link set wan0 up")
+    kernel._next_look = 0.0
+    assert look("ip link set wan0 down")
+    assert look("ip link set wan0 up")
+    kernel._next_look = 0.0
+    assert look(f"ip route del local {POOL} dev wan0 table local")
+    bench.start(0, FIRST)
+    kernel._next_look = 0.0
+    assert not look("ip link del wan0")
+
+
 def test_nobody_has_more_flows_than_the_limit(bench: Bench) -> None:
     for limit in (8, 20):
         bench.plane.open(DataPlaneConfig(("acc0",), "wan0", Nat(INSIDE, None, (POOL,), limit)))
