@@ -3,7 +3,7 @@
 The gate stops a session's packets at once. But its flows stay known, with their translation, until they
 time out (an established TCP connection after days): who gets the same address inside next could send into
 them with the public address of the holder before, and would receive what still arrives for them. So they are
-deleted.
+deleted. So are flows that began without a translation, while there was no ruleset.
 
 The kernel finds them by walking its whole table (0.2 µs for each entry), too long to wait for with a large
 one: a thread does it, and a session that is about to take over an address inside, or ports, of flows that
@@ -38,6 +38,8 @@ _FILTER_ORIG_FLAGS, _BY_SOURCE = 1, 1
 _TUPLE_AT, _SOURCE_AT = 20, 32
 """Where, in a message about a flow, its first attribute begins (the tuple of its first packet), and in that
 the source address. The kernel has always written them in this order; what differs is left alone."""
+_DESTINATION_AT = 20
+"""Where the destination address is in a tuple; the answers' tuple is behind that of the first packet."""
 _LENGTH = struct.Struct("=I")
 _HEADS = struct.Struct("=HHHHHH")
 _EACH = 8
@@ -75,6 +77,7 @@ class FlowCutter:
         self._being_cut: dict[IPv4Address, Binding | None] = {}
         self._strangers: _Strangers | None = None
         self._strangers_being_cut: _Strangers | None = None
+        self._untranslated: tuple[IPv4Network, ...] = ()
         self._ended = False
         self._filter_works = True
         self._thread = threading.Thread(target=self._run, name="flows", daemon=True)
@@ -91,6 +94,13 @@ class FlowCutter:
         """Cut the flows from these networks that are not of these addresses."""
         with self._state:
             self._strangers = inside, frozenset(address.packed for address in known)
+            self._state.notify()
+
+    def cut_untranslated(self, inside: tuple[IPv4Network, ...]) -> None:
+        """Cut the flows from these networks that began while there was no translation: they would go on
+        without."""
+        with self._state:
+            self._untranslated = inside
             self._state.notify()
 
     def settle(self, starting: Iterable[tuple[IPv4Address, Binding | None]]) -> None:
@@ -120,7 +130,7 @@ class FlowCutter:
     def _run(self) -> None:
         while True:
             with self._state:
-                while not (self._waiting or self._strangers or self._ended):
+                while not (self._waiting or self._strangers or self._untranslated or self._ended):
                     self._state.wait()
                 if self._ended and not self._waiting:
                     return
@@ -132,11 +142,14 @@ class FlowCutter:
                 self._being_cut, self._waiting = self._waiting, {}
                 strangers = self._strangers_being_cut = self._strangers
                 self._strangers = None
+                untranslated, self._untranslated = self._untranslated, ()
             try:
                 if self._being_cut:
                     self._cut([address.packed for address in self._being_cut])
                 if strangers is not None:
                     self._cut_matching(_stranger(*strangers))
+                if untranslated:
+                    self._cut_matching(_stranger(untranslated, frozenset()), untranslated=True)
             except OSError as fault:
                 log.warning("dataplane.flows-not-cut", reason=fault.strerror)
             finally:
@@ -151,26 +164,30 @@ class FlowCutter:
             self._filter_works = False
         self._cut_matching(set(sources).__contains__)
 
-    def _cut_matching(self, match: _Match) -> None:
-        """Read the whole table and delete the flows from sources that match."""
+    def _cut_matching(self, match: _Match, *, untranslated: bool = False) -> None:
+        """Read the whole table and delete the flows from sources that match; only those that are answered to
+        the same address, when `untranslated` says so."""
         found: list[Message] = []
         for part in self._connection.parts(_GET, _GENERIC):
-            found += _deletions(bytes(part), match)
+            found += _deletions(bytes(part), match, untranslated)
         for code in self._connection.request(found).errors.values():
             if code != errno.ENOENT:  # it ended meanwhile
                 raise OSError(code, os.strerror(code))
 
 
-def _deletions(data: bytes, match: _Match) -> list[Message]:
+def _deletions(data: bytes, match: _Match, untranslated: bool) -> list[Message]:
     found = []
     at, end = 0, len(data)
     while at + _SOURCE_AT + 4 <= end:
         (length,) = _LENGTH.unpack_from(data, at)
         if length < 16:
             break
-        if match(data[at + _SOURCE_AT : at + _SOURCE_AT + 4]):
+        source = data[at + _SOURCE_AT : at + _SOURCE_AT + 4]
+        if match(source):
             size, kind, _, inner, _, first = _HEADS.unpack_from(data, at + _TUPLE_AT)
-            if (kind & 0x3FFF, inner & 0x3FFF, first) == (_TUPLE_ORIG, _TUPLE_IP, _IP_SOURCE):
+            answered = at + _TUPLE_AT + ((size + 3) & ~3) + _DESTINATION_AT
+            wanted = not untranslated or data[answered : answered + 4] == source
+            if wanted and (kind & 0x3FFF, inner & 0x3FFF, first) == (_TUPLE_ORIG, _TUPLE_IP, _IP_SOURCE):
                 whole = data[at + _TUPLE_AT : at + _TUPLE_AT + size]
                 found.append(Message(_DELETE, 0, _GENERIC + whole))
         at += (length + 3) & ~3

@@ -107,6 +107,11 @@ class _Open:
             known = [start.ip for start in self.held.book.sessions()]
             self.flows.cut_strangers(self.ground.config.nat.prefixes, known)
 
+    def cut_untranslated(self) -> None:
+        """Cut the flows that began while there was no translation, as long as no ruleset was there."""
+        if self.ground.config.nat is not None:
+            self.flows.cut_untranslated(self.ground.config.nat.prefixes)
+
     def close(self) -> None:
         self.flows.close()
         for connection in (self.route, self.sweeping, self.growing, self.netfilter, self.auditing):
@@ -147,6 +152,7 @@ class KernelDataPlane:
             kernel = self._kernel
             self._leave(kernel, config)
             kernel.apply_ruleset()
+            kernel.cut_untranslated()
             tables = kernel.attach()
             kernel.hold_pool()
             if is_first:
@@ -169,6 +175,7 @@ class KernelDataPlane:
             if not elements.exists(kernel.netfilter):
                 log.warning("dataplane.ruleset-gone")
                 kernel.apply_ruleset()
+                kernel.cut_untranslated()
                 kernel.held.lost.update((start.slot, Lost()) for start in kernel.held.book.sessions())
             if kernel.ground.marking.is_gone(kernel.netfilter) and kernel.ground.layout is not None:
                 kernel.ground.marking.put(kernel.ground.layout, again=True)

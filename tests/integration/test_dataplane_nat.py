@@ -326,6 +326,19 @@ def test_blocks_come_back_after_the_ruleset_was_flushed(bench: Bench) -> None:
     assert FIRST.port_first <= source(frame)[1] <= FIRST.port_last
 
 
+def test_flows_that_began_without_a_ruleset_do_not_go_on_without_translation(bench: Bench) -> None:
+    bench.start(0, FIRST)
+    (kept,) = bench.seen(net.upload(0, source_port=5001))
+    bench.world.run(bench.world.bng, "nft flush ruleset")
+    (bare,) = bench.seen(net.upload(0))
+    assert source(bare)[0] == net.subscriber_ip(0)
+    bench.plane.refresh()
+    eventually("only the other flow is there", lambda: flows(bench) == 1)
+    (frame,) = bench.seen(net.upload(0))
+    assert source(frame)[0] == SHARED
+    assert [source(each) for each in bench.seen(net.upload(0, source_port=5001))] == [source(kept)]
+
+
 def test_the_audit_repairs_blocks(bench: Bench) -> None:
     bench.start(0, FIRST)
     bench.start(1, Binding(SHARED + 1))
