@@ -27,6 +27,7 @@ from bng.inbox import Inbox, Queue
 from bng.session import effects as fx
 from bng.session import events as ev
 from bng.session.machine import Machine
+from bng.session.records import AccessLine
 from bng.timers import Wheel
 from yang.provider import OperationError
 
@@ -62,6 +63,9 @@ class Witness(Protocol):
 
     def failed(self, event: ev.Event, error: Exception, now: int) -> None:
         """It was not handled to its end."""
+
+    def shed(self, line: AccessLine, reason: str, now: int) -> None:
+        """A packet of an access line was dropped before it was decoded."""
 
 
 class Writer:

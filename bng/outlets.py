@@ -45,12 +45,14 @@ class NetworkOutlets:
         if relay_agent is None:
             self.malformed += 1
             return
-        relay = self._writer.machine.relay
-        verdict = relay.admission.judge(relay_agent, interface, peek.source_mac(data), time.time_ns())
+        relay, now = self._writer.machine.relay, time.time_ns()
+        verdict = relay.admission.judge(relay_agent, interface, peek.source_mac(data), now)
         queue = _QUEUES.get(verdict)
         if queue is None:
             relay.received += 1
             relay.dropped[verdict.value] += 1
+            if relay.admission.line is not None and self._writer.witness is not None:
+                self._writer.witness.shed(relay.admission.line, verdict.value, now)
             return
         try:
             udp = frame.parse(data, checksum_ready=checksum_ready)

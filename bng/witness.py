@@ -76,6 +76,9 @@ class Witness:
             except Exception as error:
                 self._give_up(recorder, error)
 
+    def shed(self, line: AccessLine, reason: str, now: int) -> None:
+        self.timeline.shed(line, reason, now)
+
     def _give_up(self, recorder: Recorder, error: Exception) -> None:
         log.exception("recording.failed")
         recorder.end(f"a defect ended it: {error!r}")

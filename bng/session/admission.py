@@ -61,10 +61,12 @@ class Admission:
 
     Attributes:
         rate: packets per second of one line, as many at once.
+        line: that of the packet judged last, if it could be told.
     """
 
     def __init__(self, rate: int) -> None:
         self.rate = rate
+        self.line: AccessLine | None = None
         self._has_session: Callable[[AccessLine], bool] = lambda _: False
         self._has_device: Callable[[str], bool] = lambda _: False
         self._has_node: Callable[[str], bool] = lambda _: False
@@ -114,9 +116,10 @@ class Admission:
         Args:
             relay_agent: option 82 as it came, empty when there is none.
         """
+        self.line = None
         if relay_agent:
             try:
-                line = AccessLine(*option82.access_line(relay_agent))
+                self.line = line = AccessLine(*option82.access_line(relay_agent))
             except DecodeError:
                 return Verdict.BAD_OPTION_82
             known = self._has_session(line)

@@ -127,6 +127,12 @@ class Timeline:
             elif kind is fx.Log:
                 self._logged(line or fired[0][0].line, effect, now)  # type: ignore[arg-type]
 
+    def shed(self, line: AccessLine, reason: str, now: int) -> None:
+        """A packet was dropped before it was decoded. Only lines that are known show it: a flood of invented
+        ones must not push them out."""
+        if line in self._recent or line in self._quiet:
+            self._add(line, (now, _SHED, "", f"dropped: {reason}", "", "", 0, 1, now))
+
     def _packet(self, machine: Machine, line: AccessLine, event: Any, now: int) -> None:
         packet = event.packet
         options = packet.options
@@ -290,6 +296,7 @@ _REJECT = _code("radius", "Access-Reject")
 _SILENCE = _code("radius", "no-answer")
 _PACKETS = {bytes([kind]): _code("dhcp", kind.name) for kind in MessageType}
 _UNKNOWN = _code("dhcp", "unknown")
+_SHED = _code("dhcp", "packet")
 _OPERATIONS = {operation: _code("kernel", operation.value) for operation in ev.Operation}
 # plain numbers: looking an enumeration up in a dict costs a call
 _MESSAGE_TYPE, _LEASE_TIME = int(Option.MESSAGE_TYPE), int(Option.LEASE_TIME)

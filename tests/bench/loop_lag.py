@@ -14,6 +14,7 @@ import asyncio
 import itertools
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -36,12 +37,11 @@ PERIOD = 0.005
 
 async def probe(seconds: float) -> list[float]:
     """Sorted seconds by which probes were late."""
-    loop = asyncio.get_running_loop()
     late: list[float] = []
-    due, end = loop.time() + PERIOD, loop.time() + seconds
+    due, end = time.monotonic() + PERIOD, time.monotonic() + seconds
     while due < end:
-        await asyncio.sleep(max(due - loop.time(), 0))
-        now = loop.time()
+        await asyncio.sleep(max(due - time.monotonic(), 0))
+        now = time.monotonic()
         while due <= now:
             late.append(now - due)
             due += PERIOD

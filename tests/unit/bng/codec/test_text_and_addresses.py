@@ -81,7 +81,9 @@ def test_what_is_no_ip_address(bad: str) -> None:
         address.ip_octets(bad)
 
 
-@pytest.mark.parametrize("bad", ["", "02:00:00:00:00", "02:00:00:00:00:zz", "2:0:0:0:0:1"])
+@pytest.mark.parametrize(
+    "bad", ["  :00:00:00:00:00", "", "02:00:00:00:00", "02:00:00:00:00:zz", "2:0:0:0:0:1"]
+)
 def test_what_is_no_hardware_address(bad: str) -> None:
     with pytest.raises(DecodeError):
         address.mac_octets(bad)
