@@ -112,6 +112,7 @@ class SessionsPolicy:
     """bng/sessions-policy; durations in seconds."""
 
     max_sessions: int = 65536
+    prepared_sessions: int = 256
     pending_timeout: int = 60
     idle_after: int = 60
     tombstone_ttl: int = 600

@@ -178,7 +178,13 @@ class Underlay:
         config = self._config
         if config.upstream is None or not config.subscriber:
             return
-        wanted = DataPlaneConfig(config.subscriber, config.upstream, nat_of(config), guard=guard_of(config))
+        wanted = DataPlaneConfig(
+            config.subscriber,
+            config.upstream,
+            nat_of(config),
+            config.policy.prepared_sessions,
+            guard_of(config),
+        )
         if wanted == self._opened:
             self._try(self._dataplane.refresh)
         elif self._try(lambda: self._dataplane.open(wanted)):
