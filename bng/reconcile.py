@@ -135,7 +135,8 @@ class Reconciler:
             removed = await self._remove(surplus, slices)
             # what was removed may have stood in the way of the session that belongs there
             owners = (self._session_of(element) for element in surplus)
-            lost += [owner for owner in owners if owner is not None]
+            known = {session.id for session in lost}
+            lost += [owner for owner in owners if owner is not None and owner.id not in known]
             installed = await self._install(lost, slices)
         except DataPlaneError as error:
             log.warning("reconcile.failed", reason=str(error))
