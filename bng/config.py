@@ -11,18 +11,21 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from itertools import pairwise
 from typing import Any
 
 import orjson
 
 from bng.aaa import coa_settings
 from bng.aaa.coa_settings import CoaSettings
+from bng.session.nat import NatPool
 from bng.session.settings import Profile
 from yang.provider import OperationError
 
 Units = dict[str, Any]
 Json = Mapping[str, Any]
 
+_MAX_PUBLIC = 65_536
 _KEYED = ("shaping-profiles", "access-routers")
 
 
@@ -122,6 +125,14 @@ class SessionsPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Listener:
+    """Where a management server listens; ``bng/management/netconf`` or ``gnmi``."""
+
+    addresses: tuple[str, ...]
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Periods:
     """bng/timers, seconds."""
 
@@ -157,6 +168,9 @@ class Config:
     aaa: Aaa = field(default_factory=Aaa)
     policy: SessionsPolicy = field(default_factory=SessionsPolicy)
     nat_prefixes: tuple[IPv4Network, ...] | None = None
+    nat_pool: NatPool | None = None
+    flow_limit: int = 0
+    listeners: tuple[Listener, ...] = ()
     periods: Periods = field(default_factory=Periods)
     interfaces: Mapping[str, Interface] = field(default_factory=dict)
     profiles: Mapping[str, Profile] = field(default_factory=dict)
@@ -213,8 +227,13 @@ def units_of(configuration: Json) -> Units:
     profiles = configuration.get("aether-shaping:shaping-profiles", {}).get("profile", [])
     routers = configuration.get("aether-access-router:access-routers", {}).get("access-router", [])
     bng = dict(configuration.get("aether-bng:bng", {}))
-    # The management process applies this part itself, at its start.
-    bng.pop("management", None)
+    # The management process applies this part itself, at its start. Where it listens, control lets through.
+    if servers := bng.pop("management", None):
+        bng["management"] = {
+            name: {key: server[key] for key in ("listen", "port") if key in server}
+            for name, server in servers.items()
+            if isinstance(server, dict)
+        }
     return {
         "bng": bng,
         "interfaces": configuration.get("ietf-interfaces:interfaces", {}),
@@ -250,6 +269,13 @@ def _parse(units: Units) -> Config:
         aaa=_aaa(bng.get("aaa", {}), bng_id),
         policy=SessionsPolicy(**_known(bng.get("sessions-policy", {}), SessionsPolicy)),
         nat_prefixes=_nat(bng.get("nat", {})),
+        nat_pool=_nat_pool(bng.get("nat", {})),
+        flow_limit=int(bng.get("nat", {}).get("flow-limit", 0)),
+        listeners=tuple(
+            Listener(tuple(server.get("listen", ())), int(server["port"]))
+            for server in bng.get("management", {}).values()
+            if "port" in server
+        ),
         periods=Periods(**_known(bng.get("timers", {}), Periods)),
         interfaces={entry["name"]: _interface(entry) for entry in units["interfaces"].get("interface", ())},
         profiles={name: _profile(entry) for name, entry in units["shaping-profiles"].items()},
@@ -331,6 +357,37 @@ def _nat(values: Json) -> tuple[IPv4Network, ...] | None:
     if not values.get("enabled"):
         return None
     return tuple(IPv4Network(prefix, strict=False) for prefix in values.get("source-prefix", ()))
+
+
+def _nat_pool(values: Json) -> NatPool | None:
+    prefixes = [IPv4Network(prefix, strict=False) for prefix in values.get("public-prefix", ())]
+    ranges = [(prefix[0], prefix[-1]) for prefix in prefixes]
+    ranges += [
+        (IPv4Address(entry["first-address"]), IPv4Address(entry["last-address"]))
+        for entry in values.get("public-range", ())
+    ]
+    ranges.sort()
+    _check_ranges(ranges)
+    sources = _nat(values)
+    if not sources or not ranges:
+        return None
+    return NatPool(
+        tuple((str(first), str(last)) for first, last in ranges),
+        tuple(str(source) for source in sources),
+        int(values.get("port-block-size", 1024)),
+    )
+
+
+def _check_ranges(ranges: list[tuple[IPv4Address, IPv4Address]]) -> None:
+    path = "/aether-bng:bng/nat/public-range"
+    for first, last in ranges:
+        if last < first:
+            raise OperationError("invalid-value", f"the range from {first} ends before, at {last}", path=path)
+    for (_, last), (first, _) in pairwise(ranges):
+        if first <= last:
+            raise OperationError("invalid-value", f"public address {first} is there twice", path=path)
+    if sum(int(last) - int(first) + 1 for first, last in ranges) > _MAX_PUBLIC:
+        raise OperationError("invalid-value", f"more than {_MAX_PUBLIC} public addresses", path=path)
 
 
 def _interface(values: Json) -> Interface:

@@ -36,7 +36,7 @@ from bng.daemon.process import prefer_this_process, read_pids, run_until_signal
 from bng.dataplane.base import DataPlane, DataPlaneError, Refresh
 from bng.dataplane.kernel import KernelDataPlane
 from bng.enforcement import Enforcer
-from bng.health import Health, LagMeter, UsageMeter, find_cgroup, process_memory
+from bng.health import Health, LagMeter, UsageMeter, find_cgroup, nat_report, process_memory
 from bng.leases.keeper import LeaseKeeper
 from bng.leases.places import Places
 from bng.loop import Writer
@@ -397,6 +397,7 @@ class Control:
             ],
             "summary": self._summary_parts(),
             "netlink_errors": self.enforcer.errors,
+            **nat_report(self.machine.nat, tracked=self.config.nat_prefixes is not None),
             "journal_newest_seq": self.journal.durable,
             "dynamic_authorization": self.coa.statistics(),
             **accounting_health(self.aaa.client, self.spool),
