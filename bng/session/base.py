@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from bng.session import effects as fx
+from bng.session.accounting import accounting_of
 from bng.session.events import (
     Counters,
     DisconnectMatching,
@@ -17,7 +18,7 @@ from bng.session.events import (
     SettingsChanged,
 )
 from bng.session.nat import NatAllocator
-from bng.session.records import LOCAL, AccessLine, Binding, Session, to_event
+from bng.session.records import AccessLine, Binding, Session, to_event
 from bng.session.relay import Relay
 from bng.session.settings import Policy, Profile, Settings
 from bng.session.states import TABLE, Input, State
@@ -196,24 +197,7 @@ class Base(ABC):
         counters: Counters | None,
         cause: str | None = None,
     ) -> None:
-        self._out.append(
-            fx.Account(
-                kind,
-                session.id,
-                session.slot,
-                session.generation,
-                session.username,
-                session.mac_address,
-                session.ip_address,
-                session.nas_port_id,
-                session.classes,
-                session.session_time(self._now),
-                counters,
-                cause,
-                self._now,
-                session.authorization == LOCAL,
-            )
-        )
+        self._out.append(accounting_of(session, kind, counters, cause, self._now))
 
     def _answer(self, token: int, error_tag: str = "", message: str = "", **output: Any) -> None:
         if token:

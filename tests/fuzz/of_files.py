@@ -9,10 +9,10 @@ from pathlib import Path
 import orjson
 
 from bng.aaa.dictionary import FOLDER, Dictionary
-from bng.config import empty_units, merge, parse
 from bng.seam import segments
 from bng.seam.sessions import load_checkpoint
 from bng.session.recording import decode_event, encode_event
+from bng.units import empty_units, merge, parse
 from lab.config.errors import ConfigError
 from lab.config.load import parse_config
 from tests.fuzz.runner import Target

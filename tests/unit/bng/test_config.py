@@ -6,9 +6,10 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
 
-from bng.config import Listener, Units, difference, digest, empty_units, merge, parse, units_of
+from bng.config import Listener
 from bng.session.settings import AccessRouter, Profile, Settings
 from bng.underlay import machine_settings
+from bng.units import Units, difference, digest, empty_units, merge, parse, units_of
 from yang.provider import OperationError
 
 CONFIGURATION = {
