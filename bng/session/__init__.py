@@ -2,8 +2,8 @@
 
 The machine
     `states` is the one transition table; `machine` the pure function (state, event, now) → (state, effects),
-    in parts from the ground up: `base`, `authorization`, `moves`, `lifecycle`, `commands`, `dynamic` (RADIUS),
-    `leases`. `events` is what goes in, `effects` what comes out.
+    in parts from the ground up: `base`, `authorization`, `moves`, `lifecycle`, `commands`, `dynamic` (by
+    RADIUS), `leases`. `events` is what goes in, `effects` what comes out.
 What it keeps
     `store` the indexes and the pool of slots, `nat` the pool of public addresses, `relay` the DHCP exchanges
     under way, `admission` and `limits` who may send how much, `records` a session and its journal form.
