@@ -25,6 +25,17 @@ RENEW = """
     RETURNING bng_id"""
 
 
+async def connect(database: str, ttl: float) -> asyncpg.Connection:
+    """A connection whose transactions end when this process falls silent in the middle of one: the locks that
+    they hold would keep the next owner out. Raises what asyncpg.connect does."""
+    milliseconds = int(ttl * 1000)
+    settings = {
+        "idle_in_transaction_session_timeout": str(milliseconds),
+        "statement_timeout": str(4 * milliseconds),  # a COPY whose client is silent is not idle
+    }
+    return await asyncpg.connect(database, timeout=10, server_settings=settings)
+
+
 async def acquire(
     connection: asyncpg.Connection, wanted: Sequence[str], owner: str, ttl: float, limit: int | None = None
 ) -> dict[str, int]:

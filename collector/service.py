@@ -62,7 +62,7 @@ class Service:
 
     async def _hold(self) -> None:
         """Renew, acquire and start sessions until the database goes away or the end comes."""
-        connection = await asyncpg.connect(self.config.database, timeout=5)
+        connection = await lease.connect(self.config.database, self.config.lease_ttl)
         config = self.config
         maintained = 0.0
         clock = asyncio.get_running_loop().time

@@ -13,7 +13,7 @@ import grpc
 import numpy as np
 import structlog
 
-from collector import decode, gaps, gnmi, template, writer
+from collector import decode, gaps, gnmi, lease, template, writer
 from collector.config import CollectorConfig, Target
 from collector.metrics import EVENTS, RECONNECTS, SAMPLES
 from telemetry.protocol import gnmi_pb2
@@ -121,7 +121,7 @@ class Session:
             await client.close()
 
     async def _with_database(self, client: gnmi.Client, work: Any) -> None:
-        connection = await asyncpg.connect(self.config.database, timeout=10)
+        connection = await lease.connect(self.config.database, self.config.lease_ttl)
         try:
             await writer.prepare(connection)
             await work(client, connection)
