@@ -143,6 +143,7 @@ def test_final_counters_and_the_wire_agree_under_traffic(
             assert result.final is not None
             counted = result.final.in_packets
             plane.start([start(0)])
+        time.sleep(0.1)  # some more go through
     finally:
         ended.set()
         sender.join()
