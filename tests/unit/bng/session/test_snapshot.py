@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -97,3 +99,30 @@ def test_online_sessions_are_written_by_name() -> None:
         player.step(step["at"], key, fields)
     (session,) = [form for form in forms(player.machine) if form["class"] == "Session"]
     assert (session["ip_address"], session["state"]["value"]) == ("100.64.0.10", "active")
+
+
+def test_containers_of_any_kind_are_carried_over() -> None:
+    machine: Any = played("many-lines", 50).machine
+    session = next(iter(machine.store))
+    machine.settings = replace(machine.settings, servers=[("192.0.2.53", 67)])
+    machine.later = [session, 1]
+    other: Any = snapshot.decode(forms(machine))
+    assert other.settings == machine.settings
+    assert other.later == [other.store.get(session.id), 1]
+
+
+def test_what_cannot_be_written_is_no_snapshot() -> None:
+    machine = Player().machine
+    machine.settings = replace(machine.settings, servers=object())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="object cannot be written down"):
+        forms(machine)
+
+
+def test_an_attribute_that_was_not_recorded_is_not_there() -> None:
+    """A recording of an earlier version, whose sessions did not have it."""
+    written = forms(played("many-lines", 50).machine)
+    for form in written:
+        form.pop("attempt", None)
+    machine = snapshot.decode(written)
+    assert not any(hasattr(session, "attempt") for session in machine.store)
+    assert forms(machine) == written
