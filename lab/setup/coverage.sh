@@ -14,7 +14,7 @@ tests="tests/unit/bng/session tests/unit/bng/codec tests/replay"
 for name in accounting client coa grants servers; do tests="$tests tests/unit/bng/aaa/test_$name.py"; done
 for name in comparison http lease; do tests="$tests tests/unit/bng/leases/test_$name.py"; done
 # shellcheck disable=SC2086 # several paths
-quietly "$ROOT/.venv/bin/python" -m coverage run --branch --source=bng/session,bng/codec,bng/aaa,bng/leases -m pytest -q \
-  -p no:cacheprovider -m "not hypothesis" $tests tests/unit/bng/test_recorder.py
+quietly "$ROOT/.venv/bin/python" -m coverage run --branch --source=bng/session,bng/codec,bng/aaa,bng/leases \
+  -m pytest -q -p no:cacheprovider -m "not hypothesis" $tests tests/unit/bng/test_recorder.py
 "$ROOT/.venv/bin/python" -m coverage report --include="$covered" --show-missing --skip-covered --fail-under=100
 say "coverage: every branch of the session machine, the codecs and the protocols of RADIUS and of leases"
