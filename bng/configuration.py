@@ -15,8 +15,9 @@ from typing import Any
 import orjson
 import structlog
 
-from bng.config import Config, Units, digest, empty_units, merge, parse
+from bng.config import Config
 from bng.seam.segments import replace_file
+from bng.units import Units, digest, empty_units, merge, parse
 from yang.provider import OperationError
 
 log = structlog.get_logger()

@@ -8,11 +8,22 @@ from ipaddress import IPv4Address
 import numpy as np
 import structlog
 
-from bng.dataplane.base import COUNTERS, Change, DataPlane, DataPlaneError, Rates, RawCounters, Start, Stop
+from bng.dataplane.base import (
+    COUNTERS,
+    Binding,
+    Change,
+    DataPlane,
+    DataPlaneError,
+    Rates,
+    RawCounters,
+    Start,
+    Stop,
+)
 from bng.seam.matrix import GENERATION, OFFSETS, TOTALS, Matrix
 from bng.session import counters
 from bng.session.effects import EnforceChange, EnforceStart, EnforceStop
 from bng.session.events import Counters, Enforced, Operation
+from bng.session.nat import NatBinding
 from bng.session.records import Session
 from bng.session.settings import Policy
 
@@ -32,6 +43,11 @@ def rates_of(policy: Policy) -> Rates:
     )
 
 
+def binding_of(nat: NatBinding | None) -> Binding | None:
+    """A public address and ports in the data plane's words."""
+    return None if nat is None else Binding(IPv4Address(nat.address), nat.port_first, nat.port_last)
+
+
 def start_of(effect: EnforceStart) -> Start:
     """A start in the data plane's words."""
     mac = None if effect.routed else bytes.fromhex(effect.mac_address.replace(":", ""))
@@ -42,6 +58,7 @@ def start_of(effect: EnforceStart) -> Start:
         mac,
         IPv4Address(effect.ip_address),
         rates_of(effect.policy),
+        binding_of(effect.nat),
     )
 
 

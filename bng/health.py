@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bng.dataplane import conntrack
 from bng.seam.clock import date_and_time
+from bng.session.nat import NatAllocator
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -185,6 +187,19 @@ class LagMeter:
         if not lags:
             return 0, 0
         return _microseconds(lags[-1]), _microseconds(lags[(len(lags) * 99 - 1) // 100])
+
+
+def nat_report(allocator: NatAllocator, *, tracked: bool) -> dict[str, Any]:
+    """The leaves about NAT: flows in the kernel, and what of the pool is in use."""
+    found = conntrack.usage() if tracked else None
+    entries, limit = found or (None, None)
+    has_pool = allocator.pool is not None
+    return {
+        "conntrack_entries": entries,
+        "conntrack_limit": limit,
+        "nat_bindings": allocator.held if has_pool else None,
+        "nat_bindings_limit": allocator.size if has_pool else None,
+    }
 
 
 class Health:

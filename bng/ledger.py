@@ -12,9 +12,10 @@ from typing import Any
 
 from bng.aaa.interims import InterimRows
 from bng.seam.reader import JournalReader
+from bng.session.accounting import accounting_of
 from bng.session.effects import Account, AccountKind
 from bng.session.events import Counters
-from bng.session.records import LOCAL, Session, from_event
+from bng.session.records import Session, from_event
 
 _BATCH = 256
 
@@ -37,7 +38,7 @@ def interims(rows: InterimRows, sessions: Iterable[Session]) -> Iterator[Account
     for session in sessions:
         kept = rows.get(session.slot) if session.authorized_ns else None
         if kept is not None and kept.session_id == session.id:
-            yield _account(session, AccountKind.INTERIM, kept.counters, None, kept.time)
+            yield accounting_of(session, AccountKind.INTERIM, kept.counters, None, kept.time)
 
 
 def account_of(event: Mapping[str, Any]) -> Account | None:
@@ -49,31 +50,10 @@ def account_of(event: Mapping[str, Any]) -> Account | None:
         counters = {name.replace("-", "_"): value for name, value in event["counters"].items()}
         cause = event.get("terminate-cause")
         # when it ended; the session's own times, not the journal's, so that it is the same record again
-        return _account(
+        return accounting_of(
             from_event(event), AccountKind.STOP, Counters(**counters), cause, event["_last_change"]
         )
     # the first policy-apply is the change by which accounting starts, later ones are changes of policy
     if event["type"] == "policy-apply" and event["_last_change"] == authorized:
-        return _account(from_event(event), AccountKind.START, Counters(), None, authorized)
+        return accounting_of(from_event(event), AccountKind.START, Counters(), None, authorized)
     return None
-
-
-def _account(
-    session: Session, kind: AccountKind, counters: Counters, cause: str | None, time_ns: int
-) -> Account:
-    return Account(
-        kind,
-        session.id,
-        session.slot,
-        session.generation,
-        session.username,
-        session.mac_address,
-        session.ip_address,
-        session.nas_port_id,
-        session.classes,
-        session.session_time(time_ns),
-        counters,
-        cause,
-        time_ns,
-        session.authorization == LOCAL,
-    )

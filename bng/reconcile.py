@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from bng.dataplane.base import DataPlane, DataPlaneError, Installed, Stop
+from bng.enforcement import binding_of
 from bng.loop import Writer
 from bng.repairs import KERNEL_GATE, KERNEL_LOST, KERNEL_SURPLUS, Repairs
 from bng.session.records import Session
@@ -46,11 +47,12 @@ class Difference:
 
 def _fits(element: Installed, session: Session) -> bool:
     mac = None if session.routed else bytes.fromhex(session.mac_address.replace(":", ""))
-    return (element.slot, element.interface, str(element.ip), element.mac) == (
+    return (element.slot, element.interface, str(element.ip), element.mac, element.nat) == (
         session.slot,
         session.interface,
         session.ip_address,
         mac,
+        binding_of(session.nat),
     )
 
 
@@ -133,7 +135,8 @@ class Reconciler:
             removed = await self._remove(surplus, slices)
             # what was removed may have stood in the way of the session that belongs there
             owners = (self._session_of(element) for element in surplus)
-            lost += [owner for owner in owners if owner is not None]
+            known = {session.id for session in lost}
+            lost += [owner for owner in owners if owner is not None and owner.id not in known]
             installed = await self._install(lost, slices)
         except DataPlaneError as error:
             log.warning("reconcile.failed", reason=str(error))

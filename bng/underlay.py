@@ -16,7 +16,8 @@ from bng import netif
 from bng.aaa.settings import AaaSettings, Server
 from bng.access import Captures
 from bng.config import Config
-from bng.dataplane.base import DataPlane, DataPlaneConfig, DataPlaneError, Nat, Refresh
+from bng.dataplane.base import DataPlane, DataPlaneConfig, DataPlaneError, Refresh
+from bng.protection import guard_of, nat_of
 from bng.session.settings import AccessRouter, Settings, SubscriberInterface
 from bng.uplink import Uplink
 
@@ -67,6 +68,7 @@ def machine_settings(config: Config, addresses: Mapping[str, str]) -> Settings:
         auth_retry_interval=config.aaa.auth_retry_interval,
         unanswered_action=config.aaa.unanswered_action,
         unanswered_profile=config.aaa.unanswered_profile,
+        nat=config.nat_pool,
     )
 
 
@@ -176,8 +178,13 @@ class Underlay:
         config = self._config
         if config.upstream is None or not config.subscriber:
             return
-        nat = None if config.nat_prefixes is None else Nat(config.nat_prefixes)
-        wanted = DataPlaneConfig(config.subscriber, config.upstream, nat)
+        wanted = DataPlaneConfig(
+            config.subscriber,
+            config.upstream,
+            nat_of(config),
+            config.policy.prepared_sessions,
+            guard_of(config),
+        )
         if wanted == self._opened:
             self._try(self._dataplane.refresh)
         elif self._try(lambda: self._dataplane.open(wanted)):

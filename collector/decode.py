@@ -121,6 +121,15 @@ def counters(leaves: Leaves, below: str = "counters/") -> dict[str, int | None]:
     return {column: integer(leaves.get(below + column.replace("_", "-"))) for column in COUNTERS}
 
 
+def translation(leaves: Leaves) -> dict[str, Any]:
+    """Public address and ports of a session, by column; None without."""
+    return {
+        "nat_address": leaves.get("nat/address"),
+        "nat_port_first": integer(leaves.get("nat/port-first")),
+        "nat_port_last": integer(leaves.get("nat/port-last")),
+    }
+
+
 def event(notification: gnmi_pb2.Notification) -> dict[str, Any] | None:
     """The row of `events` that a notification of the journal carries, without bng_id; None if it has none."""
     for path, leaves in entries(notification, below="event"):
@@ -146,6 +155,7 @@ def event(notification: gnmi_pb2.Notification) -> dict[str, Any] | None:
             row[name.replace("-", "_")] = integer(leaves.get(name))
         for name in ("started", "lease-expiry"):
             row[name.replace("-", "_")] = timestamp(leaves[name]) if leaves.get(name) else None
+        row.update(translation(leaves))
         row.update(counters(leaves))
         return row
     return None
@@ -208,6 +218,7 @@ def session(leaves: Leaves) -> dict[str, Any]:
     }
     row["remote_id"] = leaves.get("access-line/remote-id")
     row["circuit_id"] = leaves.get("access-line/circuit-id")
+    row.update(translation(leaves))
     for name in ("download_rate", "upload_rate"):
         row[name] = integer(leaves.get(name.replace("_", "-")))
     for name in ("started", "last_change", "lease_expiry"):

@@ -6,6 +6,9 @@ A column is named as its YANG leaf, with ``-`` written ``_``.
 COUNTERS = ("in_octets", "out_octets", "in_packets", "out_packets", "in_discards", "out_discards")
 """Counters of a session: 'in' is from the subscriber, 'out' is to the subscriber."""
 
+TRANSLATION = ("nat_address", "nat_port_first", "nat_port_last")
+"""What a session's packets leave with; the leaves of container `nat`."""
+
 IDENTITY = ("remote_id", "circuit_id", "username", "mac_address", "ip_address")
 
 EVENT = (
@@ -23,6 +26,7 @@ EVENT = (
     "profile",
     "download_rate",
     "upload_rate",
+    *TRANSLATION,
     "started",
     "lease_expiry",
     "terminate_cause",
@@ -40,6 +44,7 @@ SESSION = (
     "profile",
     "download_rate",
     "upload_rate",
+    *TRANSLATION,
     "started",
     "last_change",
     "lease_expiry",
@@ -58,6 +63,10 @@ HEALTH = (
     "dhcp_received",
     "dhcp_dropped",
     "netlink_errors",
+    "conntrack_entries",
+    "conntrack_limit",
+    "nat_bindings",
+    "nat_bindings_limit",
     "journal_newest_seq",
 )
 """Numeric columns of `health_samples`."""

@@ -23,7 +23,6 @@ import structlog
 from bng.aaa.client import AaaClient, Answer
 from bng.aaa.coa_request import Nas
 from bng.aaa.coa_shell import CoaShell
-from bng.aaa.report import accounting_health, server_health
 from bng.aaa.shell import AaaShell
 from bng.aaa.spool import Spool
 from bng.access import Captures
@@ -33,10 +32,11 @@ from bng.configuration import Configuration
 from bng.daemon.accounting import Accounting
 from bng.daemon.methods import Methods
 from bng.daemon.process import prefer_this_process, read_pids, run_until_signal
+from bng.daemon.report import Report
 from bng.dataplane.base import DataPlane, DataPlaneError, Refresh
 from bng.dataplane.kernel import KernelDataPlane
 from bng.enforcement import Enforcer
-from bng.health import Health, LagMeter, UsageMeter, find_cgroup, process_memory
+from bng.health import Health, LagMeter, UsageMeter, find_cgroup
 from bng.leases.keeper import LeaseKeeper
 from bng.leases.places import Places
 from bng.loop import Writer
@@ -154,9 +154,8 @@ class Control:
         self.server = CommandServer(self.state_dir / "control.sock", self.methods.table())
         self.lag = LagMeter()
         usage = UsageMeter(lambda: set(read_pids(self.state_dir).values()), find_cgroup())
-        self.health = Health(usage, self.lag, self._health_parts)
+        self.health = Health(usage, self.lag, Report(self).parts)
         self.last_health: dict[str, Any] | None = None
-        self._setups = (0, time.monotonic())
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -180,7 +179,7 @@ class Control:
         self._tasks = [
             asyncio.ensure_future(task)
             for task in (
-                self._every(lambda: self.config.periods.counters, self._sweep),
+                self._every(lambda: self.config.periods.counters, self._sweep, at_once=True),
                 self._every(lambda: self.config.periods.health, self._report_health),
                 self._every(lambda: self.config.periods.reconcile, self._reconcile),
                 self._every(lambda: self.config.periods.reconcile, self._compare_leases, at_once=True),
@@ -306,13 +305,6 @@ class Control:
     async def _sweep(self) -> None:
         await self.sweeper.run()
 
-    def _summary_parts(self) -> dict[str, Any]:
-        """What of aether-subscriber:summary is not in the journal."""
-        now, started = time.monotonic(), self.machine.started_total
-        (before, then), self._setups = self._setups, (started, now)
-        rate = round((started - before) / max(now - then, 0.001))
-        return {"setup_rate": rate, "failure": dict(self.machine.failures)}
-
     async def _report_health(self) -> None:
         self.last_health = self.health.report()
         self.server.push("health", record=self.last_health)
@@ -380,43 +372,6 @@ class Control:
     def _deliver(self, answers: list[Answer]) -> None:
         for answer in answers:
             self.writer.post(answer)
-
-    def _health_parts(self) -> dict[str, Any]:
-        store, relay = self.machine.store, self.machine.relay
-        lost = self.captures.count_lost() + self.uplink.count_lost()
-        unseen = {"socket-full": lost, "queue-full": self.writer.dropped, "malformed": self.outlets.malformed}
-        drops = {**unseen, **relay.dropped}
-        return {
-            "sessions": len(store),
-            "sessions_active": store.by_status[State.ACTIVE] + store.by_status[State.IDLE],
-            "queue_depth": self.writer.waiting,
-            "dhcp_received": relay.received + sum(unseen.values()),
-            "dhcp_dropped": sum(drops.values()),
-            "dhcp_drop": [
-                {"reason": reason, "packets": packets} for reason, packets in sorted(drops.items()) if packets
-            ],
-            "summary": self._summary_parts(),
-            "netlink_errors": self.enforcer.errors,
-            "journal_newest_seq": self.journal.durable,
-            "dynamic_authorization": self.coa.statistics(),
-            **accounting_health(self.aaa.client, self.spool),
-            "radius_server": [server_health(state) for state in self.aaa.client.servers],
-            "journal_pending": self.journal.pending,
-            "commands_pending": self.server.pending,
-            "process": process_memory(read_pids(self.state_dir)),
-            "reconcile": self.repairs.record(),
-            "dhcp_server": [
-                {
-                    "address": address,
-                    "up": server.up,
-                    "requests": server.requests,
-                    "replies": server.replies,
-                    "latency": server.latency,
-                    "lease_api": self.leases.record(address),
-                }
-                for address, server in relay.servers.items()
-            ],
-        }
 
 
 def main(state_dir: Path) -> int:

@@ -10,10 +10,10 @@ from typing import Any
 
 import structlog
 
-from bng.config import Units, empty_units, units_of
 from bng.daemon import tls
 from bng.daemon.process import run_until_signal
 from bng.northbound.provider import Northbound
+from bng.units import Units, empty_units, units_of
 from nbi.server import MODULES_DIR, NetconfServer
 from telemetry.server import GnmiServer
 from yang.provider import OperationError

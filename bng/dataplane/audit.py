@@ -15,7 +15,8 @@ import structlog
 
 from bng.dataplane import elements
 from bng.dataplane.base import Suspicions
-from bng.dataplane.elements import MAP_DOWN, MAP_ROUTED, MAP_UP, Gate
+from bng.dataplane.elements import MAP_DOWN, MAPS, Gate
+from bng.dataplane.natmap import map_of
 from bng.dataplane.netlink import Connection
 from bng.dataplane.programming import Programmer, Task
 
@@ -31,29 +32,31 @@ class Gates:
     """The keys of all elements that ought to be there, by map, and the slot of each."""
 
     def __init__(self) -> None:
-        self.keys: dict[bytes, dict[bytes, int]] = {MAP_UP: {}, MAP_ROUTED: {}, MAP_DOWN: {}}
-        self._of_slot: dict[int, tuple[bytes, bytes, bytes]] = {}
+        self.keys: dict[bytes, dict[bytes, int]] = {name: {} for name in MAPS}
+        self._of_slot: dict[int, tuple[bytes, bytes, bytes, bytes]] = {}
 
     def open(self, slot: int, gate: Gate) -> None:
         """A session forwards."""
         self.close(slot)
-        up, down = gate.upload_key(), gate.ip.packed
-        self._of_slot[slot] = gate.upload_map, up, down
-        self.keys[gate.upload_map][up] = slot
-        self.keys[MAP_DOWN][down] = slot
+        translation = b"" if gate.nat is None else map_of(gate.nat)
+        self._of_slot[slot] = gate.upload_map, gate.upload_key(), gate.ip.packed, translation
+        for name, key in self.elements(slot):
+            self.keys[name][key] = slot
 
     def close(self, slot: int) -> None:
         """It does no longer."""
-        known = self._of_slot.pop(slot, None)
-        if known is not None:
-            name, up, down = known
-            del self.keys[name][up]
-            del self.keys[MAP_DOWN][down]
+        for name, key in self.elements(slot):
+            del self.keys[name][key]
+        self._of_slot.pop(slot, None)
 
     def elements(self, slot: int) -> list[tuple[bytes, bytes]]:
         """Map and key of the elements of a session; none when it does not forward."""
         known = self._of_slot.get(slot)
-        return [] if known is None else [known[:2], (MAP_DOWN, known[2])]
+        if known is None:
+            return []
+        name, up, address, translation = known
+        own = [(name, up), (MAP_DOWN, address)]
+        return [*own, (translation, address)] if translation else own
 
 
 def look(netfilter: Connection, gates: Gates) -> Suspicions:

@@ -43,10 +43,70 @@ class Nat:
     Attributes:
         prefixes: what is translated.
         address: the address that packets leave with; None takes that of the upstream interface.
+        pool: public addresses that sessions have bindings of (`Start.nat`). When there are any, a session
+            of `prefixes` without a binding sends nothing upstream, and `address` is not used.
+        flow_limit: flows upstream that a subscriber may have at once; 0 for no limit.
     """
 
     prefixes: tuple[IPv4Network, ...]
     address: IPv4Address | None = None
+    pool: tuple[IPv4Network, ...] = ()
+    flow_limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a session's packets leave upstream with.
+
+    Attributes:
+        address: public address.
+        port_first, port_last: its ports (and ICMP identifiers), both within them; 0 … 65535 stands for the
+            whole address: then protocols without ports are translated as well.
+    """
+
+    address: IPv4Address
+    port_first: int = 0
+    port_last: int = 65535
+
+    @property
+    def whole(self) -> bool:
+        return self.port_first == 0 and self.port_last == 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Something of the BNG that may be reached from upstream.
+
+    Attributes:
+        protocol: ``tcp`` or ``udp``.
+        ports: of the BNG; of the other side when `answers` is set.
+        address: of the BNG; None for any of the upstream interface.
+        sources: who may; empty for everybody.
+        answers: it is the other side's port that tells: the BNG asked.
+    """
+
+    protocol: str
+    ports: tuple[int, ...]
+    address: IPv4Address | None = None
+    sources: tuple[IPv4Network, ...] = ()
+    answers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """How the BNG's own addresses are protected.
+
+    Attributes:
+        inside: networks of subscribers: no source of what comes from upstream.
+        hidden: what subscribers do not reach, though the way there leads upstream.
+        answers: addresses that subscribers may ping, besides those of their own interface.
+        services: what may be reached from upstream, besides answers, pings and ICMP errors.
+    """
+
+    inside: tuple[IPv4Network, ...] = ()
+    hidden: tuple[IPv4Network, ...] = ()
+    answers: tuple[IPv4Address, ...] = ()
+    services: tuple[Service, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +119,14 @@ class DataPlaneConfig:
         nat: None to forward subscribers' addresses as they are.
         reserve: class slots that `grow` keeps ready ahead of the highest slot in use, at the least: of a rush
             it keeps ahead by two seconds.
+        guard: protection of the BNG itself.
     """
 
     subscriber: tuple[str, ...]
     upstream: str
     nat: Nat | None = None
     reserve: int = 256
+    guard: Guard = Guard()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +158,7 @@ class Start:
             packets all carry the node's own address.
         ip: the subscriber's address.
         rates: its shaping.
+        nat: its public address and ports; a start that is repeated with others changes them.
     """
 
     slot: int
@@ -104,6 +167,7 @@ class Start:
     mac: bytes | None
     ip: IPv4Address
     rates: Rates
+    nat: Binding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +267,7 @@ class Installed:
     interface: str
     mac: bytes | None
     ip: IPv4Address
+    nat: Binding | None = None
 
 
 @dataclass(frozen=True, slots=True)

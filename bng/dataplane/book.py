@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 
 import numpy as np
 
-from bng.dataplane.base import MAX_SLOTS, Installed, Rates, Start
+from bng.dataplane.base import MAX_SLOTS, Binding, Installed, Rates, Start
 
 _MIN_BPS, _MAX_BPS = 8_000, 100_000_000_000
 _MAX_BURST = 1 << 28
@@ -62,6 +62,8 @@ class Book:
             return f"a session id has 1 … {_SESSION_ID_LENGTH} ASCII characters"
         if fault := rates_refusal(start.rates):
             return fault
+        if start.nat is not None and not 0 <= start.nat.port_first <= start.nat.port_last <= 65535:
+            return f"ports {start.nat.port_first} … {start.nat.port_last} are no range"
         there = self._slots.get(start.slot)
         if there is not None and _identity(there) != _identity(start):
             return f"slot {start.slot} is in use by session {there.session_id}"
@@ -82,6 +84,11 @@ class Book:
         self._slots[slot] = replace(self._slots[slot], rates=rates)
         return self._slots[slot]
 
+    def rebind(self, slot: int, nat: Binding | None) -> Start:
+        """A session has other public ports."""
+        self._slots[slot] = replace(self._slots[slot], nat=nat)
+        return self._slots[slot]
+
     def drop(self, slot: int) -> Start | None:
         """A session has ended."""
         start = self._slots.pop(slot, None)
@@ -94,7 +101,7 @@ class Book:
         """Sessions in the order of their slots, from slot `first` on; of `count` slots, or of all."""
         end = self.end if count is None else min(first + count, self.end)
         starts = filter(None, map(self._slots.get, range(first, end)))
-        return [Installed(s.session_id, s.slot, s.interface, s.mac, s.ip) for s in starts]
+        return [Installed(s.session_id, s.slot, s.interface, s.mac, s.ip, s.nat) for s in starts]
 
 
 def rates_refusal(rates: Rates) -> str | None:

@@ -1,8 +1,9 @@
 """Elements of the nftables maps: a session's place in the gate, as the kernel stores it.
 
-Three maps, data is always the class (`skb->priority`): ``up`` keyed by interface, MAC and IP (bridged),
-``up_routed`` by interface and IP, ``dn`` by IP. The comment of an upload element holds the session id, so
-that who finds the element knows the session.
+Three maps, whose data is the class (`skb->priority`): ``up`` keyed by interface, MAC and IP (bridged),
+``up_routed`` by interface and IP, ``dn`` by IP. What is translated to addresses of a pool has an element in
+one of two more (`natmap`), which is added and removed with the others. The comment of an upload element
+holds the session id, so that who finds the element knows the session.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from bng.dataplane import natmap
+from bng.dataplane.base import Binding
+from bng.dataplane.natmap import MAP_BLOCK, MAP_WHOLE
 from bng.dataplane.netlink import (
     CREATE,
     EXCL,
@@ -28,6 +32,7 @@ from bng.dataplane.netlink import (
 
 TABLE = b"aether\0"
 MAP_UP, MAP_ROUTED, MAP_DOWN = b"up\0", b"up_routed\0", b"dn\0"
+MAPS = (MAP_UP, MAP_ROUTED, MAP_DOWN, MAP_BLOCK, MAP_WHOLE)
 
 _FAMILY_IPV4 = 2
 _SUBSYSTEM = NETFILTER_SUBSYSTEM << 8
@@ -53,6 +58,7 @@ class Gate:
         index: of the subscriber interface.
         mac: None behind a routed access node.
         class_id: HTB class, ``major << 16 | minor``.
+        nat: public address and ports.
     """
 
     session_id: str
@@ -60,6 +66,7 @@ class Gate:
     mac: bytes | None
     ip: IPv4Address
     class_id: int
+    nat: Binding | None = None
 
     def upload_key(self) -> bytes:
         if self.mac is None:
@@ -71,10 +78,11 @@ class Gate:
         return MAP_ROUTED if self.mac is None else MAP_UP
 
 
-def _element(key: bytes, data: int | None = None, comment: str = "") -> bytes:
+def _element(key: bytes, data: int | bytes | None = None, comment: str = "") -> bytes:
     body = nested(_ELEM_KEY, attribute(_DATA_VALUE, key))
     if data is not None:
-        body += nested(_ELEM_DATA, attribute(_DATA_VALUE, struct.pack("=I", data)))
+        value = data if isinstance(data, bytes) else struct.pack("=I", data)
+        body += nested(_ELEM_DATA, attribute(_DATA_VALUE, value))
     if comment:
         text = comment.encode() + b"\0"
         body += attribute(_ELEM_USERDATA, bytes((_COMMENT, len(text))) + text)
@@ -106,12 +114,39 @@ def add(gates: list[Gate]) -> list[Message]:
         found += _requests(_NEWSETELEM, CREATE | EXCL, name, up)
     down = [_element(gate.ip.packed, gate.class_id) for gate in gates]
     found += _requests(_NEWSETELEM, CREATE | EXCL, MAP_DOWN, down)
+    return found + add_translations(gates)
+
+
+def add_translations(gates: list[Gate]) -> list[Message]:
+    """Only their public addresses and ports."""
+    found: list[Message] = []
+    for name in (MAP_BLOCK, MAP_WHOLE):
+        some = [
+            _element(gate.ip.packed, natmap.encode(gate.nat))
+            for gate in gates
+            if gate.nat is not None and natmap.map_of(gate.nat) == name
+        ]
+        found += _requests(_NEWSETELEM, CREATE | EXCL, name, some)
     return found
 
 
 def remove(gates: list[Gate]) -> list[Message]:
     """Close gates."""
-    return remove_upload(gates) + remove_download(gate.ip.packed for gate in gates)
+    downloads = remove_download(gate.ip.packed for gate in gates)
+    return remove_upload(gates) + downloads + remove_translations(gates)
+
+
+def remove_translations(gates: list[Gate]) -> list[Message]:
+    """Only their public addresses and ports."""
+    found: list[Message] = []
+    for name in (MAP_BLOCK, MAP_WHOLE):
+        keys = [
+            _element(gate.ip.packed)
+            for gate in gates
+            if gate.nat is not None and natmap.map_of(gate.nat) == name
+        ]
+        found += _requests(_DELSETELEM, 0, name, keys)
+    return found
 
 
 def remove_upload(gates: list[Gate]) -> list[Message]:
@@ -158,6 +193,15 @@ def read_download(connection: Connection) -> dict[bytes, int]:
     """The download side: class of each address, which is in network order."""
     return {
         key: _number(data) for key, data, _ in _dump(connection, MAP_DOWN) if len(key) == 4 and len(data) == 4
+    }
+
+
+def read_translations(connection: Connection) -> dict[bytes, dict[bytes, Binding | None]]:
+    """Public address and ports of each address, which is in network order, by map; None where the data are
+    not ours."""
+    return {
+        name: {key: natmap.decode(name, data) for key, data, _ in _dump(connection, name)}
+        for name in (MAP_BLOCK, MAP_WHOLE)
     }
 
 

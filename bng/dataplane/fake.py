@@ -132,6 +132,7 @@ class FakeDataPlane:
             return StartResult(start.slot, fault)
         if self._book.holds(start):
             self._book.update(start.slot, start.rates)
+            self.kernel.sessions[start.slot] = self._book.rebind(start.slot, start.nat)
             return StartResult(start.slot)
         self._book.put(start)
         self.kernel.sessions[start.slot] = start

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import structlog
 
-from bng.dataplane import adoption, audit, elements, nft, port, restoration, tc
+from bng.dataplane import adoption, audit, elements, nft, poolroute, port, restoration, sysctl, tc
 from bng.dataplane.base import (
     COUNTERS,
     Capabilities,
@@ -30,6 +31,7 @@ from bng.dataplane.base import (
 )
 from bng.dataplane.book import rates_refusal
 from bng.dataplane.classstats import ClassTable
+from bng.dataplane.conntrack import FlowCutter
 from bng.dataplane.ground import Ground
 from bng.dataplane.held import Held, Lost
 from bng.dataplane.netlink import NETFILTER, ROUTE, Connection
@@ -38,6 +40,9 @@ from bng.dataplane.shards import Layout
 from bng.dataplane.sweeping import collect
 
 log = structlog.get_logger(__name__)
+
+_POOL_SECONDS = 15.0
+"""How often the routes of the pool are looked at."""
 
 
 class _Open:
@@ -49,8 +54,66 @@ class _Open:
         self.ground = Ground(self.route, config, leaf, layout)
         self.programmer = Programmer(self.route, self.netfilter, self.ground.marking)
         self.held = Held(self.ground)
+        self.flows = FlowCutter()
+        self._next_look = 0.0
+
+    def apply_ruleset(self) -> None:
+        """As the configuration wants it. Raises DataPlaneError."""
+        nat, guard = self.ground.config.nat, self.ground.config.guard
+        try:
+            nft.run(nft.ruleset(nat, guard))
+        except DataPlaneError as fault:
+            if nat is None or not nat.flow_limit:
+                raise
+            nft.run(nft.ruleset(replace(nat, flow_limit=0), guard))
+            self.ground.warnings.append(f"flows of subscribers are not limited: {fault}")
+        try:
+            nft.run(nft.arp_ruleset())
+        except DataPlaneError as fault:
+            self.ground.warnings.append(f"ARP of subscribers is not limited: {fault}")
+
+    def attach(self) -> dict[str, ClassTable]:
+        """`Ground.attach`, and what interfaces need that were made anew, or were down."""
+        tables = self.ground.attach()
+        if self.ground.config.upstream in self.ground.flapped:
+            self.hold_pool()
+        for name in tables:
+            if name in self.ground.config.subscriber:
+                sysctl.prepare_subscribers(name, self.ground.warnings)
+            else:
+                self.hold_pool()
+        return tables
+
+    def hold_pool(self) -> None:
+        """See `poolroute`."""
+        nat, upstream = self.ground.config.nat, self.ground.upstream
+        if upstream is not None and upstream.name not in self.ground.missing:
+            poolroute.hold(self.route, upstream.index, nat.pool if nat is not None else ())
+
+    def look_after_pool(self) -> None:
+        """The same now and then, should somebody have removed a route."""
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + _POOL_SECONDS
+            self.hold_pool()
+
+    def cut(self, tasks: Iterable[Task]) -> None:
+        """Cut the flows of sessions whose gate is closed. Without translation none are tracked."""
+        if self.ground.config.nat is not None:
+            self.flows.cut({task.start.ip: task.start.nat for task in tasks})
+
+    def cut_strangers(self) -> None:
+        """Cut the flows of sessions that ended while nobody looked."""
+        if self.ground.config.nat is not None:
+            known = [start.ip for start in self.held.book.sessions()]
+            self.flows.cut_strangers(self.ground.config.nat.prefixes, known)
+
+    def cut_untranslated(self) -> None:
+        """Cut the flows that began while there was no translation, as long as no ruleset was there."""
+        if self.ground.config.nat is not None:
+            self.flows.cut_untranslated(self.ground.config.nat.prefixes)
 
     def close(self) -> None:
+        self.flows.close()
         for connection in (self.route, self.sweeping, self.growing, self.netfilter, self.auditing):
             connection.close()
 
@@ -88,8 +151,10 @@ class KernelDataPlane:
                 self._kernel = _Open(config, self._leaf, self._layout)
             kernel = self._kernel
             self._leave(kernel, config)
-            nft.run(nft.ruleset(config.nat))
-            tables = kernel.ground.attach()
+            kernel.apply_ruleset()
+            kernel.cut_untranslated()
+            tables = kernel.attach()
+            kernel.hold_pool()
             if is_first:
                 moved = tuple(self._adopt(kernel, tables))
                 return Refresh(
@@ -109,11 +174,13 @@ class KernelDataPlane:
                 return self._restore(kernel, ())
             if not elements.exists(kernel.netfilter):
                 log.warning("dataplane.ruleset-gone")
-                nft.run(nft.ruleset(kernel.ground.config.nat))
+                kernel.apply_ruleset()
+                kernel.cut_untranslated()
                 kernel.held.lost.update((start.slot, Lost()) for start in kernel.held.book.sessions())
             if kernel.ground.marking.is_gone(kernel.netfilter) and kernel.ground.layout is not None:
                 kernel.ground.marking.put(kernel.ground.layout, again=True)
-            tables = kernel.ground.attach()
+            tables = kernel.attach()
+            kernel.look_after_pool()
             self._follow(kernel, tables)
             return self._restore(kernel, tables)
         except (OSError, DataPlaneError) as fault:
@@ -156,6 +223,7 @@ class KernelDataPlane:
                     port.detach(kernel.route, each)
                 kernel.ground.marking.remove()
                 nft.remove_tables()
+                poolroute.hold(kernel.route, 0, ())
         except OSError as fault:
             raise _failure(fault) from fault
         finally:
@@ -170,6 +238,7 @@ class KernelDataPlane:
         kernel.programmer.close_gates(tasks)
         for task in tasks:
             kernel.held.forget(task)
+        kernel.cut(tasks)
         for each in kernel.ground.apply(config):
             log.info("dataplane.detached", interface=each.name)
 
@@ -177,9 +246,8 @@ class KernelDataPlane:
         """Take over what the maps hold; what makes no sense now is removed from them. Slots of the sessions
         whose classes were made anew, because they are elsewhere in this version."""
         found = adoption.read(kernel.netfilter, kernel.ground, kernel.held.book, tables)
-        kernel.netfilter.transaction(
-            elements.remove_upload(found.stale) + elements.remove_download(found.halves)
-        )
+        kernel.netfilter.transaction(found.removal())
+        kernel.cut_strangers()
         tasks = {task.slot: task for task in kernel.held.tasks(found.slots)}
         moving = [tasks[slot] for slot in found.moving]
         kernel.programmer.move(moving, list(found.moving.values()))
@@ -231,10 +299,11 @@ class KernelDataPlane:
                 continue
             if kernel.held.book.holds(start):
                 (changed,) = self.change([Change(start.slot, start.rates)])
-                results[-1] = StartResult(start.slot, changed.error)
+                results[-1] = StartResult(start.slot, changed.error or self._rebind(kernel, start))
                 continue
             kernel.held.book.put(start)
             tasks[len(results) - 1] = kernel.held.task(start)
+        kernel.flows.settle((task.start.ip, task.start.nat) for task in tasks.values())
         self._run(kernel.programmer.start, tasks.values())
         for at, task in tasks.items():
             results[at] = StartResult(task.slot, task.error, None if task.error else task.counters)
@@ -263,6 +332,7 @@ class KernelDataPlane:
             results[at] = StopResult(task.slot, task.error, task.counters)
             if task.error is None:
                 kernel.held.forget(task)
+        kernel.cut(task for task in tasks.values() if task.error is None)
         return results
 
     def change(self, changes: Sequence[Change]) -> list[ChangeResult]:
@@ -288,6 +358,23 @@ class KernelDataPlane:
     @property
     def end(self) -> int:
         return self._opened().held.book.end
+
+    def _rebind(self, kernel: _Open, start: Start) -> str | None:
+        """Give a session that forwards another public address and ports. Why it could not be, or None."""
+        held = kernel.held
+        there = held.book.get(start.slot)
+        assert there is not None
+        if there.nat == start.nat:
+            return None
+        kernel.flows.settle([(start.ip, start.nat)])
+        old, new = held.task(there), held.task(held.book.rebind(start.slot, start.nat))
+        if start.slot in held.lost:  # it comes back with what it has now
+            self._run(lambda _: kernel.programmer.unbind(old), [new])
+        else:
+            self._run(lambda _: kernel.programmer.rebind(old, new), [new])
+            held.bind(new)
+        kernel.cut([old])
+        return new.error
 
     def _run(self, work: Callable[[list[Task]], None], tasks: Iterable[Task]) -> None:
         """Have tasks carried out. A connection that fails altogether fails all of them."""

@@ -2,9 +2,10 @@
 
 The path of a packet from a subscriber: the gate in prerouting (before connection tracking, so that closing
 it cuts live flows, translated ones too) looks its source up in a map; what is not there is dropped, what is
-there is classified for the upload shaper. What is for the BNG's own addresses meets `own` in input. What is
-forwarded leaves upstream, or to another subscriber through the same gate as everything downstream: the map
-of destinations, which classifies for the download shaper.
+there is classified for the upload shaper. What is for the BNG's own addresses meets `own` in input, and
+`own_upstream` when it comes from there (`guard`). What is forwarded leaves upstream, or to another
+subscriber through the same gate as everything downstream: the map of destinations, which classifies for the
+download shaper.
 
 The elements of the maps are not here: `elements` adds and removes them, and applying the ruleset again leaves
 them in place.
@@ -12,11 +13,13 @@ them in place.
 
 from __future__ import annotations
 
-from ipaddress import collapse_addresses
+import contextlib
 
 import nftables
 
-from bng.dataplane.base import DataPlaneError, Nat
+from bng.dataplane import guard as guards
+from bng.dataplane import natmap
+from bng.dataplane.base import DataPlaneError, Guard, Nat
 
 SUBSCRIBER_GROUP = 0xAE01
 UPSTREAM_GROUP = 0xAE02
@@ -42,9 +45,21 @@ table ip aether {{
         size {size}
         counter
     }}
+    {maps}
+    set flows {{
+        typeof ip saddr
+        size {size}
+        flags dynamic
+    }}
+    chain new_flow {{
+    }}
+    chain no_flow {{
+    }}
     chain gate {{
     }}
     chain own {{
+    }}
+    chain own_upstream {{
     }}
     chain prerouting {{
         type filter hook prerouting priority raw; policy accept;
@@ -60,7 +75,9 @@ table ip aether {{
     }}
 }}
 flush table ip aether
+flush set ip aether flows
 table ip aether {{
+    {tracked}
     chain gate {{
         udp dport 67 counter drop comment "DHCP: the capture has its copy"
         meta priority set meta iif . ether saddr . ip saddr map @up accept
@@ -71,18 +88,24 @@ table ip aether {{
     }}
     chain prerouting {{
         meta iifgroup {subscriber} goto gate
+        {outside}
     }}
     chain own {{
-        icmp type {{ echo-request, echo-reply }} limit rate 1000/second burst 200 packets accept
-        counter drop comment "for the BNG itself"
+        {own}
+    }}
+    chain own_upstream {{
+        {own_upstream}
     }}
     chain input {{
+        {unused}
         meta iifgroup {subscriber} goto own
+        meta iifgroup {upstream} goto own_upstream
     }}
     chain forward {{
         tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
         meta oifgroup {subscriber} meta priority set ip daddr map @dn accept
         meta oifgroup {subscriber} counter drop comment "no such subscriber"
+        {hidden}
         meta iifgroup {subscriber} meta oifgroup {upstream} accept
         counter
     }}
@@ -93,6 +116,9 @@ table ip6 aether {{
     chain prerouting {{
         type filter hook prerouting priority raw; policy accept;
     }}
+    chain input {{
+        type filter hook input priority filter; policy accept;
+    }}
     chain forward {{
         type filter hook forward priority filter; policy drop;
     }}
@@ -102,8 +128,14 @@ table ip6 aether {{
     chain prerouting {{
         meta iifgroup {subscriber} drop
     }}
+    chain input {{
+        meta iifgroup {upstream} meta l4proto ipv6-icmp accept
+        meta iifgroup {upstream} {own_answers}
+        meta iifgroup {upstream} counter drop
+    }}
 }}
 """
+_NO_GUARD = Guard()
 
 
 _ANSWERABLE = "fib saddr . iif oif exists fib daddr . iif type local"
@@ -111,23 +143,75 @@ _ANSWERABLE = "fib saddr . iif oif exists fib daddr . iif type local"
 source would carry a stranger's payload to the Internet or to the management network."""
 
 
-def ruleset(nat: Nat | None) -> str:
+def ruleset(nat: Nat | None, guard: Guard = _NO_GUARD) -> str:
     """The whole ruleset for `nft -f`: one transaction that leaves the elements of the maps alone."""
-    prefixes = list(collapse_addresses(nat.prefixes)) if nat else []
+    prefixes = nat.prefixes if nat else ()
     translation, no_translation = "", "delete chain ip aether postrouting"
+    tracked = ""
+    unused, hidden = [], []
+    if guard.hidden:
+        hidden.append(
+            f"meta iifgroup {SUBSCRIBER_GROUP} ip daddr {guards.prefixes(guard.hidden)} counter drop"
+            ' comment "management"'
+        )
     if nat and prefixes:
-        source = "{ " + ", ".join(str(prefix) for prefix in prefixes) + " }"
-        how = f"snat to {nat.address}" if nat.address else "masquerade"
-        rule = f"meta oifgroup {UPSTREAM_GROUP} ip saddr {source} {how}"
-        translation, no_translation = f"chain postrouting {{\n        {rule}\n    }}", ""
+        translation = f"chain postrouting {{\n        {_lines(_translation(nat))}\n    }}"
+        no_translation = ""
+        tracked = _tracked(nat)
+        ends = f"meta iifgroup {SUBSCRIBER_GROUP} meta oifgroup {UPSTREAM_GROUP}"
+        hidden.append(f"{ends} ct state vmap {{ invalid : goto no_flow, new : goto new_flow }}")
+    if nat and nat.pool:
+        unused.append(f'ip daddr {guards.prefixes(nat.pool)} counter drop comment "no such flow"')
     return _RULESET.format(
         size=MAP_SIZE,
+        maps=natmap.MAPS.format(size=MAP_SIZE),
         answerable=_ANSWERABLE,
         subscriber=SUBSCRIBER_GROUP,
         upstream=UPSTREAM_GROUP,
+        outside=_lines(guards.outside(guard, UPSTREAM_GROUP)),
+        tracked=tracked,
+        own_answers=guards.TCP_ANSWERS,
+        own=_lines(guards.from_subscribers(guard)),
+        own_upstream=_lines(guards.from_upstream(guard, tracked=bool(nat and prefixes))),
+        unused=_lines(unused),
+        hidden=_lines(hidden),
         translation=translation,
         no_translation=no_translation,
     )
+
+
+def _tracked(nat: Nat) -> str:
+    """Chains for what opens a flow upstream, and for what tracking gives up on: that is not translated, and
+    must not leave with the address inside. Nobody may fill the table of all (RFC 6888, REQ-4)."""
+    limit = ""
+    if nat.flow_limit:
+        # A flow that nothing has answered is new with each packet; confirmed is what was let through before.
+        count = f"add @flows {{ ip saddr ct count over {nat.flow_limit} }} counter drop"
+        limit = f"ct status confirmed accept\n        {count}"
+    return f"""chain new_flow {{
+        {limit}
+        accept
+    }}
+    chain no_flow {{
+        counter drop comment "no flow, and none can begin with it"
+    }}"""
+
+
+def arp_ruleset() -> str:
+    """What limits ARP; apart, because a kernel may be without it (CONFIG_NF_TABLES_ARP)."""
+    return guards.ARP_TABLE.format(subscriber=SUBSCRIBER_GROUP)
+
+
+def _translation(nat: Nat) -> list[str]:
+    source = guards.prefixes(nat.prefixes)
+    if nat.pool:
+        return natmap.rules(UPSTREAM_GROUP, source)
+    how = f"snat to {nat.address}" if nat.address else "masquerade"
+    return [f"meta oifgroup {UPSTREAM_GROUP} ip saddr {source} {how}"]
+
+
+def _lines(rules: list[str]) -> str:
+    return "\n        ".join(rules)
 
 
 def run(commands: str) -> None:
@@ -140,6 +224,8 @@ def run(commands: str) -> None:
 def remove_tables() -> None:
     """Take the ruleset and all elements away."""
     run("table ip aether\ntable ip6 aether\ndelete table ip aether\ndelete table ip6 aether\n")
+    with contextlib.suppress(DataPlaneError):  # a kernel without it
+        run("table arp aether\ndelete table arp aether\n")
 
 
 def _first_line(text: str) -> str:

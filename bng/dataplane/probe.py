@@ -13,10 +13,11 @@ import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from ipaddress import IPv4Address
 
-from bng.dataplane import link, nft, offload, port, shards, sysctl, tc
+from bng.dataplane import conntrack, link, nft, offload, port, shards, sysctl, tc
 from bng.dataplane.base import DataPlaneError
-from bng.dataplane.netlink import CREATE, EXCL, ROUTE, Connection, Message, attribute, nested
+from bng.dataplane.netlink import CREATE, EXCL, NETFILTER, ROUTE, Connection, Message, attribute, nested
 
 _NEWLINK, _DELLINK = 16, 17
 _IFINFO = struct.Struct("=BxHiII")
@@ -39,6 +40,49 @@ table ip {name} {{
     }}
 }}
 delete table ip {name}
+"""
+_BLOCKS = """
+table ip {name} {{
+    map m {{
+        type ipv4_addr : interval ipv4_addr . inet_service
+        size 16
+        elements = {{ 192.0.2.1 : 203.0.113.1 . 1024-2047 }}
+    }}
+    chain n {{
+        type nat hook postrouting priority srcnat; policy accept;
+        meta l4proto {{ icmp, tcp, udp }} snat ip addr . port to ip saddr map @m
+    }}
+}}
+delete table ip {name}
+"""
+_FLOWS = """
+table ip {name} {{
+    set s {{
+        typeof ip saddr
+        size 16
+        flags dynamic
+    }}
+    chain c {{
+        type filter hook forward priority filter; policy accept;
+        ct state new add @s {{ ip saddr ct count over 16 }} drop
+    }}
+}}
+delete table ip {name}
+"""
+_ARP = """
+table arp {name} {{
+    set s {{
+        type iface_index . ether_addr
+        size 16
+        flags dynamic
+        timeout 10s
+    }}
+    chain c {{
+        type filter hook input priority filter; policy accept;
+        update @s {{ iif . arp saddr ether limit rate over 20/second burst 40 packets }} drop
+    }}
+}}
+delete table arp {name}
 """
 
 
@@ -89,7 +133,7 @@ def probe(interfaces: tuple[str, ...] = ()) -> Report:
     Args:
         interfaces: whose offloads to look at.
     """
-    checks = [*_privileges(), *_shaping(), _maps(), *_settings()]
+    checks = [*_privileges(), *_shaping(), _maps(), *_translation(), _flow_limit(), _arp(), *_settings()]
     for name in interfaces:
         active = offload.read(name).active()
         detail = f"{', '.join(active)} on: nftables counts some packets as one" if active else "off"
@@ -153,6 +197,41 @@ def _maps() -> Check:
     except (DataPlaneError, OSError) as fault:
         return Check("nftables", False, True, f"{fault}; the kernel needs nf_tables with maps and NAT")
     return Check("nftables", True, True, "maps, counters and NAT")
+
+
+def _translation() -> Iterator[Check]:
+    """Port blocks, and flows that can be deleted by their source."""
+    try:
+        nft.run(_BLOCKS.format(name=f"ae{secrets.token_hex(5)}"))
+        yield Check("NAT with port blocks", True, True, "maps of addresses and port ranges")
+    except (DataPlaneError, OSError) as fault:
+        yield Check("NAT with port blocks", False, True, f"{fault}; needs Linux 5.6 and nftables 1.0")
+    connection = Connection(NETFILTER)
+    try:
+        # of an address that no host has: none is deleted
+        connection.one(conntrack.by_source(IPv4Address("192.0.2.1").packed))
+        yield Check("conntrack", True, False, "flows can be deleted by their source")
+    except OSError as fault:
+        detail = f"{fault.strerror}: flows of sessions that end are looked for in the whole table"
+        yield Check("conntrack", False, False, detail)
+    finally:
+        connection.close()
+
+
+def _flow_limit() -> Check:
+    try:
+        nft.run(_FLOWS.format(name=f"ae{secrets.token_hex(5)}"))
+    except (DataPlaneError, OSError) as fault:
+        return Check("nftables connlimit", False, False, f"{fault}; flows are not limited")
+    return Check("nftables connlimit", True, False, "limits the flows of each subscriber")
+
+
+def _arp() -> Check:
+    try:
+        nft.run(_ARP.format(name=f"ae{secrets.token_hex(5)}"))
+    except (DataPlaneError, OSError) as fault:
+        return Check("nftables for ARP", False, False, f"{fault}; ARP of subscribers is not limited")
+    return Check("nftables for ARP", True, False, "limits the ARP of each subscriber")
 
 
 def _settings() -> Iterator[Check]:

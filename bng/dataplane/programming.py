@@ -54,7 +54,7 @@ class Task:
 
     def gate(self) -> elements.Gate:
         start = self.start
-        return elements.Gate(start.session_id, self.port.index, start.mac, start.ip, self.class_id)
+        return elements.Gate(start.session_id, self.port.index, start.mac, start.ip, self.class_id, start.nat)
 
     def both(self) -> list[Port]:
         """The interfaces on which it has a class."""
@@ -128,6 +128,15 @@ class Programmer:
     def close_gates(self, tasks: Sequence[Task]) -> None:
         """Close gates; that one was not open is no fault."""
         self._transact(tasks, elements.remove, ignore=errno.ENOENT)
+
+    def rebind(self, old: Task, new: Task) -> None:
+        """Exchange a session's public address and ports; its flows of before are cut by who calls."""
+        self.unbind(old)
+        self._transact([new], elements.add_translations)
+
+    def unbind(self, task: Task) -> None:
+        """Take a session's public address and ports away; that it had none is no fault."""
+        self._transact([task], elements.remove_translations, ignore=errno.ENOENT)
 
     def restore_neighbours(self, tasks: Iterable[Task]) -> None:
         """Set the permanent neighbours of bridged sessions again."""

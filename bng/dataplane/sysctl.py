@@ -22,7 +22,11 @@ _ALL_INTERFACES = {
     "conf/all/accept_redirects": "0",
     "conf/all/accept_source_route": "0",
 }
-_PER_INTERFACE = ("rp_filter", "send_redirects", "accept_redirects", "accept_source_route")
+_PER_INTERFACE = ("rp_filter", "send_redirects", "accept_redirects", "accept_source_route", "arp_accept")
+_OF_SUBSCRIBERS = {
+    # Only for addresses of this interface: by default the kernel answers for those of all.
+    "arp_ignore": "1",
+}
 
 
 def prepare(warnings: list[str]) -> None:
@@ -37,6 +41,11 @@ def prepare(warnings: list[str]) -> None:
 def prepare_interface(name: str, warnings: list[str]) -> None:
     """The same for one interface."""
     _set_all(((f"conf/{name}/{leaf}", "0") for leaf in _PER_INTERFACE), warnings)
+
+
+def prepare_subscribers(name: str, warnings: list[str]) -> None:
+    """What a subscriber interface needs besides."""
+    _set_all(((f"conf/{name}/{leaf}", value) for leaf, value in _OF_SUBSCRIBERS.items()), warnings)
 
 
 def read(name: str) -> str | None:

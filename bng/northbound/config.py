@@ -8,8 +8,8 @@ from typing import Any
 
 import structlog
 
-from bng.config import Units, difference, digest, empty_units, units_of
 from bng.seam.command import CommandClient
+from bng.units import Units, difference, digest, empty_units, units_of
 from yang.provider import ConfigDiff, OperationError
 
 log = structlog.get_logger()

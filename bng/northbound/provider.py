@@ -9,7 +9,6 @@ from typing import Any
 
 import structlog
 
-from bng.config import Units
 from bng.northbound.config import ConfigHandler
 from bng.northbound.interfaces import InterfacesProvider
 from bng.northbound.notifications import BoundsProvider, EventsProvider, JournalReplay, notification_of
@@ -22,6 +21,7 @@ from bng.seam.command import CommandClient
 from bng.seam.matrix import MatrixReader
 from bng.seam.reader import JournalReader
 from bng.seam.sessions import Sessions, fold, load
+from bng.units import Units
 from yang.bus import Bus
 from yang.provider import OperationError, Registration
 

@@ -45,6 +45,17 @@ class Counters:
         self.tick = tick
 
 
+class Translation:
+    """aether-subscriber:translation/nat."""
+
+    __slots__ = ("address", "port_first", "port_last")
+
+    def __init__(self, nat: Mapping[str, Any]) -> None:
+        self.address = nat["address"]
+        self.port_first = nat["port-first"]
+        self.port_last = nat["port-last"]
+
+
 class RouterOfEvent:
     """aether-events:events/event/router."""
 
@@ -74,6 +85,7 @@ class EventRecord:
         "lease_expiry",
         "mac_address",
         "nas_port_id",
+        "nat",
         "new_access_line",
         "profile",
         "reason",
@@ -111,6 +123,8 @@ class EventRecord:
         self.profile = get("profile")
         self.download_rate = get("download-rate")
         self.upload_rate = get("upload-rate")
+        nat = get("nat")
+        self.nat = None if nat is None else Translation(nat)
         self.started = get("started")
         self.lease_expiry = get("lease-expiry")
         self.terminate_cause = get("terminate-cause")
@@ -146,6 +160,7 @@ class SessionRecord:
         "lease_expiry",
         "mac_address",
         "nas_port_id",
+        "nat",
         "profile",
         "routed",
         "session_timeout",
@@ -171,6 +186,8 @@ class SessionRecord:
         self.authorization = get("_authorization")
         self.download_rate = get("download-rate")
         self.upload_rate = get("upload-rate")
+        nat = get("nat")
+        self.nat = None if nat is None else Translation(nat)
         self.started = get("started")
         self.lease_expiry = get("lease-expiry")
         self.routed: bool = get("_routed", False)

@@ -7,6 +7,7 @@ from bng.session import effects as fx
 from bng.session import policy as policies
 from bng.session.base import Base, Granted, Outcome
 from bng.session.events import Counters, Operation, RadiusAccept, RadiusUnanswered, Timer
+from bng.session.nat import EXHAUSTED
 from bng.session.records import LOCAL, RADIUS, Session
 from bng.session.settings import Policy
 from bng.session.states import Input, State
@@ -39,6 +40,9 @@ class Authorization(Base):
 
     def on_accepted(self, session: Session, granted: Granted) -> None:
         session.asked = False
+        if not session.enforcing and not self._bind_nat(session):
+            self._arm_retry(session)
+            return
         self._grant(session, granted)
         if session.enforcing:
             self._change(session, granted.policy)
@@ -56,6 +60,7 @@ class Authorization(Base):
             session.ip_address,
             session.routed,
             policy,
+            nat=session.nat,
         )
 
     def on_reaccepted(self, session: Session, granted: Granted) -> None:
@@ -86,6 +91,7 @@ class Authorization(Base):
         if session.enforcing:  # accepted before, and its start is still on the way
             session.enforcing = False
             self._out.append(self._stop_effect(session))
+        self._release_nat(session)
         if session.refusal != reason:
             session.refusal = reason
             self._journal(session, "session-rejected", reason)
@@ -134,6 +140,7 @@ class Authorization(Base):
         self._account(session, fx.AccountKind.START, Counters())
         self._arm_interim(session, (1 + session.spread()) / 2)
         self._arm_session(session)
+        self._follow_nat(session)
 
     def on_not_started(self, session: Session, outcome: Outcome) -> None:
         self.failures["data-plane"] += 1
@@ -180,6 +187,41 @@ class Authorization(Base):
             session.ip_address,
             session.routed,
         )
+
+    # public addresses
+
+    def _bind_nat(self, session: Session) -> bool:
+        """Give a session its public address and ports, if it is to have them. False: none is free."""
+        if session.nat is not None or not self.nat.covers(session.ip_address):
+            return True
+        try:
+            session.nat = self.nat.take()
+        except LookupError:
+            self.failures["no-public-address"] += 1
+            if session.refusal != EXHAUSTED:  # told once, however often it is tried
+                session.refusal = EXHAUSTED
+                self._journal(session, "session-update", EXHAUSTED)
+                self._log("warning", "nat.pool-exhausted", session=session.id, limit=self.nat.size)
+            return False
+        return True
+
+    def _release_nat(self, session: Session) -> None:
+        if session.nat is not None:
+            self.nat.give_back(session.nat)
+            session.nat = None
+
+    def _follow_nat(self, session: Session) -> bool:
+        """Give a live session a binding, or take it away, as the configuration now says; whether there was
+        something to do. A binding of an earlier pool stays: its flows live on."""
+        had, covered = session.nat, self.nat.covers(session.ip_address)
+        if had is None and covered and self._bind_nat(session):
+            session.refusal = ""
+        elif had is not None and not covered:
+            self._release_nat(session)
+        if session.nat == had or session.policy is None:
+            return False
+        self._out.append(self.start_effect(session, session.policy))
+        return True
 
     # timers of what was granted
 

@@ -8,13 +8,25 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from bng.session import effects as fx
-from bng.session.events import Counters, DisconnectMatching, Operation, ProfileChanged, RadiusAccept
-from bng.session.records import LOCAL, AccessLine, Binding, Session, to_event
+from bng.session.accounting import accounting_of
+from bng.session.events import (
+    Counters,
+    DisconnectMatching,
+    Operation,
+    ProfileChanged,
+    RadiusAccept,
+    SettingsChanged,
+)
+from bng.session.nat import NatAllocator
+from bng.session.records import AccessLine, Binding, Session, to_event
 from bng.session.relay import Relay
 from bng.session.settings import Policy, Profile, Settings
 from bng.session.states import TABLE, Input, State
 from bng.session.store import Store
 from bng.session.told import Told
+
+WorkEvent = ProfileChanged | DisconnectMatching | SettingsChanged
+"""What may have something to be done to many sessions."""
 
 PORTION = 100
 """Sessions that one event changes at one go; with their data plane effects a few milliseconds."""
@@ -71,7 +83,7 @@ class Work:
 
     __slots__ = ("count", "event", "sessions")
 
-    def __init__(self, event: ProfileChanged | DisconnectMatching, sessions: deque[str]) -> None:
+    def __init__(self, event: WorkEvent, sessions: deque[str]) -> None:
         self.event = event
         self.sessions = sessions
         self.count = 0
@@ -89,6 +101,7 @@ class Base(ABC):
         settings, profiles: the configuration in force.
         store: all sessions.
         relay: DHCP exchanges and statistics.
+        nat: public addresses and port blocks.
         started_total, rejected_total: since this object was made.
         failures: sessions that could not be set up, by cause, since then.
         tombstones: by access line.
@@ -107,6 +120,7 @@ class Base(ABC):
             lambda mac: self.store.has_mac(mac),
             lambda remote: remote in self.settings.routers or self.store.count_behind(remote) > 0,
         )
+        self.nat = NatAllocator(settings.nat)
         self.started_total = 0
         self.rejected_total = 0
         self.failures: Counter[str] = Counter()
@@ -138,7 +152,7 @@ class Base(ABC):
         getattr(self, row.handler)(session, detail)
         return True
 
-    def in_portions(self, event: ProfileChanged | DisconnectMatching, sessions: Iterable[Session]) -> None:
+    def in_portions(self, event: WorkEvent, sessions: Iterable[Session]) -> None:
         """Do to many sessions what an event asks for: to the first at once, to the others as
         `events.Continue` comes."""
         self._work.append(Work(event, deque(session.id for session in sessions)))
@@ -164,11 +178,11 @@ class Base(ABC):
             self.work_done(work.event, work.count)
 
     @abstractmethod
-    def work_on(self, event: ProfileChanged | DisconnectMatching, session: Session) -> bool:
+    def work_on(self, event: WorkEvent, session: Session) -> bool:
         """Do what an event asks for to one session. Whether there was something to do."""
 
     @abstractmethod
-    def work_done(self, event: ProfileChanged | DisconnectMatching, count: int) -> None:
+    def work_done(self, event: WorkEvent, count: int) -> None:
         """It was done to all."""
 
     # effects
@@ -183,24 +197,7 @@ class Base(ABC):
         counters: Counters | None,
         cause: str | None = None,
     ) -> None:
-        self._out.append(
-            fx.Account(
-                kind,
-                session.id,
-                session.slot,
-                session.generation,
-                session.username,
-                session.mac_address,
-                session.ip_address,
-                session.nas_port_id,
-                session.classes,
-                session.session_time(self._now),
-                counters,
-                cause,
-                self._now,
-                session.authorization == LOCAL,
-            )
-        )
+        self._out.append(accounting_of(session, kind, counters, cause, self._now))
 
     def _answer(self, token: int, error_tag: str = "", message: str = "", **output: Any) -> None:
         if token:

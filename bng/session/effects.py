@@ -18,7 +18,8 @@ its session as they are after it, so that a fold keeps the last one: ``session-s
 Public keys (YANG leaves of aether-events:events/event): ``type``, ``session-id``, ``access-line``
 {``remote-id``, ``circuit-id``}, ``username``, ``mac-address``, ``ip-address``, ``interface``,
 ``nas-port-id``, ``status``, ``profile``, ``download-rate``, ``upload-rate`` (bits per second),
-``started``, ``lease-expiry`` (RFC 3339 with nanoseconds), ``reason``; in a session-stop also
+``started``, ``lease-expiry`` (RFC 3339 with nanoseconds), ``nat`` {``address``, ``port-first``,
+``port-last``}, ``reason``; in a session-stop also
 ``terminate-cause`` and ``counters`` {``in-octets`` …}.
 
 Private keys: ``_slot``, ``_generation``; ``_last_change`` and ``_authorized`` (nanoseconds),
@@ -41,6 +42,7 @@ from enum import StrEnum
 from typing import Any
 
 from bng.session.events import Counters, Timer
+from bng.session.nat import NatBinding
 from bng.session.settings import Policy
 
 
@@ -142,6 +144,7 @@ class EnforceStart:
         slot, generation: row of the counter matrix; the class is 0x10 + slot.
         routed: the source guard is interface + IP; else interface + MAC + IP.
         token: to be returned in `events.Enforced`.
+        nat: public address and ports of what it sends; None where it keeps its own or all share one.
     """
 
     session_id: str
@@ -153,6 +156,7 @@ class EnforceStart:
     routed: bool
     policy: Policy
     token: int = 0
+    nat: NatBinding | None = None
 
 
 @dataclass(frozen=True, slots=True)

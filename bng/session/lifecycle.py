@@ -159,6 +159,7 @@ class Lifecycle(Authorization, Moves):
     def on_interim(self, session: Session, _detail: None) -> None:
         self._account(session, fx.AccountKind.INTERIM, None)
         self._arm_interim(session)
+        self._follow_nat(session)
 
     # end
 
@@ -216,6 +217,7 @@ class Lifecycle(Authorization, Moves):
         self._out.append(fx.Journal(event))
         if session.authorized_ns:
             self._account(session, fx.AccountKind.STOP, counters, cause)
+        self._release_nat(session)
         self.store.remove(session)
         self._ended[session.line] = self._now
         self._ended.move_to_end(session.line)

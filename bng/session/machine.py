@@ -17,7 +17,7 @@ from bng.seam.clock import NS
 from bng.session import effects as fx
 from bng.session import events as ev
 from bng.session import policy as policies
-from bng.session.base import Ending, Granted, Outcome, Tombstone, line_of
+from bng.session.base import Ending, Granted, Outcome, Tombstone, WorkEvent, line_of
 from bng.session.dynamic import Dynamic
 from bng.session.leases import Leases
 from bng.session.records import LOCAL, AccessLine, Binding, Session, from_event, lease_deadline
@@ -123,6 +123,9 @@ class Machine(Dynamic, Leases):
                 self._restore(from_event(record))
             except (KeyError, TypeError, ValueError) as error:
                 self._log("warning", "session.not-restored", record=dict(record), error=repr(error))
+        for session in self.store:
+            if session.enforcing:
+                self._follow_nat(session)
         self._ended.update((line_of(key), at) for key, at in sorted(ended.items(), key=lambda item: item[1]))
         for key, until in tombstones.items():
             line = line_of(key)
@@ -138,6 +141,8 @@ class Machine(Dynamic, Leases):
             raise ValueError("there twice")
         self.store.slots.adopt(session.slot, session.generation)
         self.store.add(session)
+        if session.nat is not None:
+            self.nat.adopt(session.nat)
         self._arm_lease(session)
         if session.state in (State.AUTHORIZING, State.REJECTED):
             self._ask(session)
@@ -396,12 +401,14 @@ class Machine(Dynamic, Leases):
         self.profiles[event.name] = event.profile
         self.in_portions(event, self.store.with_profile(event.name))
 
-    def work_on(self, event: ev.ProfileChanged | ev.DisconnectMatching, session: Session) -> bool:
+    def work_on(self, event: WorkEvent, session: Session) -> bool:
         if isinstance(event, ev.DisconnectMatching):
             return self.end_matching(event, session)
+        if isinstance(event, ev.SettingsChanged):
+            return session.state in (State.ACTIVE, State.IDLE) and self._follow_nat(session)
         return self._follow_profile(session)
 
-    def work_done(self, event: ev.ProfileChanged | ev.DisconnectMatching, count: int) -> None:
+    def work_done(self, event: WorkEvent, count: int) -> None:
         if isinstance(event, ev.DisconnectMatching):
             self._answer(event.token, disconnected=count)
 
@@ -417,4 +424,7 @@ class Machine(Dynamic, Leases):
         self.settings = event.settings
         self.store.resize(event.settings.max_sessions)
         self.relay.configure(event.settings)
+        if event.settings.nat != self.nat.pool:
+            self.nat.change(event.settings.nat, (session.nat for session in self.store))
+            self.in_portions(event, self.store)
         self._arm_pending()

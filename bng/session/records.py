@@ -10,6 +10,7 @@ from bng.codec.address import NO_IP
 from bng.codec.dhcp import INFINITE
 from bng.seam.clock import NS, date_and_time
 from bng.session.events import Counters
+from bng.session.nat import NatBinding
 from bng.session.settings import Policy
 from bng.session.states import State
 
@@ -107,6 +108,7 @@ class Session:
         interim, session_timeout, idle_timeout: seconds that RADIUS gave; 0 for none.
         attempt: number of the last Access-Request; asked: it is still unanswered.
         enforcing: a data plane start was asked for (and no stop since).
+        nat: public address and ports that it was given; None while it has none.
         naks: DHCPNAKs since the last ACK.
         idle_since: time of the last traffic before the session was marked idle.
         ending: (cause, reason, tombstone) while terminating.
@@ -136,6 +138,7 @@ class Session:
         "line",
         "mac_address",
         "naks",
+        "nat",
         "policy",
         "refusal",
         "relay_agent",
@@ -181,6 +184,7 @@ class Session:
         self.asked = False
         self.enforcing = False
         self.naks = 0
+        self.nat: NatBinding | None = None
         self.idle_since = 0
         self.ending: tuple[str, str, bool] | None = None
         self.tokens: tuple[int, ...] = ()
@@ -296,6 +300,12 @@ def to_event(session: Session, event_type: str, reason: str = "") -> dict[str, A
     event.update((key, value) for key, value in optional.items() if value)
     if session.policy is not None:
         event.update(_policy_event(session.policy))
+    if session.nat is not None:
+        event["nat"] = {
+            "address": session.nat.address,
+            "port-first": session.nat.port_first,
+            "port-last": session.nat.port_last,
+        }
     return event
 
 
@@ -354,6 +364,8 @@ def from_event(event: Mapping[str, Any]) -> Session:
     session.classes = tuple(bytes.fromhex(text) for text in event.get("_class", ()))
     if session.state is State.REJECTED:
         session.refusal = event.get("reason", "")
+    if nat := event.get("nat"):
+        session.nat = NatBinding(nat["address"], nat["port-first"], nat["port-last"])
     if "download-rate" in event:
         session.policy = Policy(
             event.get("profile"),

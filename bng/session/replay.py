@@ -26,6 +26,7 @@ from bng.session import events as ev
 from bng.session import snapshot
 from bng.session.base import line_of
 from bng.session.machine import Machine
+from bng.session.nat import NatBinding
 from bng.session.recording import decode_event, encode_effect, encode_event
 from bng.session.records import AccessLine
 
@@ -283,15 +284,26 @@ class _Player:
 
 
 def _give(machine: Machine, form: Form) -> None:
-    """Give a machine of a few lines what the whole one took for them: ids, slots, whether it was full."""
+    """Give a machine of a few lines what the whole one took for them: ids, slots, public addresses, and
+    whether it was full."""
     starts = [
         effect["event"]
         for effect in form["effects"]
         if effect["kind"] == "Journal" and effect["event"].get("type") == "session-start"
     ]
+    machine.nat.offer(_newly_bound(machine, form))
     store = machine.store
     store.max_sessions = len(store) if form.get("full") else machine.settings.max_sessions
     if not starts:
         return
     machine._sequence = (int(starts[0]["session-id"][-6:], 16) - 1) & 0xFFFFFF
     store.slots.offer([(start["_slot"], start["_generation"]) for start in starts])
+
+
+def _newly_bound(machine: Machine, form: Form) -> Iterator[NatBinding]:
+    """The public addresses and ports that sessions got; each is in the effect that enforces it."""
+    for effect in form["effects"]:
+        if effect["kind"] == "EnforceStart" and effect.get("nat"):
+            session = machine.store.get(effect["session_id"])
+            if session is None or session.nat is None:
+                yield NatBinding(*effect["nat"])

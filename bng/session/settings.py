@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bng.session.nat import NatPool
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -90,6 +92,7 @@ class Settings:
         unanswered_action: ``hold``, ``admit`` or ``reject`` who no RADIUS server answers for.
         unanswered_profile: name of the profile of those that are admitted.
         nak_threshold: DHCPNAKs in a row that end a session.
+        nat: public addresses for sessions; None when none are handed out.
     """
 
     bng_id: str
@@ -116,3 +119,4 @@ class Settings:
     unanswered_action: str = "hold"
     unanswered_profile: str | None = None
     nak_threshold: int = 3
+    nat: NatPool | None = None

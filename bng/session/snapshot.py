@@ -2,8 +2,8 @@
 
 `freeze` copies, quickly, what changes; `encode` makes JSON of the copy at leisure, in any thread; `decode`
 makes a machine of it, `merge` adds the access lines of another one. Nothing here knows the machine's
-attributes (but for the slots): what holds values, containers and objects of `bng.session` is carried over,
-orders included.
+attributes (but for slots and public addresses): what holds values, containers and objects of `bng.session` is
+carried over, orders included.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from bng.session.machine import Machine
+from bng.session.nat import NatAllocator
 from bng.session.records import AccessLine, Session
 from bng.session.store import SlotPool
 
@@ -24,6 +25,7 @@ _ATOMS: frozenset[type] = frozenset({str, int, float, bool, bytes, type(None)})
 _KEYS = (str, bytes)
 _MAPPINGS = {cls.__name__: cls for cls in (dict, OrderedDict, Counter)}
 _SERIES = {cls.__name__: cls for cls in (list, set, frozenset, deque)}
+_POOLS = (SlotPool, NatAllocator)
 _PACKAGES = ("bng.session.", "bng.codec.")
 
 
@@ -56,7 +58,7 @@ class _Freezer:
         self.objects: list[Any] = []
         self._numbers: dict[int, int] = {}
         self._lines = lines
-        self._store = machine.store
+        self._store, self._nat = machine.store, machine.nat
         found = [machine.store.on_line(line) for line in lines or ()]
         self._sessions = [session for session in found if session is not None]
         self._immutable: set[type] = set(_ATOMS)
@@ -93,16 +95,22 @@ class _Freezer:
         number = self._numbers[id(value)] = len(self.objects)
         self.objects.append(None)
         names, values = self._attributes(value, cls)
-        if cls is SlotPool and self._lines is not None:
-            values = self._slots(names, values)
+        if cls in _POOLS and self._lines is not None:
+            values = self._share(names, values)
         if not self._immutable.issuperset(map(type, values)):
             values = tuple([self._copy(item) for item in values])
         self.objects[number] = cls, names, values
         return _Ref(number)
 
-    def _slots(self, names: tuple[str, ...], values: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Of the pool only what the lines hold: who replays takes the slots that were taken."""
-        kept = {"_used": {session.slot for session in self._sessions}, "_free": deque(), "_generations": []}
+    def _share(self, names: tuple[str, ...], values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Of a pool only what the lines hold: who replays takes what was taken."""
+        kept: dict[str, Any] = {
+            "_used": {session.slot for session in self._sessions},
+            "_generations": [],
+            "_free": deque(),
+            "_held": self._nat.blocks(session.nat for session in self._sessions),
+            "_offered": deque(),
+        }
         return tuple([kept.get(name, value) for name, value in zip(names, values, strict=True)])
 
     def _attributes(self, value: Any, cls: type) -> tuple[tuple[str, ...], tuple[Any, ...]]:
@@ -292,6 +300,9 @@ def merge(machine: Machine, other: Machine) -> None:
                 _add(getattr(ours, name), item)
             elif isinstance(item, set):
                 getattr(ours, name).update(item)
+    for session in other.store:
+        if session.nat is not None:
+            machine.nat.adopt(session.nat)
 
 
 def _add(ours: dict[Any, Any], theirs: Mapping[Any, Any]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bng.seam.clock import NS, date_and_time
 from bng.session.machine import Machine
+from bng.session.nat import EXHAUSTED, LAST_PORT, NatBinding
 from bng.session.records import AccessLine, Session
 from bng.session.states import State
 from bng.session.timeline import Step, policy_text
@@ -73,6 +74,10 @@ def _online(session: Session, steps: Sequence[Step], now: int) -> str:
     words = [f"Online: {session.ip_address} forwards at {rates}"]
     if session.state is State.IDLE and session.idle_since:
         words.append(f"no traffic for {_seconds(now - session.idle_since)}")
+    if session.nat is not None:
+        words.append(f"upstream as {_translated(session.nat)}")
+    elif session.refusal == EXHAUSTED:
+        words.append(f"but not upstream: {EXHAUSTED}")
     if session.lease_expiry_ns is not None:
         words.append(f"the lease ends in {_seconds(session.lease_expiry_ns - now)} unless it is renewed")
     if session.asked:
@@ -85,6 +90,11 @@ def _online(session: Session, steps: Sequence[Step], now: int) -> str:
     return "; ".join(words) + "."
 
 
+def _translated(nat: NatBinding) -> str:
+    whole = (nat.port_first, nat.port_last) == (0, LAST_PORT)
+    return nat.address if whole else f"{nat.address}:{nat.port_first}-{nat.port_last}"
+
+
 def _authorizing(session: Session, steps: Sequence[Step], now: int, again: str) -> str:
     if session.asked:
         question = _last(steps, "radius")
@@ -93,6 +103,8 @@ def _authorizing(session: Session, steps: Sequence[Step], now: int, again: str) 
     if session.enforcing:
         return "Accepted: waiting for the data plane."
     kernel, radius = _last(steps, "kernel"), _last(steps, "radius")
+    if session.refusal == EXHAUSTED and (radius is None or radius.what != "no-answer"):
+        return f"Accepted, but {EXHAUSTED}{again}."
     if kernel is not None and kernel.reason and (radius is None or kernel.time >= radius.time):
         return f"Accepted, but the data plane {kernel.reason}{again}."
     if radius is not None and radius.what == "no-answer":

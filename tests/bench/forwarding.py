@@ -16,11 +16,12 @@ import json
 import subprocess
 import sys
 import tempfile
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import structlog
 
-from bng.dataplane.base import DataPlaneConfig, Rates, Start
+from bng.dataplane.base import DataPlaneConfig, Guard, Rates, Start
 from bng.dataplane.kernel import KernelDataPlane
 from tests.bench import harness
 from tests.support import subscriber_net as net
@@ -93,9 +94,10 @@ def prepare(world: net.World) -> None:
 
 
 def sessions_on(count: int) -> KernelDataPlane:
-    """The whole pipeline: gate, source guard, counting, shaping both ways."""
+    """The whole pipeline: gate, source guard both ways, counting, shaping."""
     plane = KernelDataPlane()
-    plane.open(DataPlaneConfig(("acc0",), "wan0", reserve=0))
+    guard = Guard(inside=(IPv4Network("100.64.0.0/10"),))
+    plane.open(DataPlaneConfig(("acc0",), "wan0", reserve=0, guard=guard))
     starts = [
         Start(number, f"{number:016x}", "acc0", net.subscriber_mac(number), net.subscriber_ip(number), PLAN)
         for number in range(count)

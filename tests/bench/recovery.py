@@ -22,13 +22,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from bng.config import units_of
 from bng.daemon.control import Control
 from bng.daemon.process import configure_logging
 from bng.dataplane.kernel import KernelDataPlane
 from bng.seam.command import CommandClient
 from bng.session import effects as fx
 from bng.session import events as ev
+from bng.units import units_of
 from tests.bench import harness
 from tests.support.bng_world import startup
 from tests.support.netns import Namespaces

@@ -51,7 +51,7 @@ def main() -> None:
     rate, count = arguments.rate, arguments.rate * arguments.seconds
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
         kea = percentile(ask_kea(here, count, rate), 0.99)
-        here.start()
+        setup_bench.start(here, count + 100)
         here.attach(*range(count, count + 20))
         took = latencies(here.subscribers, range(count), rate)
         setup_bench.accounting_starts(here, count + 20)

@@ -60,7 +60,7 @@ def main() -> None:
     count = parser.parse_args().subscribers
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
         kea = ask_kea(here, BASELINE)
-        here.start()
+        setup_bench.start(here, count + 100)
         here.attach(*range(count, count + 20))
         before = journal_size(here)
         rate, took = setup_bench.set_up(here, range(count))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bng.config import parse, units_of
+from bng.units import parse, units_of
 from yang.datastore.context import SchemaBuilder, load_context
 from yang.provider import Registration
 from yang.schema import Schema

@@ -13,13 +13,13 @@ from bng.aaa.accounting import Record
 from bng.aaa.dictionary import FOLDER, Dictionary
 from bng.aaa.spool import Spool
 from bng.codec.radius import Attribute
-from bng.config import empty_units, merge, parse
 from bng.seam import segments
 from bng.seam.sessions import load_checkpoint
 from bng.session import snapshot
 from bng.session.effects import AccountKind
 from bng.session.recording import decode_event, encode_event
 from bng.session.replay import RecordingError, replay
+from bng.units import empty_units, merge, parse
 from lab.config.errors import ConfigError
 from lab.config.load import parse_config
 from tests.fuzz.runner import Target

@@ -5,13 +5,13 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import Ether
 
-from bng.dataplane.base import DataPlaneConfig, Nat, Rates, Start, Stop
+from bng.dataplane.base import DataPlaneConfig, Guard, Nat, Rates, Service, Start, Stop
 from bng.dataplane.capture import DhcpCapture
 from bng.dataplane.kernel import KernelDataPlane
 from tests.support import subscriber_net as net
@@ -220,10 +220,15 @@ def test_the_capture_survives_its_interface(bench: Bench) -> None:
 @pytest.mark.parametrize("address", [net.GATEWAY, net.BNG_UPSTREAM])
 def test_the_bng_itself_answers_subscribers_only_pings(bench: Bench, address: str) -> None:
     world = bench.world
+    guard = Guard(
+        answers=(IPv4Address(net.BNG_UPSTREAM),),
+        services=(Service("tcp", (830,), IPv4Address(net.BNG_UPSTREAM)),),
+    )
+    bench.plane.open(DataPlaneConfig(("acc0",), "wan0", guard=guard))
     bench.authorise(0)
     listener = world.spawn(world.bng, "iperf3 -s -p 830 -1")
     shell = ["ip", "netns", "exec"]
-    from_up = [*shell, world.up, "bash", "-c", f"</dev/tcp/{net.BNG_UPSTREAM}/830"]
+    from_up = [*shell, world.up, "timeout", "1", "bash", "-c", f"</dev/tcp/{net.BNG_UPSTREAM}/830"]
     from_sub = [*shell, world.sub, "timeout", "1", "bash", "-c", f"</dev/tcp/{address}/830"]
     for _ in range(50):
         if subprocess.run(from_up, check=False, stderr=subprocess.DEVNULL).returncode == 0:

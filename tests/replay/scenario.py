@@ -9,6 +9,7 @@ from bng.codec.dhcp import BOOTREPLY, BOOTREQUEST, DhcpPacket, MessageType, Opti
 from bng.session import effects as fx
 from bng.session import events as ev
 from bng.session.machine import Machine
+from bng.session.nat import NatBinding
 from bng.session.recording import decode_event, decode_settings
 from bng.session.records import Session
 from bng.session.settings import Policy, Profile
@@ -223,7 +224,7 @@ class Player:
             guard = (
                 f"{effect.interface} {'routed' if effect.routed else effect.mac_address} {effect.ip_address}"
             )
-            return f"enforce start {effect.session_id} {guard} {_policy(effect.policy)}"
+            return f"enforce start {effect.session_id} {guard} {_policy(effect.policy)}{_nat(effect.nat)}"
         if isinstance(effect, fx.EnforceChange):
             return f"enforce change {effect.session_id} {_policy(effect.policy)}"
         if isinstance(effect, fx.EnforceStop):
@@ -241,6 +242,10 @@ class Player:
         if isinstance(effect, fx.Log):
             return f"log {effect.level} {effect.message_id}"
         return ""
+
+
+def _nat(nat: NatBinding | None) -> str:
+    return f" nat {nat.address}:{nat.port_first}-{nat.port_last}" if nat else ""
 
 
 def _policy(policy: Policy) -> str:
@@ -264,6 +269,8 @@ def _event_line(event: Any) -> str:
         line += f" new={' '.join(event['new-access-line'].values())}"
     if event["type"] == "session-stop":
         line += f" in-octets={event['counters']['in-octets']}"
+    if "nat" in event:
+        line += f" nat={event['nat']['address']}:{event['nat']['port-first']}-{event['nat']['port-last']}"
     if "_tombstone_until" in event:
         line += " tombstone"
     return line

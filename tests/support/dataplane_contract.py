@@ -11,6 +11,7 @@ import pytest
 
 from bng.dataplane.base import (
     MAX_SLOTS,
+    Binding,
     Change,
     DataPlane,
     DataPlaneConfig,
@@ -172,6 +173,22 @@ class DataPlaneContract:
         assert ended.final is not None
         assert ended.final.in_packets == 5
 
+    def test_a_start_that_is_repeated_may_have_another_public_address(
+        self, bench: Bench, plane: DataPlane
+    ) -> None:
+        address = IPv4Address("203.0.113.7")
+        for nat in (Binding(address, 1024, 2047), Binding(address, 2048, 3071), Binding(address), None):
+            (result,) = plane.start([session(0, nat=nat)])
+            assert result.error is None
+            assert [item.nat for item in plane.installed()] == [nat]
+        plane.start([session(0, nat=Binding(address, 1024, 2047))])
+        before = plane.installed()
+        plane.close()
+        again = bench.plane()
+        again.open(CONFIG)
+        assert again.installed() == before
+        again.close()
+
     @pytest.mark.parametrize(
         ("changes", "reason"),
         [
@@ -187,6 +204,7 @@ class DataPlaneContract:
             ({"rates": Rates(8000, 10**12)}, "upload rate"),
             ({"rates": replace(RATES, upload_burst=-1)}, "upload burst"),
             ({"rates": replace(RATES, priority=8)}, "priority"),
+            ({"nat": Binding(IPv4Address("203.0.113.7"), 2048, 2047)}, "no range"),
         ],
     )
     def test_what_cannot_start_does_not_stop_the_others(

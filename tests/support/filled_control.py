@@ -13,12 +13,12 @@ import numpy as np
 
 from bng.codec import dhcp
 from bng.codec.dhcp import BOOTREPLY, DhcpPacket, MessageType, Option
-from bng.config import units_of
 from bng.daemon.control import Control
 from bng.dataplane.base import COUNTERS, DataPlane, Refresh, Sweep
 from bng.dataplane.fake import FakeDataPlane
 from bng.session import effects as fx
 from bng.session import events as ev
+from bng.units import units_of
 from tests.support.bng_world import startup
 from tests.support.dhcp_client import REQUEST, Subscriber
 

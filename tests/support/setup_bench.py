@@ -12,21 +12,39 @@ from pathlib import Path
 from bng.seam.reader import JournalReader
 from tests.support.bng_world import World, world
 from tests.support.dhcp_client import Subscriber
+from tests.support.netns import run
 from tests.support.servers import wait_for
 
 WINDOW = 32
 SERVERS = "Kea (memfile), FreeRADIUS with accounting, BNG and emulator on the same cores"
 
 
+def start(here: World, sessions: int, rate_limit: int | None = None) -> None:
+    """Start the BNG, ready for so many sessions, and wait until it is.
+
+    Args:
+        rate_limit: of an access line, packets per second.
+    """
+    config = json.loads(here.config.read_text())
+    bng = config["aether-bng:bng"]
+    bng.setdefault("sessions-policy", {})["prepared-sessions"] = sessions
+    if rate_limit is not None:
+        bng["dhcp-relay"]["rate-limit"] = rate_limit
+    here.config.write_text(json.dumps(config))
+    here.start()
+    inside = ("ip", "netns", "exec", here.namespaces.name("b"), "tc", "class", "show", "dev")
+
+    def prepared() -> bool:
+        return all(run(*inside, name).stdout.count("class htb") >= sessions for name in ("sub0", "up0"))
+
+    wait_for("the shapers are made", prepared, 120)
+
+
 @contextlib.contextmanager
 def running(rate_limit: int | None = None) -> Iterator[World]:
     """A world whose BNG serves; `rate_limit`: of an access line, packets per second."""
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
-        if rate_limit is not None:
-            config = json.loads(here.config.read_text())
-            config["aether-bng:bng"]["dhcp-relay"]["rate-limit"] = rate_limit
-            here.config.write_text(json.dumps(config))
-        here.start()
+        start(here, 2048, rate_limit)
         yield here
 
 

@@ -6,9 +6,10 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
 
-from bng.config import Units, difference, digest, empty_units, merge, parse, units_of
+from bng.config import Listener
 from bng.session.settings import AccessRouter, Profile, Settings
 from bng.underlay import machine_settings
+from bng.units import Units, difference, digest, empty_units, merge, parse, units_of
 from yang.provider import OperationError
 
 CONFIGURATION = {
@@ -151,8 +152,49 @@ def test_nothing_configured_is_a_configuration() -> None:
     assert parse(empty_units()).bng_id == ""
 
 
-def test_management_is_no_matter_of_control() -> None:
-    assert "management" not in units()["bng"]
+def test_of_management_control_knows_where_it_listens_and_no_more() -> None:
+    whole = {**CONFIGURATION, "aether-bng:bng": {**CONFIGURATION["aether-bng:bng"]}}
+    whole["aether-bng:bng"]["management"] = {
+        "netconf": {"listen": ["192.0.2.1"], "port": 830, "idle-timeout": 60},
+        "gnmi": {"listen": ["192.0.2.1", "::"], "port": 57400, "tls": {"certificate": "secret"}},
+    }
+    assert units_of(whole)["bng"]["management"] == {
+        "netconf": {"listen": ["192.0.2.1"], "port": 830},
+        "gnmi": {"listen": ["192.0.2.1", "::"], "port": 57400},
+    }
+    assert parse(units_of(whole)).listeners == (
+        Listener(("192.0.2.1",), 830),
+        Listener(("192.0.2.1", "::"), 57400),
+    )
+
+
+def with_nat(**nat: object) -> dict:
+    changed = units()
+    changed["bng"] = {**changed["bng"], "nat": {"enabled": True, "source-prefix": ["10.0.0.0/8"], **nat}}
+    return changed
+
+
+def test_public_addresses_are_prefixes_and_ranges() -> None:
+    ranges = [{"first-address": "198.51.100.5", "last-address": "198.51.100.9"}]
+    pool = parse(with_nat(**{"public-prefix": ["203.0.113.0/30"], "public-range": ranges})).nat_pool
+    assert pool is not None
+    assert pool.ranges == (("198.51.100.5", "198.51.100.9"), ("203.0.113.0", "203.0.113.3"))
+    assert (pool.sources, pool.port_block_size) == (("10.0.0.0/8",), 1024)
+    assert parse(with_nat()).nat_pool is None
+    assert parse(with_nat(**{"enabled": False, "public-prefix": ["203.0.113.0/30"]})).nat_pool is None
+
+
+@pytest.mark.parametrize(
+    ("nat", "reason"),
+    [
+        ({"public-range": [{"first-address": "10.0.0.9", "last-address": "10.0.0.8"}]}, "ends before"),
+        ({"public-prefix": ["10.0.0.0/24", "10.0.0.128/25"]}, r"10\.0\.0\.128 is there twice"),
+        ({"public-prefix": ["10.0.0.0/15"]}, "more than 65536"),
+    ],
+)
+def test_public_addresses_that_cannot_be_are_refused(nat: dict, reason: str) -> None:
+    with pytest.raises(OperationError, match=reason):
+        parse(with_nat(**nat))
 
 
 def test_difference_and_merge_are_inverse() -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bng.config import Config, Units, digest, empty_units, merge
+from bng.config import Config
 from bng.configuration import Configuration
+from bng.units import Units, digest, empty_units, merge
 from yang.provider import OperationError
 
 

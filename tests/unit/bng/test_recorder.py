@@ -15,6 +15,7 @@ import pytest
 from bng import recorder as module
 from bng.recorder import Recorder
 from bng.session import events as ev
+from bng.session.nat import NatBinding, NatPool
 from bng.session.records import AccessLine
 from bng.session.replay import replay
 from bng.session.settings import Profile
@@ -58,6 +59,48 @@ async def test_it_replays(tmp_path: Path, of_line: bool) -> None:
     assert ("1/0/5" in path.read_text()) is not of_line
     assert (path.stat().st_mode & 0o777) == 0o600
     assert json.loads(path.read_text().splitlines()[-1])["reason"] == "test"
+    await bench.commit.close()
+
+
+@pytest.mark.parametrize("of_line", [False, True], ids=["all", "line"])
+async def test_public_addresses_are_given_again(tmp_path: Path, of_line: bool) -> None:
+    """Of one line, what it got of a pool that others have a share in, and what it did not get."""
+    bench, witness = watched(tmp_path)
+    settings, sources = bench.machine.settings, ("0.0.0.0/0",)
+    small = NatPool((("203.0.113.1", "203.0.113.1"),), sources, 16384)  # three blocks
+
+    async def use(pool: NatPool | None) -> None:
+        bench.writer.post(ev.SettingsChanged(replace(settings, nat=pool)))
+        await until(lambda: bench.machine.nat.pool == pool)
+
+    def nat_of(session_id: str) -> NatBinding | None:
+        session = bench.machine.store.get(session_id)
+        assert session is not None
+        return session.nat
+
+    await use(small)
+    before = await bench.begin(1, 2)
+    path = tmp_path / "recording.jsonl"
+    witness.record(path, {AccessLine("node-1", "1/0/3"), AccessLine("node-1", "1/0/4")} if of_line else None)
+    (third,) = await bench.begin(3)
+    bench.writer.post(bench.lease(4))
+    await until(lambda: len(bench.outlets.asked) == 4)
+    fourth = bench.outlets.asked[-1].session_id
+    bench.writer.post(ev.RadiusAccept(fourth, 1, ("gold",)))
+    await until(lambda: bench.machine.failures["no-public-address"])
+    await bench.writer.command(lambda token: ev.Disconnect(token, before[0]))
+    bench.writer.post(ev.TimerDue(ev.Timer.AUTH_RETRY, fourth))
+    bench.writer.post(ev.RadiusAccept(fourth, 2, ("gold",)))
+    await until(lambda: nat_of(fourth) is not None)
+    assert nat_of(fourth) == ("203.0.113.1", 1024, 17407)
+    await use(None)
+    await until(lambda: nat_of(third) is None)
+    await use(replace(small, port_block_size=0, ranges=(("203.0.113.8", "203.0.113.9"),)))
+    await bench.writer.command(lambda token: ev.Disconnect(token, before[1]))
+    assert witness.recorder is not None
+    await finish(witness.recorder)
+    assert identical(path) >= 5
+    assert len({session.nat for session in bench.machine.store}) == len(bench.machine.store)
     await bench.commit.close()
 
 

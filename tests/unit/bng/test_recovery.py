@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
-from bng.dataplane.base import Rates, RawCounters, Start, Stop, Suspicions
-from bng.dataplane.fake import FakeKernel
+from bng.dataplane.base import Binding, Rates, RawCounters, Start, Stop, Suspicions
+from bng.dataplane.fake import FakeDataPlane, FakeKernel
 from bng.reconcile import Reconciler
 from bng.repairs import KERNEL_GATE
 from bng.session import events as ev
+from bng.session.nat import NatPool
 from tests.support.control_bench import Bench, counters_of, until
 
 
@@ -88,6 +90,44 @@ async def test_without_its_matrix_a_session_counts_from_now_on(tmp_path: Path) -
     await again.writer.command(lambda token: ev.Disconnect(token, session_id))
     await again.settle()
     assert counters_of(again.events()[-1]) == (7, 8)
+    await again.commit.close()
+
+
+def with_pool(bench: Bench) -> Bench:
+    """The same with public addresses for its sessions."""
+    pool = NatPool((("203.0.113.1", "203.0.113.1"),), ("10.0.0.0/8",), 1024)
+    bench.machine.settings = replace(bench.machine.settings, nat=pool)
+    bench.machine.nat.change(pool, ())
+    return bench
+
+
+@pytest.mark.parametrize("other", [None, Binding(IPv4Address("203.0.113.1"), 4096, 5119)])
+async def test_what_the_kernel_translates_otherwise_is_repaired(
+    tmp_path: Path, other: Binding | None
+) -> None:
+    bench = with_pool(Bench(tmp_path))
+    first, second = await bench.begin(1, 2)
+    wanted = [each.nat for each in bench.dataplane.installed()]
+    assert wanted == [Binding(IPv4Address("203.0.113.1"), at, at + 1023) for at in (1024, 2048)]
+
+    def disturb(data_plane: FakeDataPlane) -> None:
+        (result,) = data_plane.start([replace(bench.kernel.sessions[0], nat=other)])
+        assert result.error is None
+        assert data_plane.installed(0, 1)[0].nat == other
+
+    disturb(bench.dataplane)
+    assert await reconciler(bench).run() == 2  # removed, and installed again
+    assert [each.nat for each in bench.dataplane.installed()] == wanted
+    disturb(bench.dataplane)
+    await killed(bench)
+
+    again = with_pool(Bench(tmp_path, bench.kernel))
+    again.restore()
+    difference = reconciler(again).adopt()
+    assert ([each.session_id for each in difference.surplus], difference.lost) == ([first], (first,))
+    assert [each.nat for each in again.dataplane.installed()] == wanted
+    assert again.machine.nat.held == 2
+    assert {session.id for session in again.machine.store} == {first, second}
     await again.commit.close()
 
 

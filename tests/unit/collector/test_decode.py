@@ -58,6 +58,19 @@ def test_event_becomes_a_row() -> None:
     assert row["time"] == datetime(2023, 11, 14, 22, 13, 20, 123456, UTC)
     assert row["started"] == datetime(2026, 11, 21, 2, 0, 1, 123456, UTC)
     assert (row["in_octets"], row["out_octets"], row["router"]) == (5, None, None)
+    assert (row["nat_address"], row["nat_port_first"], row["nat_port_last"]) == (None, None, None)
+
+
+def test_public_address_and_ports_are_columns_of_events_and_sessions() -> None:
+    leaves = {"nat/address": "203.0.113.7", "nat/port-first": 1024, "nat/port-last": 2047}
+    row = decode.event(notification("aether-events:events/event[seq=7]", {"type": "policy-apply", **leaves}))
+    assert row is not None
+    for columns in (row, decode.session(leaves)):
+        assert (columns["nat_address"], columns["nat_port_first"], columns["nat_port_last"]) == (
+            "203.0.113.7",
+            1024,
+            2047,
+        )
 
 
 def test_event_of_a_router_keeps_its_leaves() -> None:

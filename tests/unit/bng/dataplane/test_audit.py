@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 from bng.dataplane.audit import Gates
-from bng.dataplane.base import Suspicions
+from bng.dataplane.base import Binding, Suspicions
 from bng.dataplane.elements import MAP_DOWN, MAP_ROUTED, MAP_UP, Gate
+from bng.dataplane.natmap import MAP_BLOCK, MAP_WHOLE
 
 IP = IPv4Address("100.64.1.2")
 BRIDGED = Gate("0" * 16, 5, bytes.fromhex("020000000102"), IP, 0x10010)
@@ -21,6 +23,21 @@ def test_each_session_has_an_element_in_each_direction() -> None:
     assert gates.keys[MAP_ROUTED] == {ROUTED.upload_key(): 1}
     assert gates.keys[MAP_DOWN] == {IP.packed: 0, (IP + 1).packed: 1}
     assert gates.elements(1) == [(MAP_ROUTED, ROUTED.upload_key()), (MAP_DOWN, (IP + 1).packed)]
+
+
+def test_a_translation_is_an_element_too() -> None:
+    gates = Gates()
+    block = Binding(IPv4Address("203.0.113.7"), 1024, 2047)
+    gates.open(0, replace(BRIDGED, nat=block))
+    gates.open(1, replace(ROUTED, nat=Binding(block.address)))
+    assert (gates.keys[MAP_BLOCK], gates.keys[MAP_WHOLE]) == ({IP.packed: 0}, {(IP + 1).packed: 1})
+    assert (MAP_BLOCK, IP.packed) in gates.elements(0)
+    gates.open(0, replace(BRIDGED, nat=Binding(block.address)))
+    assert (gates.keys[MAP_BLOCK], gates.keys[MAP_WHOLE]) == ({}, {IP.packed: 0, (IP + 1).packed: 1})
+    gates.open(0, BRIDGED)
+    gates.close(1)
+    assert not gates.keys[MAP_BLOCK]
+    assert not gates.keys[MAP_WHOLE]
 
 
 def test_what_has_ended_is_not_looked_for() -> None:

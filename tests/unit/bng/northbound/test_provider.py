@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from bng.config import digest, empty_units
 from bng.northbound.notifications import notification_of
 from bng.northbound.provider import Northbound
 from bng.seam.command import CommandServer
 from bng.seam.journal import Journal
 from bng.seam.matrix import Matrix
+from bng.units import digest, empty_units
 from tests.support.control_bench import until
 from yang.bus import Bus
 from yang.provider import ConfigDiff, LogProvider, OperationError

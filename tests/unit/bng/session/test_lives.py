@@ -6,6 +6,7 @@
 - in the accounting each session has one Start, Interim-Updates only after it, and one Stop, after which
   nothing follows; who never forwarded has none; who forwards has its Start;
 - a Start of another session on the same line or address comes after the Stop of the one before;
+- no two sessions have the same public port, what is enforced is what a session has, and all of it comes back;
 - what was opened in the data plane for a session is closed, and nothing is opened for one that is gone;
 - each command is answered once, each question to RADIUS and each order to the data plane is accounted for.
 """
@@ -33,6 +34,12 @@ MACS = st.sampled_from(["02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:0
 IPS = st.sampled_from(["100.64.0.1", "100.64.0.2", "100.64.0.3"])
 XIDS = st.integers(1, 3)
 REQUESTS = ["discover", "request", "request", "renew", "reboot", "release", "decline", "inform"]
+POOLS = [
+    None,
+    {"ranges": [["203.0.113.1", "203.0.113.1"]], "sources": ["100.64.0.0/16"], "port_block_size": 32256},
+    {"ranges": [["203.0.113.1", "203.0.113.1"]], "sources": ["100.64.0.0/16"], "port_block_size": 16384},
+    {"ranges": [["203.0.113.1", "203.0.113.3"]], "sources": ["100.64.0.0/31"], "port_block_size": 0},
+]
 FORWARDING = (State.ACTIVE, State.IDLE)
 
 
@@ -48,6 +55,7 @@ class Lives(RuleBasedStateMachine):
         timeouts=st.sampled_from([(0, 0), (100, 900)]),
         tombstone_ttl=st.sampled_from([0, 600]),
         unanswered=st.sampled_from(["hold", "admit", "reject"]),
+        nat=st.sampled_from(POOLS),
     )
     def begin(
         self,
@@ -57,6 +65,7 @@ class Lives(RuleBasedStateMachine):
         timeouts: tuple[int, int],
         tombstone_ttl: int,
         unanswered: str,
+        nat: dict[str, Any] | None,
     ) -> None:
         chosen: dict[str, Any] = {
             "port_move": port_move,
@@ -68,6 +77,7 @@ class Lives(RuleBasedStateMachine):
             "tombstone_ttl": tombstone_ttl,
             "unanswered_action": unanswered,
             "unanswered_profile": "silver",
+            "nat": nat,
             "rate_limit": 1000,
             "device_rate_limit": 1000,
         }
@@ -80,6 +90,7 @@ class Lives(RuleBasedStateMachine):
         self.put_off = 0
         self.accounts: dict[str, list[str]] = {}
         self.orders: dict[str, list[type]] = {}
+        self.bound: dict[str, Any] = {}
         self.told: list[fx.Journal | fx.Account] = []
 
     def do(self, event: ev.Event) -> None:
@@ -97,6 +108,8 @@ class Lives(RuleBasedStateMachine):
                 self.put_off += 1
             elif isinstance(effect, fx.EnforceStart | fx.EnforceChange | fx.EnforceStop):
                 self.orders.setdefault(effect.session_id, []).append(type(effect))
+                if isinstance(effect, fx.EnforceStart):
+                    self.bound[effect.session_id] = effect.nat
             elif isinstance(effect, fx.Account):
                 self.accounts.setdefault(effect.session_id, []).append(effect.kind.value)
                 self.told.append(effect)
@@ -257,9 +270,13 @@ class Lives(RuleBasedStateMachine):
     def profile_changed(self, rate: int, gone: bool) -> None:
         self.do(ev.ProfileChanged("gold", None if gone else Profile(rate, rate)))
 
-    @rule(port_move=st.sampled_from(["deny", "move", "replace"]), sessions=st.integers(1, 9))
-    def settings_changed(self, port_move: str, sessions: int) -> None:
-        self.settings = {**self.settings, "port_move": port_move, "max_sessions": sessions}
+    @rule(
+        port_move=st.sampled_from(["deny", "move", "replace"]),
+        sessions=st.integers(1, 9),
+        nat=st.sampled_from(POOLS),
+    )
+    def settings_changed(self, port_move: str, sessions: int, nat: dict[str, Any] | None) -> None:
+        self.settings = {**self.settings, "port_move": port_move, "max_sessions": sessions, "nat": nat}
         self.player.settings = decode_settings({**SETTINGS, **self.settings})
         self.do(ev.SettingsChanged(self.player.settings))
 
@@ -339,6 +356,19 @@ class Lives(RuleBasedStateMachine):
                 assert before is not fx.EnforceStop or after is fx.EnforceStart
 
     @invariant()
+    def public_addresses_have_one_holder(self) -> None:
+        if not hasattr(self, "player"):
+            return
+        machine = self.player.machine
+        held = sorted(session.nat for session in machine.store if session.nat is not None)
+        for (address, _, last), (other, first, _) in itertools.pairwise(held):
+            assert address != other or last < first
+        assert machine.nat.blocks(held) == machine.nat._held
+        for session in machine.store:
+            if session.enforcing:
+                assert self.bound[session.id] == session.nat
+
+    @invariant()
     def the_journal_is_in_order(self) -> None:
         if not hasattr(self, "player"):
             return
@@ -385,7 +415,7 @@ class Lives(RuleBasedStateMachine):
         self.the_journal_is_in_order()
         self.accounting_is_in_order()
         self.commands_are_answered_once()
-        assert len(self.player.machine.store) == 0
+        assert len(self.player.machine.store) == self.player.machine.nat.held == 0
         assert not self.player.machine._starting
         assert not self.player.machine._waiting
 

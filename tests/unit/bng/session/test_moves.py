@@ -231,6 +231,16 @@ class TestPortions:
         slots = [e.slot for turn in turns for e in turn if isinstance(e, fx.EnforceChange)]
         assert len(set(slots)) == self.MANY
 
+    def test_a_pool_of_public_addresses_appears(self) -> None:
+        player = self.many()
+        pool = {
+            "ranges": [["203.0.113.1", "203.0.113.9"]],
+            "sources": ["100.64.0.0/16"],
+            "port_block_size": 1024,
+        }
+        self.all_of(player, ev.SettingsChanged(decode_settings({**SETTINGS, "nat": pool})), fx.EnforceStart)
+        assert player.machine.nat.held == len({session.nat for session in player.machine.store}) == self.MANY
+
     def test_many_are_disconnected_and_the_answer_tells_how_many(self) -> None:
         player = self.many()
         turns = self.all_of(player, ev.DisconnectMatching(7, remote_id="node-a"), fx.EnforceStop)

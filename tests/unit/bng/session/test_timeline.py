@@ -153,6 +153,25 @@ def test_the_data_plane_refuses() -> None:
     )
 
 
+def test_no_public_address_is_free() -> None:
+    pool = {
+        "ranges": [["203.0.113.1", "203.0.113.1"]],
+        "sources": ["100.64.0.0/16"],
+        "port_block_size": 64000,
+    }
+    player = Watched({"nat": pool}).play(online())
+    assert "; upstream as 203.0.113.1:1024-65023; " in player.verdict()
+    other, fields = AccessLine("node-a", "1/0/2"), {"mac": "02:00:00:00:00:02", "ip": "100.64.0.11", "xid": 2}
+    player.play([*attach(1, line="node-a 1/0/2", **fields)])
+    player.step(1.1, "accept", {"filter_ids": ["gold"]})
+    waits = "Accepted, but no public address or port block is free; asked again in 5 s."
+    assert player.verdict(line=other, retry=5) == waits
+    assert "pool-exhausted" in [what for what, _, _ in player.told(other)]
+    player.step(16, "due", {"timer": "auth-retry", "key": "$2"})
+    player.step(22, "silent", {})
+    assert player.verdict(line=other).startswith("Not authorised: no RADIUS server answered")
+
+
 def test_what_another_line_does_to_this_one() -> None:
     player = Watched().play(EXTRA["two-in-the-way"]())
     other = AccessLine("node-a", "1/0/2")
