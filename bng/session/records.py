@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from bng.codec.address import NO_IP
+from bng.codec.address import NO_IP, ip_octets, ip_text
 from bng.codec.dhcp import INFINITE
 from bng.seam.clock import NS, date_and_time
 from bng.session.events import Counters
@@ -332,6 +332,9 @@ def from_event(event: Mapping[str, Any]) -> Session:
     """
     line = event["access-line"]
     expiry = event.get("lease-expiry")
+    for address in (event["ip-address"], (event.get("nat") or {}).get("address", NO_IP)):
+        if ip_text(ip_octets(address)) != address:
+            raise ValueError("an address that is not in its usual form")
     binding = Binding(
         AccessLine(line["remote-id"], line["circuit-id"]),
         event["mac-address"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address
 
 from bng.aaa.attributes import Reader, Writer
 from bng.aaa.settings import AaaSettings
@@ -12,7 +13,10 @@ from bng.codec.dhcp import BOOTREPLY, BOOTREQUEST, DhcpPacket, MessageType, Opti
 from bng.codec.errors import DecodeError
 from bng.codec.radius import Code
 from bng.dataplane import netlink
+from bng.dataplane.base import Binding
 from bng.dataplane.classstats import parse_classes, parse_leaves
+from bng.dataplane.conntrack import _deletions
+from bng.dataplane.natmap import MAP_BLOCK, MAP_WHOLE, decode, encode
 from bng.dataplane.reading import readings
 from bng.routers import echo_request, parse_echo_reply
 from bng.session import effects as fx
@@ -44,6 +48,8 @@ def targets() -> Iterator[Target]:
     yield Target("radius-attributes", _accepts(), _attributes)
     yield Target("text", [b"1/0/1", b"%41%00", "süß".encode(), b"\xff\xfe\x00", b"a" * 80], _text)
     yield Target("netlink", [_class_dump(), _class_dump() * 3], _netlink)
+    yield Target("nat-map", [encode(binding) for binding in _BINDINGS], _nat_map)
+    yield Target("flows", [_flows(), _flows() * 3], _flows_cut)
     yield Target("icmp", [_echo_reply()], _icmp)
     yield Target("access-node-frame", _frames(), _node_frame)
     yield Target("access-node-dhcp", [dhcp.build(packet) for packet in _packets()], _node_dhcp)
@@ -268,6 +274,41 @@ def _netlink(data: bytes) -> bool:
         assert len(table) <= len(data) // 16
     found = readings(buffer)
     return bool(found) or not data
+
+
+_BINDINGS = (
+    Binding(IPv4Address("203.0.113.1")),
+    Binding(IPv4Address("203.0.113.1"), 1024, 2047),
+)
+
+
+def _nat_map(data: bytes) -> bool:
+    found = [decode(name, data) for name in (MAP_WHOLE, MAP_BLOCK, b"nat\0")]
+    assert found[2] is None
+    for binding in found:
+        if binding is not None and not binding.whole:
+            assert encode(binding)[:6] == data[:6]
+    return any(binding is not None for binding in found)
+
+
+def _flows() -> bytes:
+    """A flow of conntrack, as the kernel describes it."""
+    found = b""
+    for number, (source, destination) in enumerate(((b"\x64\x40\0\1", b"\xc6\x33\x64\1"),) * 2, 1):
+        addresses = netlink.attribute(1, source) + netlink.attribute(2, destination)
+        found += netlink.nested(number, netlink.nested(1, addresses))
+    body = struct.pack("=BBH", 2, 0, 0) + found
+    return struct.pack("=IHHII", 16 + len(body), 1 << 8, 2, 1, 1) + body
+
+
+def _flows_cut(data: bytes) -> bool:
+    """No more deletions than flows, each of a flow from who is to be cut."""
+    source = b"\x64\x40\0\1"
+    for untranslated in (False, True):
+        found = _deletions(data, source.__eq__, untranslated)
+        assert len(found) <= len(data) // 16
+        assert all(source in message.payload for message in found)
+    return bool(_deletions(data, source.__eq__, untranslated=False))
 
 
 def _echo_reply() -> bytes:

@@ -17,8 +17,11 @@ from bng.seam import segments
 from bng.seam.sessions import load_checkpoint
 from bng.session import snapshot
 from bng.session.effects import AccountKind
+from bng.session.machine import Machine
+from bng.session.nat import NatPool
 from bng.session.recording import decode_event, encode_event
 from bng.session.replay import RecordingError, replay
+from bng.session.settings import Settings, SubscriberInterface
 from bng.units import empty_units, merge, parse
 from lab.config.errors import ConfigError
 from lab.config.load import parse_config
@@ -44,6 +47,7 @@ def targets() -> Iterator[Target]:
     recordings = [(ROOT / "tests/replay/recordings" / name).read_bytes() for name in _RECORDINGS]
     yield Target("replay", recordings, _replay, tokens=_FORMS, slow=True)
     yield Target("snapshot", [data[data.index(b"\n") + 1 :] for data in recordings], _snapshot, tokens=_FORMS)
+    yield Target("session-record", _session_records(), _session_record, tokens=_JSON_TOKENS)
     yield Target("spool", _spools(), Spools(), tokens=_SPOOL_TOKENS, slow=True)
     yield Target("dictionary", [(FOLDER / "dictionary.oss").read_bytes()], _dictionary)
 
@@ -242,3 +246,48 @@ class Spools:
         found = spool.read(100_000)
         assert not spool.unread
         return found
+
+
+def _session_records() -> list[bytes]:
+    """The last events of sessions in the journal."""
+    event = {
+        "session-id": "0" * 16,
+        "type": "session-update",
+        "access-line": {"remote-id": "node-1", "circuit-id": "1/0/1"},
+        "username": "bng-01/node-1/1/0/1",
+        "mac-address": "02:00:00:00:00:01",
+        "ip-address": "100.64.0.1",
+        "interface": "sub0",
+        "lease-expiry": "2027-01-15T08:00:00.000000000Z",
+        "started": "2027-01-15T07:00:00.000000000Z",
+        "status": "active",
+        "download-rate": 1000000,
+        "upload-rate": 1000000,
+        "nat": {"address": "203.0.113.1", "port-first": 1024, "port-last": 2047},
+        "_server": "192.0.2.2",
+        "_slot": 1,
+        "_generation": 7,
+        "_last_change": 5,
+        "_priority": 4,
+        "_class": ["00ff"],
+        "_relay_agent": "0105312f302f31",
+        "_authorized": 1_700_000_000 * 10**9,
+    }
+    return [orjson.dumps(event), orjson.dumps({**event, "status": "rejected", "reason": "no"})]
+
+
+_POOL = NatPool((("203.0.113.1", "203.0.113.9"),), ("100.64.0.0/10",), 1024)
+
+
+def _session_record(data: bytes) -> bool:
+    """One that cannot be restored is told and left out; with the others the machine goes on."""
+    try:
+        event = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return False
+    if not isinstance(event, dict):
+        return False
+    settings = Settings("bng-01", "bng-01", interfaces={"sub0": SubscriberInterface("100.64.0.1")}, nat=_POOL)
+    machine = Machine(settings, {}, now=1)
+    machine.restore([event], {}, 1_800_000_000 * 10**9)
+    return len(machine.store) == 1

@@ -13,6 +13,7 @@ from bng.session import events as ev
 from bng.session import replay as module
 from bng.session import snapshot
 from bng.session.base import tombstone_key
+from bng.session.nat import NatBinding
 from bng.session.records import AccessLine
 from tests.replay.record import online
 from tests.replay.scenario import START, Player, from_client
@@ -119,3 +120,16 @@ def test_a_recording_of_all_takes_a_further_snapshot() -> None:
     texts += [module.dumps(form) for form in (*forms, {"snapshot": None}, *forms, {"snapshot": None})]
     texts.append("{}\n")
     assert list(module.replay(texts)) == []
+
+
+def test_public_addresses_that_a_recording_gives() -> None:
+    """A session that has one already is only enforced again with it."""
+    player = with_session()
+    session = player.session()
+    assert session is not None
+    nat = ["203.0.113.1", 1024, 2047]
+    effect = {"kind": "EnforceStart", "session_id": session.id, "nat": nat}
+    form = {"effects": [effect, {"kind": "EnforceStart", "session_id": session.id}]}
+    assert list(module._newly_bound(player.machine, form)) == [NatBinding("203.0.113.1", 1024, 2047)]
+    session.nat = NatBinding("203.0.113.1", 1024, 2047)
+    assert list(module._newly_bound(player.machine, form)) == []

@@ -11,6 +11,7 @@ import pytest
 
 from bng.session import snapshot
 from bng.session.machine import Machine
+from bng.session.nat import NatBinding, NatPool
 from bng.session.records import AccessLine
 from tests.replay.record import EXTRA, online
 from tests.replay.scenario import Player, from_client
@@ -65,6 +66,21 @@ def test_of_one_line_only_that_line_is_there() -> None:
     snapshot.merge(machine, other)
     assert [session.line.circuit_id for session in machine.store.behind("node-b")] == ["2/0/3", "2/0/4"]
     assert machine.store.with_ip("100.64.1.4") is not None
+
+
+def test_public_addresses_of_lines_that_come_later_are_not_free() -> None:
+    pool = NatPool((("203.0.113.1", "203.0.113.1"),), ("100.64.0.0/10",), 64512)
+    player = played("many-lines", 50)
+    session = player.machine.store.on_line(AccessLine("node-b", "2/0/4"))
+    assert session is not None
+    session.nat = NatBinding("203.0.113.1", 1024, 65535)
+    player.machine.nat.change(pool, [session.nat])
+    machine = snapshot.decode(forms(player.machine, {AccessLine("node-b", "2/0/3")}))
+    before = machine.nat.held
+    snapshot.merge(machine, snapshot.decode(forms(player.machine, {AccessLine("node-b", "2/0/4")})))
+    assert machine.nat.held == max(before, 1)
+    with pytest.raises(LookupError):
+        machine.nat.take()
 
 
 def test_of_two_lines_all_that_is_theirs_is_there() -> None:

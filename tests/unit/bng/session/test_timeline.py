@@ -9,6 +9,7 @@ import pytest
 from bng.session import effects as fx
 from bng.session import events as ev
 from bng.session import timeline as module
+from bng.session.nat import EXHAUSTED
 from bng.session.records import AccessLine
 from bng.session.timeline import Step, Timeline
 from bng.session.verdict import verdict
@@ -305,6 +306,13 @@ class TestVerdict:
         assert session is not None
         session.lease_expiry_ns, session.policy = None, None
         assert player.verdict() == "Online: 100.64.0.10 forwards at no policy."
+
+    def test_online_but_not_upstream(self) -> None:
+        player = Watched().play(online())
+        session = player.session()
+        assert session is not None
+        session.refusal = EXHAUSTED
+        assert "; but not upstream: no public address or port block is free; " in player.verdict()
 
     def test_accepted_and_on_its_way(self) -> None:
         player = Watched().play(online()[:-1])
