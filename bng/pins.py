@@ -56,19 +56,22 @@ class Pins:
 
     def configure(self, routers: Mapping[str, Router]) -> None:
         """Take over the configured routers: entries of those that are gone go, those that are there stay."""
+        wanted = {
+            router.remote_id: router
+            for router in routers.values()
+            if router.routed and router.address is not None and router.interface is not None
+        }
         before, self._pins = self._pins, {}
-        for router in routers.values():
-            if router.routed and router.address is not None and router.interface is not None:
-                held = before.get(router.remote_id)
-                same = held is not None and _place(held.router) == _place(router)
-                pin = self._pins[router.remote_id] = before.pop(router.remote_id) if same else _Pin(router)
+        for remote_id, pin in before.items():
+            router = wanted.get(remote_id)
+            if router is not None and _place(router) == _place(pin.router):
                 pin.router = router
-        for gone in before.values():
-            self._release(gone)
-        for pin in self._pins.values():
-            if not pin.mac_address:
-                mac_address, permanent = self._resolved(pin.router)
-                pin.mac_address = mac_address if permanent else ""
+                self._pins[remote_id] = pin
+            else:
+                self._release(pin)
+        for remote_id in wanted.keys() - self._pins.keys():
+            mac_address, permanent = self._resolved(wanted[remote_id])
+            self._pins[remote_id] = _Pin(wanted[remote_id], mac_address if permanent else "")
 
     def of(self, remote_id: str) -> str | None:
         """The MAC address that is pinned."""
