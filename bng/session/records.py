@@ -332,13 +332,10 @@ def from_event(event: Mapping[str, Any]) -> Session:
     """
     line = event["access-line"]
     expiry = event.get("lease-expiry")
-    for address in (event["ip-address"], (event.get("nat") or {}).get("address", NO_IP)):
-        if ip_text(ip_octets(address)) != address:
-            raise ValueError("an address that is not in its usual form")
     binding = Binding(
         AccessLine(line["remote-id"], line["circuit-id"]),
         event["mac-address"],
-        event["ip-address"],
+        _address(event["ip-address"]),
         event["interface"],
         event.get("_gateway", NO_IP),
         event["_server"],
@@ -368,7 +365,7 @@ def from_event(event: Mapping[str, Any]) -> Session:
     if session.state is State.REJECTED:
         session.refusal = event.get("reason", "")
     if nat := event.get("nat"):
-        session.nat = NatBinding(nat["address"], nat["port-first"], nat["port-last"])
+        session.nat = NatBinding(_address(nat["address"]), nat["port-first"], nat["port-last"])
     if "download-rate" in event:
         session.policy = Policy(
             event.get("profile"),
@@ -379,6 +376,12 @@ def from_event(event: Mapping[str, Any]) -> Session:
             event["_priority"],
         )
     return session
+
+
+def _address(text: str) -> str:
+    if not isinstance(text, str) or ip_text(ip_octets(text)) != text:
+        raise ValueError("an address that is not in its usual form")
+    return text
 
 
 def parse_date_and_time(text: str) -> int:
