@@ -21,6 +21,7 @@ from bng.seam.clock import NS, date_and_time
 from bng.session import effects as fx
 from bng.session import events as ev
 from bng.session import replay, snapshot
+from bng.session.admission import Verdict
 from bng.session.machine import Machine
 from bng.session.recording import encode_event
 from bng.session.records import AccessLine
@@ -77,7 +78,9 @@ class Witness:
                 self._give_up(recorder, error)
 
     def shed(self, line: AccessLine, reason: str, now: int) -> None:
-        self.timeline.shed(line, reason, now)
+        # a flood of invented lines, each with a packet or two, must not push out those that are known
+        if reason == Verdict.RATE_LIMIT.value or self.timeline.knows(line):
+            self.timeline.shed(line, reason, now)
 
     def _give_up(self, recorder: Recorder, error: Exception) -> None:
         log.exception("recording.failed")

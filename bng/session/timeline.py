@@ -128,10 +128,12 @@ class Timeline:
                 self._logged(line or fired[0][0].line, effect, now)  # type: ignore[arg-type]
 
     def shed(self, line: AccessLine, reason: str, now: int) -> None:
-        """A packet was dropped before it was decoded. Only lines that are known show it: a flood of invented
-        ones must not push them out."""
-        if line in self._recent or line in self._quiet:
-            self._add(line, (now, _SHED, "", f"dropped: {reason}", "", "", 0, 1, now))
+        """A packet of a line was dropped before it was decoded."""
+        self._add(line, (now, _SHED, "", f"dropped: {reason}", "", "", 0, 1, now))
+
+    def knows(self, line: AccessLine) -> bool:
+        """Whether something is remembered of a line."""
+        return line in self._recent or line in self._quiet
 
     def _packet(self, machine: Machine, line: AccessLine, event: Any, now: int) -> None:
         packet = event.packet

@@ -240,3 +240,17 @@ async def test_a_crash_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     await until(lambda: not bench.writer.waiting)
     assert len(reports()) == MAX_REPORTS
     await bench.commit.close()
+
+
+async def test_what_is_shed_of_invented_lines_pushes_nobody_out(tmp_path: Path) -> None:
+    bench, witness = watched(tmp_path)
+    noisy, invented = AccessLine("node-1", "1/0/7"), AccessLine("node-9", "x")
+    witness.shed(invented, "strangers-limit", 1)
+    witness.shed(noisy, "rate-limit", 2)
+    witness.shed(noisy, "strangers-limit", 3)
+    assert not witness.timeline.knows(invented)
+    assert [step.reason for step in witness.timeline.of(noisy)] == [
+        "dropped: rate-limit",
+        "dropped: strangers-limit",
+    ]
+    await bench.commit.close()

@@ -230,13 +230,13 @@ def test_a_line_keeps_so_many_steps() -> None:
     assert player.timeline.steps == len(player.steps())
 
 
-def test_what_was_shed_before_it_was_decoded_is_seen_on_lines_that_are_known() -> None:
+def test_what_was_shed_before_it_was_decoded_is_one_step() -> None:
     player = Watched().play(attach()[:1])
     for number in range(3000):
         player.timeline.shed(LINE, "rate-limit", player.now + number)
-        player.timeline.shed(AccessLine("invented", str(number)), "rate-limit", player.now)
     assert player.told() == [("DISCOVER", "", 1), ("packet", "dropped: rate-limit", 3000)]
-    assert len(player.timeline) == 1
+    assert player.timeline.knows(LINE)
+    assert not player.timeline.knows(AccessLine("node-a", "1/0/2"))
 
 
 def test_what_is_logged_is_a_step() -> None:
