@@ -30,7 +30,7 @@ test: setup lint coverage ## setup, lint, coverage and all tests
 unit: ## the fast tests only
 	@$(PYTEST) -q tests/unit tests/replay tests/contract
 
-coverage: ## the session machine and the codecs: every branch is tested
+coverage: ## the session machine, codecs and protocols: every branch is tested
 	@sh lab/setup/coverage.sh
 
 lint: ## formatting, rules, types, dependencies between packages, YANG modules

@@ -89,4 +89,4 @@ class NetworkOutlets:
         self._aaa.account(effect, effect.counters, seq)
 
     def router_seen(self, effect: fx.RouterSeen) -> None:
-        self._routers.seen(effect.remote_id, effect.giaddr, effect.source_mac)
+        self._routers.seen(effect.remote_id, effect.giaddr, effect.source_mac, effect.interface)

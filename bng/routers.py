@@ -19,6 +19,7 @@ from typing import Any
 import structlog
 
 from bng.config import Router
+from bng.pins import Pins
 from bng.seam.clock import NS, date_and_time
 from bng.slices import Slices
 
@@ -119,6 +120,7 @@ class RouterWatch:
         self._journal = journal
         self._active_sessions = active_sessions
         self._clock = clock
+        self._pins = Pins(self._replaced, clock)
         self._watched: dict[str, _Watched] = {}
         self._probed: deque[_Watched] = deque()
         """Routers with an address; whose turn it is next is first."""
@@ -147,6 +149,7 @@ class RouterWatch:
             if remote_id not in watched:
                 self._forget_probes(gone)
         self._watched = watched
+        self._pins.configure(routers)
         probed = {id(one): one for one in watched.values() if one.router.address is not None}
         # those that stay keep their turn
         turns = [probed.pop(id(one)) for one in self._probed if id(one) in probed]
@@ -166,8 +169,8 @@ class RouterWatch:
         watched.probe = watched.round_trip = None
         watched.unanswered, watched.jitter = 0, 0.0
 
-    def seen(self, remote_id: str, giaddr: str, source_mac: str = "") -> None:
-        """A node relayed DHCP.
+    def seen(self, remote_id: str, giaddr: str, source_mac: str = "", interface: str = "") -> None:
+        """A node relayed DHCP on an interface.
 
         Args:
             giaddr: its address, ``0.0.0.0`` for a bridged node.
@@ -178,8 +181,11 @@ class RouterWatch:
         mac = source_mac if giaddr != _NO_ADDRESS and source_mac else None
         watched = self._watched.get(remote_id)
         if watched is not None:
-            watched.mac_address = mac or watched.mac_address
+            doubtful = self._pins.seen(remote_id, giaddr, interface, mac or "")
+            watched.mac_address = self._pins.of(remote_id) or mac or watched.mac_address
             self._alive(watched, now)
+            if doubtful:
+                self.probe(remote_id)
             return
         found = self._discovered.get(remote_id)
         if found is not None:
@@ -272,6 +278,7 @@ class RouterWatch:
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
             self._socket = None
+        self._pins.close()
 
     async def _probe_all(self) -> None:
         loop = asyncio.get_running_loop()
@@ -301,6 +308,7 @@ class RouterWatch:
         if watched.probe is not None:
             self._under_way.pop(watched.probe[0], None)
             self._unanswered(watched)
+        self._pins.probing(remote_id)
         self._sequence = (self._sequence + 1) & 0xFFFF
         watched.probe = (self._sequence, self._clock())
         self._under_way[self._sequence] = watched
@@ -338,6 +346,7 @@ class RouterWatch:
             watched.jitter += (abs(round_trip - watched.round_trip) - watched.jitter) / 16
         watched.round_trip = round_trip
         self.changed = True
+        self._pins.answered(watched.router.remote_id)
         self._alive(watched, now)
 
     def _alive(self, watched: _Watched, now: int) -> None:
@@ -347,6 +356,7 @@ class RouterWatch:
 
     def _unanswered(self, watched: _Watched) -> None:
         watched.unanswered += 1
+        self._pins.unanswered(watched.router.remote_id)
         if watched.unanswered >= _UNANSWERED_LIMIT:
             self._set(watched, "down")
 
@@ -355,12 +365,19 @@ class RouterWatch:
             return
         watched.reachability = reachability
         self.changed = self.urgent = True
+        self._tell(watched)
+
+    def _replaced(self, router: Router, reason: str) -> None:
+        """Another node stands in the place of one whose MAC address was pinned."""
+        self._tell(self._watched[router.remote_id], reason=reason)
+
+    def _tell(self, watched: _Watched, **more: str) -> None:
         router: dict[str, Any] = {
             "name": watched.router.name,
             "remote-id": watched.router.remote_id,
-            "reachability": reachability,
+            "reachability": watched.reachability,
             "configured": True,
         }
         if watched.router.address is not None:
             router["address"] = str(watched.router.address)
-        self._journal({"type": "router-update", "router": router})
+        self._journal({"type": "router-update", "router": router, **more})

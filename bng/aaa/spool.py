@@ -17,9 +17,11 @@ its kill, and what a loss of power takes is made again from the journal, behind 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import struct
 from collections import deque
+from itertools import islice
 from pathlib import Path
 
 import structlog
@@ -49,20 +51,30 @@ class _Segment:
 
     __slots__ = ("_acks", "_folder", "acknowledged", "count", "first", "left")
 
-    def __init__(self, folder: Path, first: int) -> None:
+    def __init__(self, folder: Path, first: int, count: int | None = None) -> None:
+        """count: how many records it holds, None when that has to be found out."""
         self._folder = folder
         self.first = first
         self._acks = -1
         held = self._ack_path.read_bytes() if self._ack_path.exists() else b""
         noted = [index for (index,) in _INDEX.iter_unpack(held[: len(held) // _INDEX.size * _INDEX.size])]
-        closed = next((number - _CLOSED for number in noted if number >= _CLOSED), None)
-        if closed is None:
-            closed = sum(1 for _ in segments.records(self.path.read_bytes())) - 1
-        self.count = self.left = closed
-        self.acknowledged = bytearray((closed + 7) // 8)
+        ends = [] if count is not None else [number for number in noted if number >= _CLOSED][-1:]
+        if ends and ends[0] - _CLOSED > self.path.stat().st_size // segments.HEADER.size:
+            ends = []  # damaged: so many have no room
+        if count is None:
+            count = ends[0] - _CLOSED if ends else self._counted()
+        self.count = self.left = count
+        self.acknowledged = bytearray((count + 7) // 8)
         for index in noted:
-            if index < closed:
+            if index < count:
                 self._mark(index)
+        # what is torn, or of records that a loss of power took, must not count for those that come now
+        meant = b"".join(_INDEX.pack(n) for n in noted if n < count or n in ends)
+        if held != meant:
+            self._ack_path.write_bytes(meant)
+
+    def _counted(self) -> int:
+        return max(0, sum(1 for _ in segments.records(self.path.read_bytes())) - 1)
 
     @property
     def path(self) -> Path:
@@ -97,7 +109,9 @@ class _Segment:
         if self._acks < 0:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._acks = os.open(self._ack_path, flags, 0o600)
-        os.write(self._acks, _INDEX.pack(number))
+        if os.write(self._acks, _INDEX.pack(number)) < _INDEX.size:
+            os.ftruncate(self._acks, os.fstat(self._acks).st_size // _INDEX.size * _INDEX.size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _mark(self, index: int) -> None:
         if not self.has(index):
@@ -290,7 +304,8 @@ class Spool:
                         content = file.read(_CHUNK + segments.MAX_RECORD)
                 except OSError:
                     content = b""
-                self._buffer.extend((offset + end, payload) for end, payload in segments.records(content))
+                there = islice(segments.records(content), segment.count - index)
+                self._buffer.extend((offset + end, payload) for end, payload in there)
                 if self._buffer:
                     return True
                 self._skip_damaged(segment, index)
@@ -311,8 +326,9 @@ class Spool:
 
     def _open(self) -> None:
         numbers = segments.list_segments(self.folder)
+        names = {segments.name_of(number) for number in numbers}
         for path in self.folder.glob("*.ack"):
-            if int(path.stem) not in numbers:
+            if path.with_suffix(".log").name not in names:
                 path.unlink()
         self._at, self._buffer = [0, -1, 0], deque[tuple[int, bytes]]()
         for number in numbers[:-1]:
@@ -335,8 +351,8 @@ class Spool:
                 written = segments.encode(_HEADER.pack(b"S", self.given))
                 os.ftruncate(descriptor, 0)
                 if os.write(descriptor, written) < len(written):
-                    raise OSError(28, os.strerror(28))
-                size = len(written)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                size, count = len(written), 0
             elif os.fstat(descriptor).st_size > size:
                 os.ftruncate(descriptor, size)
         except OSError:
@@ -344,7 +360,7 @@ class Spool:
             path.unlink(missing_ok=True)
             raise
         self._file, self._size = descriptor, size
-        self._active = self._segments[first] = _Segment(self.folder, first)
+        self._active = self._segments[first] = _Segment(self.folder, first, count)
 
     def _rotate(self) -> None:
         before, file = self._active, self._file
@@ -360,7 +376,7 @@ class Spool:
         written = os.write(self._file, data)
         if written < len(data):
             os.ftruncate(self._file, self._size)
-            raise OSError(28, os.strerror(28))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._size += written
 
     def _remove(self, segment: _Segment) -> None:

@@ -14,12 +14,15 @@ def relay_agent(frame: bytes) -> bytes | None:
     """The value of the first option 82 of a DHCP packet in an Ethernet frame, as it stands there.
 
     Nothing is verified. Empty when there is no such option among the first ones (`bng.codec.dhcp` finds it
-    wherever it is); None when the frame is too short for DHCP or ends inside of the option.
+    wherever it is); None when the frame is too short for DHCP, or ends inside of the datagram or the option.
     """
-    end = len(frame)
-    if end < _SHORTEST:
+    if len(frame) < _SHORTEST:
         return None
-    at = _ETHERNET + (frame[_ETHERNET] & 15) * 4 + _UDP + _BOOTP
+    udp = _ETHERNET + (frame[_ETHERNET] & 15) * 4
+    end = udp + (frame[udp + 4] << 8 | frame[udp + 5])  # what is behind it is padding, whatever it says
+    if end > len(frame):
+        return None
+    at = udp + _UDP + _BOOTP
     last = end - 1
     for _ in range(_MAX_STEPS):
         if at >= last:

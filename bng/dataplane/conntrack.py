@@ -38,6 +38,7 @@ _FILTER_ORIG_FLAGS, _BY_SOURCE = 1, 1
 _TUPLE_AT, _SOURCE_AT = 20, 32
 """Where, in a message about a flow, its first attribute begins (the tuple of its first packet), and in that
 the source address. The kernel has always written them in this order; what differs is left alone."""
+_SHORTEST = _SOURCE_AT + 4 - _TUPLE_AT
 _DESTINATION_AT = 20
 """Where the destination address is in a tuple; the answers' tuple is behind that of the first packet."""
 _LENGTH = struct.Struct("=I")
@@ -186,7 +187,9 @@ def _deletions(data: bytes, match: _Match, untranslated: bool) -> list[Message]:
         if match(source):
             size, kind, _, inner, _, first = _HEADS.unpack_from(data, at + _TUPLE_AT)
             answered = at + _TUPLE_AT + ((size + 3) & ~3) + _DESTINATION_AT
-            wanted = not untranslated or data[answered : answered + 4] == source
+            # a deletion whose tuple is not whole would be one of all flows
+            wanted = _SHORTEST <= size <= end - at - _TUPLE_AT
+            wanted = wanted and (not untranslated or data[answered : answered + 4] == source)
             if wanted and (kind & 0x3FFF, inner & 0x3FFF, first) == (_TUPLE_ORIG, _TUPLE_IP, _IP_SOURCE):
                 whole = data[at + _TUPLE_AT : at + _TUPLE_AT + size]
                 found.append(Message(_DELETE, 0, _GENERIC + whole))

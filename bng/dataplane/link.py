@@ -11,12 +11,13 @@ from ipaddress import IPv4Address
 from bng.dataplane.netlink import CREATE, REPLACE, Connection, Message, attribute, attribute_map, messages
 
 _NEWLINK, _GETLINK = 16, 18
-_NEWNEIGH, _DELNEIGH = 28, 29
+_NEWNEIGH, _DELNEIGH, _GETNEIGH = 28, 29, 30
 _IFINFO = struct.Struct("=BxHiII")
 _NDMSG = struct.Struct("=BxxxiHBB")
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_TXQLEN, _IFLA_GROUP, _IFLA_CARRIER_CHANGES = 1, 3, 13, 27, 35
 _NDA_DST, _NDA_LLADDR = 1, 2
 _NUD_PERMANENT = 0x80
+_NUD_KNOWN = 0xDE  # reachable, stale, delay, probe, noarp, permanent
 _ARPHRD_ETHER = 1
 
 
@@ -92,3 +93,21 @@ def no_neighbour(index: int, ip: IPv4Address) -> Message:
     """Forget a neighbour."""
     payload = _NDMSG.pack(socket.AF_INET, index, 0, 0, 0)
     return Message(_DELNEIGH, 0, payload + attribute(_NDA_DST, ip.packed))
+
+
+def neighbour_of(connection: Connection, index: int, ip: IPv4Address) -> tuple[str, bool]:
+    """(MAC address of a neighbour, whether it is permanent); empty while it is not known. Raises OSError."""
+    payload = _NDMSG.pack(socket.AF_INET, index, 0, 0, 0)
+    try:
+        answer = connection.one(Message(_GETNEIGH, 0, payload + attribute(_NDA_DST, ip.packed)))
+    except OSError as fault:
+        if fault.errno == errno.ENOENT:
+            return "", False
+        raise
+    for kind, _, start, end in messages(answer):
+        if kind == _NEWNEIGH:
+            state = _NDMSG.unpack_from(answer, start)[2]
+            first, last = attribute_map(answer, start + _NDMSG.size, end).get(_NDA_LLADDR, (0, 0))
+            known = state & _NUD_KNOWN
+            return (bytes(answer[first:last]).hex(":"), state == _NUD_PERMANENT) if known else ("", False)
+    return "", False

@@ -149,6 +149,8 @@ class LeaseClient:
             event = self._http.next_event()
             if event is h11.NEED_DATA:
                 data = await reader.read(_CHUNK)
+                if not data and response is None:
+                    raise LeaseError("the server closed the connection")
                 received += len(data)
                 if received > MAX_OCTETS:
                     raise LeaseError(f"the answer is longer than {MAX_OCTETS} octets")
@@ -160,8 +162,8 @@ class LeaseClient:
             elif isinstance(event, h11.EndOfMessage):
                 assert response is not None
                 return response, bytes(answer)
-            elif not isinstance(event, h11.InformationalResponse):
-                raise LeaseError("the server closed the connection")
+            else:  # nothing else comes before the end of the answer
+                assert isinstance(event, h11.InformationalResponse)
 
     def _request(self, body: bytes) -> h11.Request:
         api = self.api

@@ -67,6 +67,15 @@ def error_of(error: OperationError) -> dict[str, Any]:
     return {"tag": error.tag, "message": str(error), "path": error.path, "app_tag": error.app_tag}
 
 
+def _raised(error: Any) -> OperationError:
+    """The error of an answer."""
+    try:
+        path, app_tag = error.get("path"), error.get("app_tag")
+        return OperationError(error["tag"], error["message"], path=path, app_tag=app_tag)
+    except (AttributeError, KeyError):
+        return OperationError("operation-failed", "the control plane refused, and did not say why")
+
+
 class _Peer:
     """One connected management process, as control sees it."""
 
@@ -274,15 +283,12 @@ class CommandClient:
         if "push" in message:
             self._on_push(message)
             return
-        answer = self._waiting.get(message.get("id", 0))
+        number = message.get("id")
+        answer = self._waiting.get(number) if isinstance(number, int) else None
         if answer is None or answer.done():
             return
         error = message.get("error")
         if error is None:
             answer.set_result(message.get("result"))
         else:
-            answer.set_exception(
-                OperationError(
-                    error["tag"], error["message"], path=error.get("path"), app_tag=error.get("app_tag")
-                )
-            )
+            answer.set_exception(_raised(error))

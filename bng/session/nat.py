@@ -111,10 +111,9 @@ class NatAllocator:
             binding = self._offered.popleft()
             self._held.update(self._overlapped(binding))
             return binding
-        while self._fresh < self.size:
+        if self._fresh < self.size:  # `adopt` leaves none behind that has a holder
             self._fresh += 1
-            if self._fresh - 1 not in self._held:
-                return self._hold(self._fresh - 1)
+            return self._hold(self._fresh - 1)
         while self._free:
             block = self._free.popleft()
             if block not in self._held:

@@ -45,10 +45,13 @@ def decode_event(form: Mapping[str, Any]) -> events.Event:
         ValueError: it is none; the text says what is wrong.
     """
     fields = dict(form)
-    cls = _EVENTS.get(fields.pop("kind", ""))
+    cls = _EVENTS.get(str(fields.pop("kind", "")))
     if cls is None:
         raise ValueError(f"no such event: {form.get('kind')}")
-    return typing.cast(events.Event, _object(cls, fields))
+    try:
+        return typing.cast(events.Event, _object(cls, fields))
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"not as it is written: {error}") from None
 
 
 def decode_settings(form: Mapping[str, Any]) -> settings.Settings:

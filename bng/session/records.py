@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from bng.codec.address import NO_IP
+from bng.codec.address import NO_IP, ip_octets, ip_text
 from bng.codec.dhcp import INFINITE
 from bng.seam.clock import NS, date_and_time
 from bng.session.events import Counters
@@ -335,7 +335,7 @@ def from_event(event: Mapping[str, Any]) -> Session:
     binding = Binding(
         AccessLine(line["remote-id"], line["circuit-id"]),
         event["mac-address"],
-        event["ip-address"],
+        _address(event["ip-address"]),
         event["interface"],
         event.get("_gateway", NO_IP),
         event["_server"],
@@ -365,7 +365,7 @@ def from_event(event: Mapping[str, Any]) -> Session:
     if session.state is State.REJECTED:
         session.refusal = event.get("reason", "")
     if nat := event.get("nat"):
-        session.nat = NatBinding(nat["address"], nat["port-first"], nat["port-last"])
+        session.nat = NatBinding(_address(nat["address"]), nat["port-first"], nat["port-last"])
     if "download-rate" in event:
         session.policy = Policy(
             event.get("profile"),
@@ -376,6 +376,12 @@ def from_event(event: Mapping[str, Any]) -> Session:
             event["_priority"],
         )
     return session
+
+
+def _address(text: str) -> str:
+    if not isinstance(text, str) or ip_text(ip_octets(text)) != text:
+        raise ValueError("an address that is not in its usual form")
+    return text
 
 
 def parse_date_and_time(text: str) -> int:

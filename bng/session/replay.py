@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -30,6 +31,11 @@ from bng.session.recording import decode_event, encode_effect, encode_event
 from bng.session.records import AccessLine
 
 VERSION = 1
+_DAMAGE = (
+    *(ValueError, LookupError, TypeError, AttributeError),
+    *(AssertionError, ArithmeticError, RecursionError),
+)
+"""What comes of a recording that is damaged, or of another version."""
 Form = dict[str, Any]
 
 
@@ -197,7 +203,7 @@ def read_head(text: str) -> Form:
     """The first line of a recording. Raises RecordingError."""
     try:
         form = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         form = None
     if not isinstance(form, dict) or "aether" not in form:
         raise RecordingError("this is no recording of aether bng record")
@@ -216,17 +222,23 @@ def replay(texts: Iterable[str]) -> Iterator[Played]:
     found = read_head(next(lines_of_file, ""))
     if found["aether"] != "recording":
         raise RecordingError("this is the report of a crash: it has the last events, and no beginning")
-    player = _Player(found)
+    with _refusing(1):
+        player = _Player(found)
     for number, text in enumerate(lines_of_file, 2):
-        try:
+        with _refusing(number):
             played = player.take(number, json.loads(text))
-        except RecordingError:
-            raise
-        except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
-            text = f"line {number}: {error!r}; it may be a recording of another version"
-            raise RecordingError(text) from error
         if played is not None:
             yield played
+
+
+@contextmanager
+def _refusing(number: int) -> Iterator[None]:
+    """Say where a recording cannot be read."""
+    try:
+        yield
+    except _DAMAGE as error:
+        text = f"line {number}: {error!r}; it may be a recording of another version"
+        raise RecordingError(text) from error
 
 
 class _Player:

@@ -384,5 +384,6 @@ _DESCRIBERS: dict[type, Callable[[Any], _Described | None]] = {
     ev.Continue: _simple("command", "continued"),
     ev.ProfileChanged: _simple("command", "profile-changed", "name"),
     ev.LeaseFound: _simple("dhcp", "lease-found", "ip_address"),
+    ev.LeaseGone: _simple("state", "lease-gone", "", "reason"),
 }
 _OF_MANY = (ev.ProfileChanged, ev.DisconnectMatching, ev.Continue)

@@ -7,10 +7,13 @@ fault; the input is then in ``fuzz-NAME.bin``, and ``python -m tests.fuzz NAME -
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import time
 import traceback
 from pathlib import Path
+
+import structlog
 
 from tests.fuzz.runner import Fault, run
 from tests.fuzz.targets import TARGETS
@@ -27,6 +30,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if unknown := set(arguments.name) - TARGETS.keys():
         parser.error(f"there is no parser {', '.join(sorted(unknown))}")
+    # a parser may log what it refuses
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     for name in arguments.name or TARGETS:
         if arguments.input is not None:
             print(name, "accepted" if TARGETS[name].run(arguments.input.read_bytes()) else "refused")

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address
 
 from bng.aaa.attributes import Reader, Writer
 from bng.aaa.settings import AaaSettings
-from bng.codec import dhcp, frame, option82, radius, text
+from bng.codec import dhcp, frame, option82, peek, radius, text
 from bng.codec.dhcp import BOOTREPLY, BOOTREQUEST, DhcpPacket, MessageType, Option
 from bng.codec.errors import DecodeError
 from bng.codec.radius import Code
 from bng.dataplane import netlink
+from bng.dataplane.base import Binding
 from bng.dataplane.classstats import parse_classes, parse_leaves
+from bng.dataplane.conntrack import _deletions
+from bng.dataplane.natmap import MAP_BLOCK, MAP_WHOLE, decode, encode
 from bng.dataplane.reading import readings
 from bng.routers import echo_request, parse_echo_reply
 from bng.session import effects as fx
@@ -44,10 +48,13 @@ def targets() -> Iterator[Target]:
     yield Target("radius-attributes", _accepts(), _attributes)
     yield Target("text", [b"1/0/1", b"%41%00", "süß".encode(), b"\xff\xfe\x00", b"a" * 80], _text)
     yield Target("netlink", [_class_dump(), _class_dump() * 3], _netlink)
+    yield Target("nat-map", [encode(binding) for binding in _BINDINGS], _nat_map)
+    yield Target("flows", [_flows(), _flows() * 3], _flows_cut)
     yield Target("icmp", [_echo_reply()], _icmp)
     yield Target("access-node-frame", _frames(), _node_frame)
     yield Target("access-node-dhcp", [dhcp.build(packet) for packet in _packets()], _node_dhcp)
-    yield Target("relay", _frames(), Relay())
+    yield Target("peek", _frames(), _peek, tokens=_DHCP_TOKENS)
+    yield Target("relay", [*_frames(), *_replies()], Relay(), tokens=_DHCP_TOKENS)
 
 
 _AGENT = option82.build(((1, b"1/0/1"), (2, b"node-1")))
@@ -70,6 +77,29 @@ def _frames() -> list[bytes]:
     return [
         frame.build(frame.UdpFrame(MAC, "ff:ff:ff:ff:ff:ff", "0.0.0.0", "255.255.255.255", 68, 67, payload))
         for payload in map(dhcp.build, _packets())
+    ]
+
+
+def _replies() -> list[bytes]:
+    """What a DHCP server sends to the relay that `Relay` is."""
+    agent = option82.add(_AGENT, "bng-01", "10.0.0.1")
+    return [
+        dhcp.build(
+            DhcpPacket(
+                BOOTREPLY,
+                xid=7,
+                mac_address=MAC,
+                yiaddr="10.0.1.2",
+                giaddr="192.0.2.1",
+                options={
+                    Option.MESSAGE_TYPE: bytes([kind]),
+                    Option.LEASE_TIME: b"\0\0\1\0",
+                    Option.SERVER_ID: bytes((192, 0, 2, 2)),
+                    Option.RELAY_AGENT: agent,
+                },
+            )
+        )
+        for kind in (MessageType.OFFER, MessageType.ACK, MessageType.NAK)
     ]
 
 
@@ -119,6 +149,37 @@ def _frame(data: bytes) -> None:
     for ready in (True, False):
         udp = frame.parse(data, checksum_ready=ready)
         assert len(udp.payload) <= len(data)
+
+
+def _peek(data: bytes) -> bool:
+    """A look tells what decoding tells, of a packet that is decoded."""
+    found = peek.relay_agent(data)
+    try:
+        payload = frame.parse(data, checksum_ready=False).payload
+        packet = dhcp.parse(payload)
+    except DecodeError:
+        return False
+    assert found is not None, "a good packet was refused"
+    assert found == _first_agent(payload[240:])
+    if found:
+        assert packet.options[Option.RELAY_AGENT].startswith(found)
+    return True
+
+
+def _first_agent(options: bytes) -> bytes:
+    """Option 82 among the first 96 options and pads."""
+    at = 0
+    for _ in range(96):
+        if at >= len(options) or options[at] == 255:
+            return b""
+        if options[at] == 0:
+            at += 1
+            continue
+        value = options[at + 2 : at + 2 + options[at + 1]]
+        if options[at] == Option.RELAY_AGENT:
+            return value
+        at += 2 + len(value)
+    return b""
 
 
 def _radius_packets() -> list[bytes]:
@@ -215,6 +276,41 @@ def _netlink(data: bytes) -> bool:
     return bool(found) or not data
 
 
+_BINDINGS = (
+    Binding(IPv4Address("203.0.113.1")),
+    Binding(IPv4Address("203.0.113.1"), 1024, 2047),
+)
+
+
+def _nat_map(data: bytes) -> bool:
+    found = [decode(name, data) for name in (MAP_WHOLE, MAP_BLOCK, b"nat\0")]
+    assert found[2] is None
+    for binding in found:
+        if binding is not None and not binding.whole:
+            assert encode(binding)[:6] == data[:6]
+    return any(binding is not None for binding in found)
+
+
+def _flows() -> bytes:
+    """A flow of conntrack, as the kernel describes it."""
+    found = b""
+    for number, (source, destination) in enumerate(((b"\x64\x40\0\1", b"\xc6\x33\x64\1"),) * 2, 1):
+        addresses = netlink.attribute(1, source) + netlink.attribute(2, destination)
+        found += netlink.nested(number, netlink.nested(1, addresses))
+    body = struct.pack("=BBH", 2, 0, 0) + found
+    return struct.pack("=IHHII", 16 + len(body), 1 << 8, 2, 1, 1) + body
+
+
+def _flows_cut(data: bytes) -> bool:
+    """No more deletions than flows, each of a flow from who is to be cut."""
+    source = b"\x64\x40\0\1"
+    for untranslated in (False, True):
+        found = _deletions(data, source.__eq__, untranslated)
+        assert len(found) <= len(data) // 16
+        assert all(source in message.payload for message in found)
+    return bool(_deletions(data, source.__eq__, untranslated=False))
+
+
 def _echo_reply() -> bytes:
     icmp = bytearray(echo_request(7, 9))
     icmp[0] = 0
@@ -236,7 +332,8 @@ def _node_dhcp(data: bytes) -> None:
 
 
 class Relay:
-    """The whole way of a frame into the session machine, whose life goes on from input to input."""
+    """The whole way of a frame into the session machine, whose life goes on from input to input; what is no
+    frame is a packet of the DHCP server."""
 
     def __init__(self) -> None:
         settings = Settings(
@@ -256,11 +353,21 @@ class Relay:
             udp = frame.parse(data, checksum_ready=False)
             packet = dhcp.parse(udp.payload)
         except DecodeError:
-            return False
+            return self._from_server(data)
         effects = self._machine.handle(ev.DhcpFromSubscriber("sub0", udp.source_mac, packet), self._now)
         for effect in effects:
             if isinstance(effect, fx.SendToServer):
-                self._answer(dhcp.parse(effect.payload))
+                sent = dhcp.parse(effect.payload)
+                if sent.xid % 4 != 3:  # the others wait for what the server sends
+                    self._answer(sent)
+        return True
+
+    def _from_server(self, data: bytes) -> bool:
+        try:
+            packet = dhcp.parse(data)
+        except DecodeError:
+            return False
+        self._carry_out(self._machine.handle(ev.DhcpFromServer("192.0.2.2", packet), self._now))
         return True
 
     def _answer(self, request: DhcpPacket) -> None:
@@ -280,7 +387,9 @@ class Relay:
             giaddr="192.0.2.1",
             options=options,
         )
-        pending = self._machine.handle(ev.DhcpFromServer("192.0.2.2", reply), self._now)
+        self._carry_out(self._machine.handle(ev.DhcpFromServer("192.0.2.2", reply), self._now))
+
+    def _carry_out(self, pending: list[fx.Effect]) -> None:
         while pending:
             effect = pending.pop(0)
             if isinstance(effect, fx.AskRadius):

@@ -87,6 +87,9 @@ def test_a_missing_effect_is_noticed() -> None:
         '{"aether":"recording","format":1}\n{"at":1,"event":{"kind":"TimerDue"},"effects":[]}\n',
         '{"aether":"recording","format":1}\n{"object":0,"class":"Popen"}\n{"snapshot":null}\n',
         '{"aether":"recording","format":1}\nnot json\n',
+        '{"aether":"recording","format":1,"lines":[["a"]]}\n',
+        '{"aether":"recording","format":1}\n' + "[" * 5000,
+        "[" * 5000,
     ],
 )
 def test_what_is_no_recording_is_refused(text: str) -> None:

@@ -329,3 +329,69 @@ class TestInterims:
 
         monkeypatch.setattr("bng.aaa.interims.os.pwrite", refuse)
         rows.put(0, Interim("0" * 16, 5, 6, Counters()))
+
+
+def acks(spool: Spool) -> Path:
+    (path,) = sorted(spool.folder.glob("*.log"))
+    return path.with_suffix(".ack")
+
+
+def test_acknowledgements_of_records_that_power_took_do_not_count_for_others(
+    tmp_path: Path,
+) -> None:
+    spool = Spool(tmp_path)
+    spool.done(put(spool, 1, 2)[1])
+    spool.close()
+    log = tmp_path / segments.name_of(1)
+    log.write_bytes(log.read_bytes()[:-3])  # the second is torn
+    again = Spool(tmp_path)
+    assert chains(again.read(9)) == [1]
+    put(again, 3)
+    again.close()
+    assert chains(Spool(tmp_path).read(9)) == [1, 3]
+
+
+@pytest.mark.parametrize("damage", [b"\0\0", b"\xff\xff\xff\xff", b"\x80\0\0\1", b"\x80\0\0\2"])
+def test_a_damaged_file_of_acknowledgements(tmp_path: Path, damage: bytes) -> None:
+    """A number that is cut off, and a closed segment that is not, or would hold billions of records."""
+    spool = Spool(tmp_path)
+    spool.done(put(spool, 1, 2, 3)[0])
+    spool.close()
+    path = acks(spool)
+    path.write_bytes(path.read_bytes() + damage)
+    again = Spool(tmp_path)
+    second, _ = again.read(9)
+    assert second.place is not None
+    again.done(second.place)
+    put(again, 4)
+    again.close()
+    assert chains(Spool(tmp_path).read(9)) == [3, 4]
+
+
+def test_a_closed_segment_whose_records_nobody_can_count(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, segment_bytes=100)
+    put(spool, 1, 2, 3, 4)
+    spool.close()
+    first = min(tmp_path.glob("*.ack"))
+    first.write_bytes(b"\xff\xff\xff\xff")
+    assert chains(Spool(tmp_path).read(9)) == [1, 2, 3, 4]
+
+
+def test_a_file_that_is_none_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "old.ack").write_bytes(b"x")
+    put(Spool(tmp_path), 1)
+    assert files(Spool(tmp_path)) == [segments.name_of(1)]
+
+
+def test_an_acknowledgement_that_is_written_by_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool(tmp_path)
+    places = put(spool, 1, 2, 3)
+    spool.done(places[0])
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:2]))
+    spool.done(places[1])
+    monkeypatch.setattr(os, "write", write)
+    assert acks(spool).stat().st_size == 4
+    put(spool, 4)  # and what the disk owes is written then
+    spool.close()
+    assert chains(Spool(tmp_path).read(9)) == [3, 4]

@@ -155,3 +155,15 @@ def test_an_option_that_comes_twice_is_joined() -> None:
     """RFC 3396: who reads only the first, or only the last, is led astray by whoever wrote the other."""
     data = dhcp.build(PLAIN)[:240] + b"\x35\1\1" + b"\x52\3\1\1a" + b"\x0c\1x" + b"\x52\3\2\1b" + b"\xff"
     assert dhcp.parse(data).options[82] == b"\1\1a\2\1b"
+
+
+@pytest.mark.parametrize(
+    ("options", "why"), [(b"\x35", "without length"), (b"\x35\x09\x01", "past the end"), (b"\0\0", "")]
+)
+def test_options_that_end_early(options: bytes, why: str) -> None:
+    data = dhcp.build(PLAIN)[:240] + options
+    if why:
+        with pytest.raises(DecodeError, match=why):
+            dhcp.parse(data)
+    else:
+        assert dhcp.parse(data).options == {}

@@ -69,6 +69,7 @@ def _with(place: int, value: bytes) -> bytes:
         (_with(38, b"\x00\x07"), "UDP length"),
         (_with(38, b"\x01\x00"), "UDP length"),
         (_with(42, b"HELLO"), "UDP checksum"),
+        (_with(16, b"")[:24] + b"\0\0" + frame.build(ONE)[26:], "IPv4 checksum"),
     ],
 )
 def test_what_is_refused(data: bytes, why: str) -> None:

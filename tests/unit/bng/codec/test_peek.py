@@ -55,3 +55,13 @@ def test_an_option_that_is_cut_off() -> None:
 
 def test_source() -> None:
     assert peek.source_mac(packet({82: AGENT})) == bytes([2, 0, 0, 0, 0, 1])
+
+
+def test_what_holds_none() -> None:
+    start = dhcp.build(DhcpPacket(1, 7, "02:00:00:00:00:02", {}))[:240]
+    assert peek.relay_agent(b"\0" * 60) is None, "too short for DHCP"
+    assert peek.relay_agent(framed(start + b"\x35\x01\x01\xff" + b"\x52\x01\x01")) == b"", "behind the end"
+    unended = framed(start + b"\x35\x01\x01")
+    assert peek.relay_agent(unended) == b"", "without an end"
+    assert peek.relay_agent(unended + bytes([82, len(AGENT)]) + AGENT) == b"", "padding is no part of it"
+    assert peek.relay_agent(unended[:-1]) is None, "a datagram that is cut off"

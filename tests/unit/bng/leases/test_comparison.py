@@ -167,3 +167,10 @@ def test_who_begins_during_the_round_is_not_compared() -> None:
     session.renewed_ns = rounds.now + 15 * NS
     rounds.round(lease(1))
     assert rounds.comparison.compared == 1
+
+
+def test_a_lease_without_end() -> None:
+    rounds = Rounds(1, 2)
+    for _ in range(2):
+        found, _ = rounds.round(lease(1, lifetime=0xFFFFFFFF), lease(2))
+        assert [one.expires for one in found] == [None], "the session's lease has an end: that is news"

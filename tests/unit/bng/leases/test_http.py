@@ -59,6 +59,24 @@ async def test_life() -> None:
         asked.close()
 
 
+async def test_a_life_that_is_not_told() -> None:
+    async with FakeKea() as kea:
+        kea.answers = [http([{"result": 0, "arguments": {"pid": "7"}}]), http([{"result": 1, "text": "no"}])]
+        asked = client(kea)
+        assert await asked.life() is None
+        with pytest.raises(LeaseError, match="result 1: no"):
+            await asked.life()
+        asked.close()
+
+
+async def test_without_a_username() -> None:
+    async with FakeKea() as kea:
+        asked = LeaseClient(LeaseApi("127.0.0.1", kea.port, "", "", 10))
+        assert (await asked.page("start")).last
+        assert kea.authorization == ""
+        asked.close()
+
+
 @pytest.mark.parametrize(
     ("later", "same"), [(Life(1, 101), True), (Life(1, 130), False), (Life(2, 100), False)]
 )
@@ -95,6 +113,10 @@ async def half(writer: asyncio.StreamWriter) -> None:
     writer.write(http([{"result": 0}])[:-3])
 
 
+async def hang_up(_writer: asyncio.StreamWriter) -> None:
+    return
+
+
 async def chatter(writer: asyncio.StreamWriter) -> None:
     while True:
         writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
@@ -115,6 +137,7 @@ async def chatter(writer: asyncio.StreamWriter) -> None:
         (b"SSH-2.0-OpenSSH\r\n\r\n", "not HTTP"),
         (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 9000 + b"\r\n", "not HTTP"),
         (half, "not HTTP"),
+        (hang_up, "closed the connection"),
         (drip, "no answer within"),
         (silence, "no answer within"),
         (chatter, "longer than|no answer within"),

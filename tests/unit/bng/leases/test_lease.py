@@ -103,3 +103,14 @@ def test_an_error_is_told_without_its_control_characters() -> None:
 def test_more_leases_than_asked_for() -> None:
     with pytest.raises(LeaseError, match="2 were asked for"):
         kea.leases_of({"leases": [1, 2, 3]}, 2)
+
+
+@pytest.mark.parametrize("body", [b'[{"result": 0, "arguments": []}]', b'{"result": 0, "arguments": 5}'])
+def test_arguments_that_are_none(body: bytes) -> None:
+    with pytest.raises(LeaseError, match="not one of Kea's"):
+        kea.arguments_of(body)
+
+
+def test_what_is_no_lease_at_all() -> None:
+    with pytest.raises(LeaseError, match="not an object"):
+        kea.read([])

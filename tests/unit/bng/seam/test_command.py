@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bng.seam.command import CommandClient, CommandServer
+from bng.seam.command import CommandClient, CommandServer, encode, read_frame
 from yang.provider import OperationError
 
 
@@ -128,6 +128,28 @@ async def test_garbage_costs_only_its_connection(tmp_path: Path, garbage: bytes)
         assert await asyncio.wait_for(reader.read(), 5) == b""
         writer.close()
         assert await management.client.call("echo", {}) == {}
+
+
+@pytest.mark.parametrize("error", ["no", {}, {"tag": "in-use"}])
+async def test_answers_that_say_too_little(tmp_path: Path, error: object) -> None:
+    """Of a control plane of another version: who asked is told, the connection stays."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            request = await read_frame(reader)
+            for number in ([], {}, None, request["id"]):
+                writer.write(encode({"id": number, "error": error}))
+
+    server = await asyncio.start_unix_server(answer, str(tmp_path / "s"))
+    management = Management(tmp_path / "s")
+    task = asyncio.ensure_future(management.client.run())
+    await asyncio.wait_for(management.connected.wait(), 5)
+    for _ in range(2):
+        with pytest.raises(OperationError, match="did not say why"):
+            await management.client.call("echo", {})
+    assert management.connects == 1
+    task.cancel()
+    server.close()
 
 
 async def test_params_must_be_an_object(tmp_path: Path) -> None:

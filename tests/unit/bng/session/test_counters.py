@@ -117,6 +117,13 @@ def test_totals_are_what_the_session_carried(history: list[Step]) -> None:
         assert counters.totals(rows, 0) == tuple(carried)
 
 
+def test_a_sweep_that_read_nothing_changes_nothing() -> None:
+    rows = matrix(1)
+    before = counters.apply_one(rows, 0, (1, 2, 3, 4, 5, 6))
+    counters.apply(rows, np.full((1, 6), 99, np.uint64), np.zeros(1, np.bool_))
+    assert counters.totals(rows, 0) == before
+
+
 @given(
     last=st.lists(st.integers(0, 1 << 40), min_size=6, max_size=6),
     now=st.lists(st.integers(0, 1 << 40), min_size=6, max_size=6),

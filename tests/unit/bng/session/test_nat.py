@@ -117,3 +117,17 @@ def test_no_two_hold_the_same_port(size: int, gaps: list[tuple[int, int]], steps
 
 def _text(number: int) -> str:
     return ".".join(str(octet) for octet in number.to_bytes(4, "big"))
+
+
+def test_a_block_that_two_overlap_is_free_when_both_have_left() -> None:
+    """Of an earlier configuration with other sizes."""
+    allocator = NatAllocator(NatPool((("203.0.113.1", "203.0.113.1"),), INSIDE, 64512))
+    old = NatBinding("203.0.113.1", 1024, 2047), NatBinding("203.0.113.1", 2048, 3071)
+    for binding in old:
+        allocator.adopt(binding)
+    for binding in old:
+        assert allocator.held == 1
+        with pytest.raises(LookupError):
+            allocator.take()
+        allocator.give_back(binding)
+    assert allocator.held == 0

@@ -86,6 +86,9 @@ def test_effects_show_the_packet_that_they_send() -> None:
     [
         {},
         {"kind": "Nothing"},
+        {"kind": {}},
+        {"kind": "RadiusAccept", "session_id": "x", "attempt": 1, "classes": 5},
+        {"kind": "DhcpFromServer", "server": "x", "packet": 5},
         {"kind": "SessionIdle", "session_id": "x"},
         {"kind": "SessionIdle", "session_id": "x", "since": 1, "colour": "red"},
         {"kind": "TimerDue", "timer": "egg", "key": ""},

@@ -113,3 +113,30 @@ def test_leases() -> None:
     assert records.lease_deadline(60, 5) == 60 * 10**9 + 5
     assert records.lease_deadline(None, 5) == 3600 * 10**9 + 5
     assert records.lease_deadline(0xFFFFFFFF, 5) is None
+
+
+def test_bursts_come_back() -> None:
+    session = Session(
+        "0" * 16,
+        "bng-01",
+        Binding(AccessLine("a", "b"), "02:00:00:00:00:01", "100.64.0.10", "sub0", "0.0.0.0", "s", None),
+        routed=False,
+        now=0,
+    )
+    session.policy = Policy(None, 8000, 9000, 1500, 3000)
+    event = records.to_event(session, "session-update", "")
+    assert records.from_event(json.loads(json.dumps(event))).policy == session.policy
+
+
+@pytest.mark.parametrize("changed", [{"ip-address": "100.64.0.010"}, {"nat": {"address": "x"}}])
+def test_addresses_that_nobody_wrote(changed: dict) -> None:
+    session = Session(
+        "0" * 16,
+        "bng-01",
+        Binding(AccessLine("a", "b"), "02:00:00:00:00:01", "100.64.0.10", "sub0", "0.0.0.0", "s", None),
+        routed=False,
+        now=0,
+    )
+    event = {**records.to_event(session, "session-update", ""), **changed}
+    with pytest.raises(ValueError, match="address"):
+        records.from_event(event)

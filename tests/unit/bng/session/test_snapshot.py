@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from bng.session import snapshot
 from bng.session.machine import Machine
+from bng.session.nat import NatBinding, NatPool
 from bng.session.records import AccessLine
 from tests.replay.record import EXTRA, online
 from tests.replay.scenario import Player, from_client
@@ -65,6 +68,21 @@ def test_of_one_line_only_that_line_is_there() -> None:
     assert machine.store.with_ip("100.64.1.4") is not None
 
 
+def test_public_addresses_of_lines_that_come_later_are_not_free() -> None:
+    pool = NatPool((("203.0.113.1", "203.0.113.1"),), ("100.64.0.0/10",), 64512)
+    player = played("many-lines", 50)
+    session = player.machine.store.on_line(AccessLine("node-b", "2/0/4"))
+    assert session is not None
+    session.nat = NatBinding("203.0.113.1", 1024, 65535)
+    player.machine.nat.change(pool, [session.nat])
+    machine = snapshot.decode(forms(player.machine, {AccessLine("node-b", "2/0/3")}))
+    before = machine.nat.held
+    snapshot.merge(machine, snapshot.decode(forms(player.machine, {AccessLine("node-b", "2/0/4")})))
+    assert machine.nat.held == max(before, 1)
+    with pytest.raises(LookupError):
+        machine.nat.take()
+
+
 def test_of_two_lines_all_that_is_theirs_is_there() -> None:
     player = played("many-lines", 50)
     lines = {AccessLine("node-b", "2/0/3"), AccessLine("node-b", "2/0/5")}
@@ -97,3 +115,30 @@ def test_online_sessions_are_written_by_name() -> None:
         player.step(step["at"], key, fields)
     (session,) = [form for form in forms(player.machine) if form["class"] == "Session"]
     assert (session["ip_address"], session["state"]["value"]) == ("100.64.0.10", "active")
+
+
+def test_containers_of_any_kind_are_carried_over() -> None:
+    machine: Any = played("many-lines", 50).machine
+    session = next(iter(machine.store))
+    machine.settings = replace(machine.settings, servers=[("192.0.2.53", 67)])
+    machine.later = [session, 1]
+    other: Any = snapshot.decode(forms(machine))
+    assert other.settings == machine.settings
+    assert other.later == [other.store.get(session.id), 1]
+
+
+def test_what_cannot_be_written_is_no_snapshot() -> None:
+    machine = Player().machine
+    machine.settings = replace(machine.settings, servers=object())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="object cannot be written down"):
+        forms(machine)
+
+
+def test_an_attribute_that_was_not_recorded_is_not_there() -> None:
+    """A recording of an earlier version, whose sessions did not have it."""
+    written = forms(played("many-lines", 50).machine)
+    for form in written:
+        form.pop("attempt", None)
+    machine = snapshot.decode(written)
+    assert not any(hasattr(session, "attempt") for session in machine.store)
+    assert forms(machine) == written

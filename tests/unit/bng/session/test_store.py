@@ -53,6 +53,13 @@ class TestSlotPool:
         pool.give_back(2)
         assert pool.take() == (2, 100)
 
+    def test_a_free_slot_that_is_adopted_is_not_handed_out(self) -> None:
+        pool = SlotPool(3)
+        for slot in (pool.take()[0], pool.take()[0]):
+            pool.give_back(slot)
+        pool.adopt(0, 1)
+        assert {pool.take()[0] for _ in range(2)} == {1, 2}
+
     def test_adopting_what_cannot_be(self) -> None:
         pool = SlotPool(4)
         pool.adopt(1, 1)

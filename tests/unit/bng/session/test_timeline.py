@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from bng.session import effects as fx
 from bng.session import events as ev
 from bng.session import timeline as module
+from bng.session.nat import EXHAUSTED
 from bng.session.records import AccessLine
 from bng.session.timeline import Step, Timeline
 from bng.session.verdict import verdict
@@ -235,3 +237,122 @@ def test_what_was_shed_before_it_was_decoded_is_one_step() -> None:
     assert player.told() == [("DISCOVER", "", 1), ("packet", "dropped: rate-limit", 3000)]
     assert player.timeline.knows(LINE)
     assert not player.timeline.knows(AccessLine("node-a", "1/0/2"))
+
+
+def test_what_is_logged_is_a_step() -> None:
+    player = Watched()
+    player.machine.store.slots.size = 0
+    player.play(attach())
+    assert player.steps()[-1][1:4] == ("state", "no-slot", "ip=100.64.0.10")
+    assert player.verdict() == "No session: waiting for a DISCOVER."
+
+
+def test_what_an_accept_grants() -> None:
+    player = Watched().play(attach())
+    player.step(1, "accept", {"download_kbps": 5000, "upload_kbps": 1000, "server": "radius"})
+    assert player.steps()[-1].detail == "Accept 5000/1000 kbit/s from radius"
+
+
+def test_timers_are_steps_but_for_those_of_accounting_and_questions() -> None:
+    player = Watched().play(online())
+    session_id = player.id("$1")
+    player.do(700, ev.TimerDue(ev.Timer.INTERIM, session_id))
+    assert player.steps()[-1].what == "start"
+    player.do(4000, ev.TimerDue(ev.Timer.LEASE, session_id))
+    assert ("timer", "lease") in [step[1:3] for step in player.steps()]
+
+
+def test_a_question_about_another_session_is_not_this_ones() -> None:
+    player = Watched().play(attach())
+    before = player.steps()
+    ask = fx.AskRadius("f" * 16, 1, "u", "m", "i", "p")
+    renewal = ev.RadiusUnanswered(player.id("$1"), 1)
+    player.machine.handle(renewal, player.now)
+    player.timeline.note(player.machine, renewal, [ask], player.now)
+    assert [step.what for step in player.steps()[len(before) :]] == ["no-answer"]
+
+
+def test_what_is_no_step_has_words_all_the_same() -> None:
+    assert module.describe(ev.TimerDue(ev.Timer.INTERIM, "0" * 16)) == ("timer", "TimerDue", "", "")
+    changed = ev.SettingsChanged(Watched().settings)
+    assert module.describe(changed) == ("command", "SettingsChanged", "", "")
+
+
+class TestVerdict:
+    """Sentences for what is rare."""
+
+    def test_idle_and_asked_again(self) -> None:
+        player = Watched().play(online())
+        player.step(10, "SessionIdle", {"session_id": "$1", "since": player.now})
+        assert "; no traffic for 10 s; " in player.verdict()
+        player.step(11, "Reauthenticate", {"token": 1, "session_id": "$1"})
+        assert player.verdict().endswith("; the RADIUS server has been asked again.")
+
+    def test_a_change_that_the_data_plane_refused(self) -> None:
+        player = Watched().play(online())
+        player.step(10, "SetPolicy", {"token": 1, "session_id": "$1", "profile": "silver"})
+        player.step(11, "enforced", {"error": "No buffer space available"})
+        assert player.verdict().endswith("; the data plane refused: No buffer space available.")
+
+    def test_the_last_packet_of_a_session_was_dropped(self) -> None:
+        player = Watched().play(online())
+        for number in range(40):
+            player.step(10, "discover", {"xid": 100 + number})
+        assert player.verdict().endswith("; its last DISCOVER was dropped: rate-limit.")
+
+    def test_a_lease_without_end_and_no_policy(self) -> None:
+        player = Watched().play(online())
+        session = player.session()
+        assert session is not None
+        session.lease_expiry_ns, session.policy = None, None
+        assert player.verdict() == "Online: 100.64.0.10 forwards at no policy."
+
+    def test_online_but_not_upstream(self) -> None:
+        player = Watched().play(online())
+        session = player.session()
+        assert session is not None
+        session.refusal = EXHAUSTED
+        assert "; but not upstream: no public address or port block is free; " in player.verdict()
+
+    def test_accepted_and_on_its_way(self) -> None:
+        player = Watched().play(online()[:-1])
+        assert player.verdict() == "Accepted: waiting for the data plane."
+
+    def test_a_session_of_which_nothing_is_remembered(self) -> None:
+        player = Watched().play(attach())
+        session = player.session()
+        assert session is not None
+        assert verdict(player.machine, LINE, [], player.now).startswith("Waiting for RADIUS: ")
+        player.step(1, "silent", {})
+        assert verdict(player.machine, LINE, [], player.now) == "Not authorised yet."
+        silence = [step for step in player.steps() if step.what != "Access-Request"]
+        assert verdict(player.machine, LINE, silence, player.now) == (
+            "Not authorised: no RADIUS server answered."
+        )
+
+    def test_a_session_that_could_not_be_started(self) -> None:
+        player = Watched({"max_sessions": 1}).play(online())
+        player.step(10, "discover", {"line": "node-a 1/0/2", "mac": "02:00:00:00:00:02", "xid": 2})
+        told = player.verdict(line=AccessLine("node-a", "1/0/2"))
+        assert "as many sessions as sessions-policy/max-sessions admits are there" in told
+        for what, said in (("ACK", "but no session could be started"), ("DECLINE", "waiting for a DISCOVER")):
+            step = Step(player.now, "dhcp", what, "", "", "", "", 1, 1, player.now)
+            assert said in verdict(player.machine, AccessLine("x", "y"), [step], player.now)
+
+    def test_a_session_that_ended_by_itself(self) -> None:
+        player = Watched().play(online())
+        session = player.session()
+        assert session is not None
+        reason = "the DHCP server has no lease for it any more"
+        player.do(20, ev.LeaseGone(session.id, session.renewed_ns, reason))
+        player.step(21, "stopped", {})
+        assert [step.what for step in player.steps()][-2:] == ["lease-gone", "stop"]
+        assert player.verdict() == f"No session: it ended ({reason}); waiting for a DISCOVER."
+        assert verdict(player.machine, LINE, player.steps()[-1:], player.now) == (
+            "No session: waiting for a DISCOVER."
+        )
+
+    def test_durations(self) -> None:
+        player = Watched().play(attach()[:1])
+        for later, text in ((0.35, "350 ms"), (3, "3 s"), (720, "12 min"), (18_000, "5 h")):
+            assert player.verdict(later=later).endswith(f" since {text}.")
