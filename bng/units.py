@@ -35,6 +35,7 @@ Units = dict[str, Any]
 Json = Mapping[str, Any]
 
 _MAX_PUBLIC = 65_536
+_NAT = "/aether-bng:bng/nat"
 _KEYED = ("shaping-profiles", "access-routers")
 
 
@@ -251,6 +252,29 @@ def _check_ranges(ranges: list[tuple[IPv4Address, IPv4Address]]) -> None:
         raise OperationError("invalid-value", f"more than {_MAX_PUBLIC} public addresses", path=path)
 
 
+def _check_pool(config: Config) -> None:
+    """Public addresses are the pool's alone: what comes in for one without a flow is dropped."""
+    if config.nat_pool is None:
+        return
+    taken = {
+        address.ip: f"an address of {name}"
+        for name, interface in config.interfaces.items()
+        for address in interface.addresses or ()
+    }
+    if config.default_gateway is not None:
+        taken[config.default_gateway] = "the default gateway"
+    for ends in config.nat_pool.ranges:
+        first, last = (IPv4Address(end) for end in ends)
+        for address, what in taken.items():
+            if first <= address <= last:
+                reason = f"{address} is {what}, it cannot be a public address as well"
+                raise OperationError("invalid-value", reason, path=_NAT)
+        for source in config.nat_prefixes or ():
+            if first <= source[-1] and source[0] <= last:
+                reason = f"public addresses from {first} on are inside of source-prefix {source}"
+                raise OperationError("invalid-value", reason, path=_NAT)
+
+
 def _interface(values: Json) -> Interface:
     ipv4 = values.get("ietf-ip:ipv4")
     if ipv4 is None:
@@ -311,6 +335,7 @@ def _check(config: Config) -> None:
             f"{config.dhcp_uplink} is a subscriber interface: dynamic authorization must not listen on it",
             path="/aether-bng:bng/aaa/dynamic-authorization",
         )
+    _check_pool(config)
     for name, router in config.routers.items():
         if router.subnets and router.address is None:
             raise OperationError(

@@ -156,7 +156,7 @@ def render(line: Mapping[str, Any]) -> str:
                 step["kind"],
                 step["what"] + repeated,
                 why.removeprefix(": "),
-                f"→ {now}" if now != status else "",
+                f"→ {now or 'gone'}" if now != status else "",
             )
         )
         status = now

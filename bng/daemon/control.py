@@ -204,7 +204,7 @@ class Control:
         self.witness.close()
         self.leases.close()
         with suppress(DataPlaneError):
-            await self.sweeper.run()
+            await self._sweep()
         await self.aaa.drain(_DRAIN_ACCOUNTING)  # what is not delivered then is on the disk
         self.aaa.close()
         self.underlay.close()
@@ -303,7 +303,8 @@ class Control:
                     await self._reconfigured.wait()
 
     async def _sweep(self) -> None:
-        await self.sweeper.run()
+        if self.underlay.ready:  # an element that never was configured has no data plane yet
+            await self.sweeper.run()
 
     async def _report_health(self) -> None:
         self.last_health = self.health.report()

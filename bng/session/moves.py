@@ -96,7 +96,9 @@ class Moves(Base):
         """Tell that a line did not get what a session has."""
         times = self._told.again("session-move-denied", line, self._now)
         if times:
-            reason = f"asked for by {mac_address}" + (f", {times} times" if times > 1 else "")
+            reason = f"asked for by {mac_address} on {line.remote_id} {line.circuit_id}"
+            if times > 1:
+                reason += f", {times} times"
             self._tell(holder, "session-move-denied", line, reason)
             self._warn(holder, mac_address)
 

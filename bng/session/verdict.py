@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bng.seam.clock import NS, date_and_time
+from bng.seam.clock import NS
 from bng.session.machine import Machine
 from bng.session.nat import EXHAUSTED, LAST_PORT, NatBinding
 from bng.session.records import AccessLine, Session
@@ -136,8 +136,8 @@ def _without_session(machine: Machine, line: AccessLine, steps: Sequence[Step], 
             return f"No session: an address was acknowledged {ago} ago, but no session could be started."
     if tombstone is not None:
         return (
-            "No session: it was disconnected, and renewals are not answered until "
-            f"{date_and_time(tombstone.until)}; waiting for a DISCOVER."
+            "No session: it was disconnected, and renewals are not answered for another "
+            f"{_seconds(tombstone.until - now)}; waiting for a DISCOVER."
         )
     if last is None:
         return "No session, and nothing was heard of this line since the control plane started."

@@ -190,6 +190,12 @@ def test_public_addresses_are_prefixes_and_ranges() -> None:
         ({"public-range": [{"first-address": "10.0.0.9", "last-address": "10.0.0.8"}]}, "ends before"),
         ({"public-prefix": ["10.0.0.0/24", "10.0.0.128/25"]}, r"10\.0\.0\.128 is there twice"),
         ({"public-prefix": ["10.0.0.0/15"]}, "more than 65536"),
+        (
+            {"public-prefix": ["10.3.0.0/28"]},
+            r"from 10\.3\.0\.0 on are inside of source-prefix 10\.",
+        ),
+        ({"public-prefix": ["10.9.0.0/24"]}, r"10\.9\.0\.1 is an address of sub0"),
+        ({"public-prefix": ["192.0.2.0/28"]}, r"192\.0\.2\.1 is the default gateway"),
     ],
 )
 def test_public_addresses_that_cannot_be_are_refused(nat: dict, reason: str) -> None:

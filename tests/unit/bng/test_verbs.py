@@ -28,6 +28,8 @@ def test_the_table() -> None:
              "what": "ACK", "detail": "10.0.0.1", "status": "authorizing", "repeated": 1},
             {"index": 2, "time": "2026-11-25T13:00:12.300000000Z", "elapsed": 2300, "kind": "radius",
              "what": "Access-Reject", "reason": "service suspended", "status": "rejected", "repeated": 17},
+            {"index": 3, "time": "2026-11-25T13:00:13.300000000Z", "elapsed": 1_000_000, "kind": "kernel",
+             "what": "stop", "repeated": 1},
         ],
     }  # fmt: skip
     assert render(line).splitlines() == [
@@ -35,6 +37,7 @@ def test_the_table() -> None:
         "TIME (UTC)    AFTER           WHAT               DETAIL             STATUS",
         "13:00:00.100          dhcp    ACK                10.0.0.1           → authorizing",
         "13:00:12.300  2.3 ms  radius  Access-Reject ×17  service suspended  → rejected",
+        "13:00:13.300  1.0 s   kernel  stop                                  → gone",
         "",
         "Rejected: service suspended; asked again in 7 s.",
     ]

@@ -193,7 +193,7 @@ def test_disconnected_and_kept_away() -> None:
     player.step(10, "Disconnect", {"token": 1, "session_id": "$1", "reason": "unpaid"})
     assert player.verdict() == "Ending (unpaid): waiting for the final counters."
     player.step(10.1, "stopped", {})
-    assert "it was disconnected" in player.verdict()
+    assert "it was disconnected, and renewals are not answered for another 10 min" in player.verdict()
     player.step(20, "renew", {"ip": "100.64.0.10", "xid": 5})
     assert "only a DISCOVER brings the line back" in player.verdict()
 
