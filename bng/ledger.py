@@ -22,14 +22,13 @@ _BATCH = 256
 def outstanding(journal: JournalReader, given: int, newest: int) -> Iterator[tuple[int, Account]]:
     """The Starts and Stops that follow from the events behind `given` up to `newest`, in their order, each
     with the number of its event."""
-    first, newest = max(given + 1, journal.oldest), min(newest, journal.newest)
-    while first <= newest:
-        events = journal.read(first, min(_BATCH, newest + 1 - first))
+    for events in journal.batches(given + 1, _BATCH):
         for event in events:
+            if event["seq"] > newest:
+                return
             account = account_of(event)
             if account is not None:
                 yield event["seq"], account
-        first += len(events)
 
 
 def interims(rows: InterimRows, sessions: Iterable[Session]) -> Iterator[Account]:

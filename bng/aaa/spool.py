@@ -38,6 +38,8 @@ _NUMBER = struct.Struct("!Q")
 _INDEX = struct.Struct("!I")
 _HEADER = struct.Struct("!cQ")  # S, given
 _PUT = struct.Struct("!cQqBB")  # P, given, time, kind, length of the chain's name
+_LEAST = segments.HEADER.size + _PUT.size
+"""Octets of the shortest record."""
 _KINDS: tuple[AccountKind | None, ...] = (None, AccountKind.START, AccountKind.INTERIM, AccountKind.STOP)
 _CLOSED = 1 << 31
 _CHUNK = 256 << 10
@@ -49,15 +51,16 @@ class _Segment:
 
     __slots__ = ("_acks", "_folder", "acknowledged", "count", "first", "left")
 
-    def __init__(self, folder: Path, first: int) -> None:
+    def __init__(self, folder: Path, first: int, *, grows: bool = False) -> None:
         self._folder = folder
         self.first = first
         self._acks = -1
         held = self._ack_path.read_bytes() if self._ack_path.exists() else b""
         noted = [index for (index,) in _INDEX.iter_unpack(held[: len(held) // _INDEX.size * _INDEX.size])]
         closed = next((number - _CLOSED for number in noted if number >= _CLOSED), None)
-        if closed is None:
-            closed = sum(1 for _ in segments.records(self.path.read_bytes())) - 1
+        # no checksum guards a note: a number that the file has no room for is damage
+        if grows or closed is None or closed > self.path.stat().st_size // _LEAST:
+            closed = max(0, sum(1 for _ in segments.records(self.path.read_bytes())) - 1)
         self.count = self.left = closed
         self.acknowledged = bytearray((closed + 7) // 8)
         for index in noted:
@@ -97,7 +100,16 @@ class _Segment:
         if self._acks < 0:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._acks = os.open(self._ack_path, flags, 0o600)
-        os.write(self._acks, _INDEX.pack(number))
+            self._cut_acks()
+        if os.write(self._acks, _INDEX.pack(number)) < _INDEX.size:
+            self._cut_acks()
+            raise OSError(28, os.strerror(28))
+
+    def _cut_acks(self) -> None:
+        """Take away a part of a note, which a full disk may leave: all that follow would be misread."""
+        size = os.fstat(self._acks).st_size
+        if size % _INDEX.size:
+            os.ftruncate(self._acks, size - size % _INDEX.size)
 
     def _mark(self, index: int) -> None:
         if not self.has(index):
@@ -311,8 +323,9 @@ class Spool:
 
     def _open(self) -> None:
         numbers = segments.list_segments(self.folder)
+        kept = {segments.name_of(number) for number in numbers}
         for path in self.folder.glob("*.ack"):
-            if int(path.stem) not in numbers:
+            if path.with_suffix(".log").name not in kept:
                 path.unlink()
         self._at, self._buffer = [0, -1, 0], deque[tuple[int, bytes]]()
         for number in numbers[:-1]:
@@ -344,7 +357,7 @@ class Spool:
             path.unlink(missing_ok=True)
             raise
         self._file, self._size = descriptor, size
-        self._active = self._segments[first] = _Segment(self.folder, first)
+        self._active = self._segments[first] = _Segment(self.folder, first, grows=True)
 
     def _rotate(self) -> None:
         before, file = self._active, self._file
