@@ -7,7 +7,9 @@ no events: the spool keeps the newest of each session, and the journal knows the
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from bng.aaa.interims import InterimRows
@@ -17,20 +19,31 @@ from bng.session.effects import Account, AccountKind
 from bng.session.events import Counters
 from bng.session.records import Session, from_event
 
+SETTLED = "accounted"
+"""File in the state folder of versions that had no spool: the event up to which the servers had it all."""
+_NUMBER = struct.Struct("!Q")
 _BATCH = 256
+
+
+def settled_before(path: Path, newest: int) -> int:
+    """The number in that file, at most `newest`, which it is when there is no such file."""
+    try:
+        (number,) = _NUMBER.unpack(path.read_bytes()[: _NUMBER.size])
+    except (OSError, struct.error):
+        return newest
+    return min(int(number), newest)
 
 
 def outstanding(journal: JournalReader, given: int, newest: int) -> Iterator[tuple[int, Account]]:
     """The Starts and Stops that follow from the events behind `given` up to `newest`, in their order, each
     with the number of its event."""
-    first, newest = max(given + 1, journal.oldest), min(newest, journal.newest)
-    while first <= newest:
-        events = journal.read(first, min(_BATCH, newest + 1 - first))
+    for events in journal.batches(given + 1, _BATCH):
         for event in events:
+            if event["seq"] > newest:
+                return
             account = account_of(event)
             if account is not None:
                 yield event["seq"], account
-        first += len(events)
 
 
 def interims(rows: InterimRows, sessions: Iterable[Session]) -> Iterator[Account]:

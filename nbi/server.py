@@ -93,7 +93,6 @@ class NetconfServer:
 
         Raises:
             OSError: an address cannot be listened on, or the host key not be kept.
-            asyncssh.KeyImportError: the host key's file holds no private key.
         """
         self._started_ns = time.time_ns()
         self.tree.capabilities = self.capabilities

@@ -55,21 +55,32 @@ class SshOwner(Protocol):
 
 
 def load_host_key(path: Path) -> asyncssh.SSHKey:
-    """The server's host key; an Ed25519 key is made at first start.
+    """The server's host key; an Ed25519 key is made at first start, and when the file is none (it is kept
+    beside): an element that no manager reaches is worse off than one that has to be trusted anew.
 
     Raises:
-        OSError, asyncssh.KeyImportError: the file cannot be read or written, or is no private key.
+        OSError: the file cannot be read or written.
     """
-    if not path.exists():
-        key = asyncssh.generate_private_key("ssh-ed25519", comment="netconf")
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key.export_private_key())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
+    try:
+        return asyncssh.read_private_key(path)
+    except FileNotFoundError:
+        pass
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
+        log.error("netconf.host-key-damaged", path=str(path), reason=str(error))
+        path.rename(path.with_name(path.name + ".damaged"))
+    _make_host_key(path)
     return asyncssh.read_private_key(path)
+
+
+def _make_host_key(path: Path) -> None:
+    key = asyncssh.generate_private_key("ssh-ed25519", comment="netconf")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key.export_private_key())
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
 
 
 async def listen(owner: SshOwner, host: str, port: int, host_key: asyncssh.SSHKey) -> asyncssh.SSHAcceptor:

@@ -40,6 +40,8 @@ _NUMBER = struct.Struct("!Q")
 _INDEX = struct.Struct("!I")
 _HEADER = struct.Struct("!cQ")  # S, given
 _PUT = struct.Struct("!cQqBB")  # P, given, time, kind, length of the chain's name
+_LEAST = segments.HEADER.size + _PUT.size
+"""Octets of the shortest record."""
 _KINDS: tuple[AccountKind | None, ...] = (None, AccountKind.START, AccountKind.INTERIM, AccountKind.STOP)
 _CLOSED = 1 << 31
 _CHUNK = 256 << 10

@@ -39,6 +39,7 @@ from bng.enforcement import Enforcer
 from bng.health import Health, LagMeter, UsageMeter, find_cgroup
 from bng.leases.keeper import LeaseKeeper
 from bng.leases.places import Places
+from bng.ledger import SETTLED, settled_before
 from bng.loop import Writer
 from bng.outlets import NetworkOutlets
 from bng.reconcile import Reconciler
@@ -131,7 +132,9 @@ class Control:
         self.writer = Writer(self.machine, self.enforcer, self.commit)
         self.witness = self.writer.witness = Witness(self.writer, self.state_dir)
         self.routers = RouterWatch(self.writer.journal, self.machine.store.count_behind)
-        self.spool = Spool(self.state_dir / "accounting", recovered.seq)
+        settled = self.state_dir / SETTLED
+        self.spool = Spool(self.state_dir / "accounting", settled_before(settled, recovered.seq))
+        settled.unlink(missing_ok=True)
         self.aaa = AaaShell(AaaClient(aaa_settings(self.config, {}), store=self.spool), self._deliver)
         self.accounting = Accounting(self.aaa, self.spool, self.commit, self.instance_id)
         self.coa = CoaShell(self.writer.command)

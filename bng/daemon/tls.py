@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -25,7 +26,7 @@ _LIFETIME = datetime.timedelta(days=3650)
 def load_or_make(folder: Path, names: Iterable[str]) -> tuple[bytes, bytes]:
     """(private key, certificate) as PEM from ``key.pem`` and ``cert.pem`` in a folder.
 
-    Both are made, self-signed, when there are none.
+    Both are made, self-signed, when there are none, and when they are damaged or do not belong together.
 
     Args:
         names: host names and addresses that the certificate is for.
@@ -34,13 +35,25 @@ def load_or_make(folder: Path, names: Iterable[str]) -> tuple[bytes, bytes]:
         OSError: the files cannot be read or written.
     """
     key_path, certificate_path = folder / "key.pem", folder / "cert.pem"
-    if not (key_path.exists() and certificate_path.exists()):
+    if not _is_pair(key_path, certificate_path):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         key, certificate = make(names)
         replace_file(key_path, key)
         replace_file(certificate_path, certificate, 0o644)
         log.info("tls.self-signed", certificate=str(certificate_path))
     return key_path.read_bytes(), certificate_path.read_bytes()
+
+
+def _is_pair(key_path: Path, certificate_path: Path) -> bool:
+    try:
+        key = serialization.load_pem_private_key(key_path.read_bytes(), None)
+        certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
+        return key.public_key() == certificate.public_key()
+    except FileNotFoundError:
+        return False
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        log.error("tls.damaged", folder=str(key_path.parent), reason=str(error))
+        return False
 
 
 def make(names: Iterable[str]) -> tuple[bytes, bytes]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from array import array
 from bisect import bisect_right
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
+import structlog
 
 from bng.seam import segments
+
+log = structlog.get_logger()
 
 _STEP = 64
 """Every 64th record of a segment is in the index: 16 octets for each."""
@@ -163,6 +167,35 @@ class JournalReader:
                 raise LookupError(f"event {seq} cannot be read: its segment is damaged")
             found += part
         return found
+
+    def batches(self, first: int, limit: int) -> Iterator[list[dict[str, Any]]]:
+        """All events from number `first` on that can be read, up to `limit` at once. Of a segment that is
+        damaged, what lies behind the damage is passed over: one bad sector must not cost all the rest."""
+        first = max(first, self.oldest)
+        while first <= self.newest:
+            try:
+                events = self.read(first, limit)
+            except LookupError as error:
+                events = self._read_of_one(first, limit)
+                if not events:
+                    following = self._following(first)
+                    log.error("journal.damaged", reason=str(error), events=following - first)
+                    first = following
+                    continue
+            yield events
+            first += len(events)
+
+    def _read_of_one(self, first: int, limit: int) -> list[dict[str, Any]]:
+        """What the segment of an event has of it and the next ones, as far as it is whole."""
+        try:
+            return self._indexed(self._position(first)).read(first, limit)
+        except (FileNotFoundError, LookupError):
+            return []
+
+    def _following(self, seq: int) -> int:
+        """Number of the first event behind the segment of an event."""
+        position = self._position(seq) + 1
+        return self._segments[position].first if position < len(self._segments) else self.newest + 1
 
     def seek(self, time_ns: int) -> int:
         """Number of the first event at or after a time; `newest` + 1 when there is none.

@@ -177,11 +177,9 @@ def load(checkpoint: Path, journal: JournalReader) -> Sessions:
 def follow(sessions: Sessions, journal: JournalReader) -> list[Event]:
     """Fold what the reader has beyond `sessions.seq`. Returns these events."""
     taken: list[Event] = []
-    first = max(sessions.seq + 1, journal.oldest)
-    while first <= journal.newest:
-        events = journal.read(first, _BATCH)
+    for events in journal.batches(sessions.seq + 1, _BATCH):
         for event in events:
             fold(sessions, event)
         taken += events
-        first += len(events)
+    sessions.seq = max(sessions.seq, journal.newest)  # what of it is damaged will not come any more
     return taken

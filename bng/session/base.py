@@ -136,6 +136,15 @@ class Base(ABC):
         self.fired: list[Fired] = []
         self.drop = ""
 
+    def full(self, line: AccessLine) -> str:
+        """Which limit keeps one more session from starting on a line; empty when none does."""
+        if self.store.full:
+            return "max-sessions"
+        limit = self.settings.max_sessions_per_access_router
+        if limit is not None and self.store.count_behind(line.remote_id) >= limit:
+            return "max-sessions-per-access-router"
+        return ""
+
     def fire_pending(self, what: Input, detail: Any) -> None:
         """The same for what has no session yet: an exchange or a binding."""
         getattr(self, TABLE[State.PENDING, what].handler)(detail)

@@ -52,9 +52,10 @@ class Leases(Commands):
         if self.settings.port_move == "deny" and keeper is not None:
             return Verdict.DENIED
         if session is not None:
-            return Verdict.REPLACED
+            second = session.mac_address != event.mac_address and self.settings.second_device == "deny"
+            return None if second else Verdict.REPLACED
         router = self.settings.routers.get(line.remote_id)
-        if self.store.full or (router is not None and not router.in_service):
+        if self.full(line) or (router is not None and not router.in_service):
             return None
         return Verdict.RECOVERED
 

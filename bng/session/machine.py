@@ -215,11 +215,9 @@ class Machine(Dynamic, Leases):
 
     def _judge_room(self, line: AccessLine) -> None:
         """Whether one more session may start there; else Drop."""
-        if self.store.full:
-            raise Drop("max-sessions")
-        limit = self.settings.max_sessions_per_access_router
-        if limit is not None and self.store.count_behind(line.remote_id) >= limit:
-            raise Drop("max-sessions-per-access-router")
+        reason = self.full(line)
+        if reason:
+            raise Drop(reason)
 
     def _judge_ending(self, packet: DhcpPacket, line: AccessLine) -> Ending | None:
         """RELEASE and DECLINE count only from the device that holds the address, on its own line."""

@@ -34,7 +34,10 @@ def boot(
             document, origin = startup.read_bytes(), str(startup)
         except OSError as error:
             raise OperationError("operation-failed", f"{startup} cannot be read: {error.strerror}") from error
-    tree = _load(validator, document, origin)
+    try:
+        tree = _load(validator, document, origin)
+    except OperationError as error:
+        tree = _last_commit(validator, store, error)
     snapshot = complete(schema, validator, tree, EMPTY_SNAPSHOT)
     if stored is None or store.unconfirmed:
         reason = (
@@ -48,9 +51,25 @@ def boot(
     return schema, validator, store, snapshot
 
 
+def _last_commit(validator: Validator, store: Store, fault: OperationError) -> Tree:
+    """What was committed last, when the file of the running configuration is damaged: the history has it
+    as well. Raises `fault` when it has not, or when this version does not take it."""
+    document = store.configuration(store.entries[-1].number) if store.entries else None
+    if document is None:
+        raise fault
+    try:
+        tree = _load(validator, document, "history")
+    except OperationError:
+        raise fault from None
+    log.error("config.damaged", reason=str(fault), commit=store.entries[-1].number)
+    return tree
+
+
 def _load(validator: Validator, document: bytes | None, origin: str) -> Tree:
     if document is None:
         return EMPTY
+    if not document.strip():  # a configuration without anything in it is an object all the same
+        raise OperationError("operation-failed", f"{origin}: the file is empty")
     try:
         return hash_passwords(validator.load(document))
     except OperationError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any, Final
 import orjson
 
 _SUFFIX: Final = ".json.gz"
+_UNREADABLE: Final = (OSError, EOFError, zlib.error)
+"""What a file that is damaged raises when it is unpacked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +107,12 @@ class Store:
         (self._folder / "unconfirmed.json").unlink(missing_ok=True)
 
     def configuration(self, number: int) -> bytes | None:
-        """RFC 7951 document of running after a commit; None when it is not remembered."""
-        path = self._path(number)
-        if not path.is_file():
+        """RFC 7951 document of running after a commit; None when it is not remembered, or its file is
+        damaged."""
+        try:
+            return gzip.decompress(self._path(number).read_bytes()).partition(b"\n")[2]
+        except _UNREADABLE:
             return None
-        return gzip.decompress(path.read_bytes()).partition(b"\n")[2]
 
     def _path(self, number: int) -> Path:
         return self._history / f"{number:010d}{_SUFFIX}"
@@ -118,6 +122,8 @@ def _read_entry(path: Path) -> Entry | None:
     """The head of a history file; None for one that cannot be read (it is only history)."""
     try:
         with gzip.open(path) as file:
-            return Entry(**orjson.loads(file.readline(64 * 1024 * 1024)))
-    except (OSError, EOFError, ValueError, TypeError):
+            entry = Entry(**orjson.loads(file.readline(64 * 1024 * 1024)))
+    except (*_UNREADABLE, ValueError, TypeError):
         return None
+    # the checksum is behind the document, which is not unpacked here: the name tells as well
+    return entry if path.name == f"{entry.number}".zfill(10) + _SUFFIX else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bng.aaa.interims import Interim, InterimRows
-from bng.ledger import account_of, interims, outstanding
+from bng.ledger import account_of, interims, outstanding, settled_before
 from bng.seam.reader import JournalReader
 from bng.session import events as ev
 from tests.support.control_bench import NS, Bench
@@ -59,3 +59,13 @@ async def test_an_interim_is_that_of_the_session_that_has_the_slot(tmp_path: Pat
     assert list(interims(rows, bench.machine.store)) == []
     rows.close()
     await bench.commit.close()
+
+
+def test_what_a_version_without_a_spool_had_settled_is_where_accounting_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "accounted"
+    assert settled_before(path, 9) == 9
+    path.write_bytes((7).to_bytes(8, "big"))
+    assert settled_before(path, 9) == 7
+    assert settled_before(path, 5) == 5
+    path.write_bytes(b"torn")
+    assert settled_before(path, 9) == 9

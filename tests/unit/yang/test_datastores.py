@@ -199,6 +199,35 @@ async def test_cleartext_passwords_are_hashed_when_committed(net: Any, one: Sess
     assert net.tree.authenticate("new", password="$0$pw") is None
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\0", b'{"aether-bng:bng": 3}'])
+async def test_a_damaged_running_configuration_is_taken_from_the_history(
+    net: Any, one: Session, content: bytes
+) -> None:
+    await net.edit(timers(9), one)
+    await net.commit(one)
+    (net.folder / "state/config/running.json").write_bytes(content)
+    again = await Tree.open(Registration(), net.folder / "state")
+    try:
+        assert again.running_json()["aether-bng:bng"]["timers"]["counters"] == 9
+    finally:
+        await again.close()
+
+
+async def test_a_damaged_history_is_passed_over(net: Any, one: Session) -> None:
+    await net.edit(timers(9), one)
+    await net.commit(one)
+    for path in (net.folder / "state/config/history").iterdir():
+        content = bytearray(path.read_bytes())
+        content[10:] = bytes(byte ^ 0x55 for byte in content[10:])  # behind the header
+        path.write_bytes(content)
+    again = await Tree.open(Registration(), net.folder / "state")
+    try:
+        assert again.running_json()["aether-bng:bng"]["timers"]["counters"] == 9
+        assert again.datastores.history() == []
+    finally:
+        await again.close()
+
+
 # --- confirmed commits ---------------------------------------------------------------------------
 
 

@@ -137,6 +137,39 @@ def test_a_torn_tail_is_cut(tmp_path: Path) -> None:
     assert chains(again.read(9)) == [1, 3]
 
 
+@pytest.mark.parametrize("first", [1, 3])
+def test_damaged_acknowledgements_cost_what_they_say_and_no_more(tmp_path: Path, first: int) -> None:
+    spool = Spool(tmp_path, segment_bytes=200)
+    put(spool, *range(1, 9))
+    name = sorted(path.stem for path in tmp_path.glob("*.log"))[0 if first == 1 else -1]
+    spool.close()
+    (tmp_path / f"{name}.ack").write_bytes(b"\xff" * 8 + b"\x90\0\0\0" + b"\0")
+    again = Spool(tmp_path, 100, segment_bytes=200)
+    assert chains(again.read(99)) == list(range(1, 9))
+    (place,) = put(again, 9)
+    again.done(place)
+    again.close()
+    assert chains(Spool(tmp_path, 100).read(99)) == list(range(1, 9))
+
+
+def test_a_part_of_a_note_is_cut(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    first, second = put(spool, 1, 2)
+    spool.done(first)
+    spool.close()
+    with next(tmp_path.glob("*.ack")).open("ab") as file:
+        file.write(b"\0\0")  # the disk was full
+    again = Spool(tmp_path, 100)
+    again.done(second)
+    again.close()
+    assert Spool(tmp_path, 100).read(9) == []
+
+
+def test_a_foreign_file_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "notes.ack").write_bytes(b"")
+    assert Spool(tmp_path).read(9) == []
+
+
 def test_given_is_never_more_than_the_journal_has(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 7)
     assert spool.given == 7

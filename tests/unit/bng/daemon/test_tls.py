@@ -42,3 +42,14 @@ async def test_a_made_certificate_is_kept_and_believed(tmp_path: Path) -> None:
 def test_configured_files_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"cannot read .*missing\.pem"):
         tls.read_configured(str(tmp_path / "missing.pem"), str(tmp_path / "key.pem"))
+
+
+@pytest.mark.parametrize("name", ["key.pem", "cert.pem"])
+@pytest.mark.parametrize("content", [b"", b"-----BEGIN", None])
+def test_damaged_ones_are_made_again(tmp_path: Path, name: str, content: bytes | None) -> None:
+    before = tls.load_or_make(tmp_path, [])
+    other = dict(zip(("key.pem", "cert.pem"), tls.make([]), strict=True))
+    (tmp_path / name).write_bytes(other[name] if content is None else content)
+    again = tls.load_or_make(tmp_path, [])
+    assert again[0] != before[0]
+    assert tls.load_or_make(tmp_path, []) == again

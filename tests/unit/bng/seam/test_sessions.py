@@ -133,3 +133,19 @@ def test_damaged_checkpoint_counts_as_none(tmp_path: Path) -> None:
     assert load_checkpoint(path).seq == 1
     path.write_bytes(path.read_bytes()[:-1])
     assert load_checkpoint(path) == Sessions(), "a record is torn"
+
+
+def test_a_damaged_segment_costs_what_lies_in_it_and_nothing_else(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal", "instance", segment_bytes=1)
+    for number in range(6):
+        journal.append(session(number, "session-start"))
+        if number % 3 == 2:
+            journal.sync()
+    journal.close()
+    first = tmp_path / "journal" / segments.name_of(1)
+    content = bytearray(first.read_bytes())
+    content[-1] ^= 0xFF  # the third event
+    first.write_bytes(content)
+    found = load(tmp_path / "checkpoint", JournalReader(tmp_path / "journal"))
+    assert [event["seq"] for event in found.by_id.values()] == [1, 2, 4, 5, 6]
+    assert found.seq == 6

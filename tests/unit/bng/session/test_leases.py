@@ -77,6 +77,21 @@ def test_who_may_not_start_is_not_recovered() -> None:
     assert holding(None).judge_lease(LEASE, NOW) is Verdict.RECOVERED
 
 
+def test_a_lease_passes_no_limit_that_kept_its_ack_away() -> None:
+    """The ACKs of many that asked at once come together: the server has leases for one too many."""
+    machine = holding(settings=replace(SETTINGS, max_sessions_per_access_router=1))
+    other = later(100, circuit_id="1/0/2", **OTHER_DEVICE)
+    assert machine.judge_lease(other, NOW + NS) is None
+    elsewhere = replace(other, remote_id="node-b")
+    assert machine.judge_lease(elsewhere, NOW + NS) is Verdict.RECOVERED
+
+
+def test_a_lease_is_no_second_device_where_none_may_be() -> None:
+    machine = holding(settings=replace(SETTINGS, second_device="deny"))
+    assert machine.judge_lease(later(100, **OTHER_DEVICE), NOW + NS) is None
+    assert machine.judge_lease(later(100, ip_address="10.0.0.11"), NOW + NS) is Verdict.REPLACED
+
+
 def test_while_another_session_is_ending_nothing_is_told() -> None:
     machine = holding()
     session = machine.store.with_ip(LEASE.ip_address)
