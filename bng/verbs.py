@@ -11,7 +11,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -206,10 +206,17 @@ def _record(arguments: argparse.Namespace) -> int:
 def _replay(arguments: argparse.Namespace) -> int:
     from bng.session.replay import RecordingError, replay
 
-    count = 0
+    count, last = 0, ""
+
+    def texts(file: Iterable[str]) -> Iterator[str]:
+        nonlocal last
+        for text in file:
+            last = text
+            yield text
+
     try:
         with arguments.file.open() as file:
-            for played in replay(file):
+            for played in replay(texts(file)):
                 count += 1
                 if not arguments.quiet:
                     _tell(played)
@@ -221,6 +228,8 @@ def _replay(arguments: argparse.Namespace) -> int:
     except (OSError, UnicodeDecodeError) as error:
         return _fail("replay", f"{arguments.file}: {error}", 2)
     print(f"identical: {count} events gave the effects that were recorded, bit for bit")
+    if not last.startswith('{"end":'):
+        print("the recording has no end: who recorded, or the control plane, died", file=sys.stderr)
     return 0
 
 

@@ -15,6 +15,8 @@ from bng.witness import Witness
 from tests.support.control_bench import Bench
 from yang.provider import OperationError
 
+RECORDINGS = Path(__file__).parents[2] / "replay" / "recordings"
+
 
 def test_the_table() -> None:
     line: dict[str, Any] = {
@@ -56,6 +58,18 @@ def test_what_is_no_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     (tmp_path / "x").write_text("{}")
     assert cli.main(["replay", str(tmp_path / "x")]) == 2
     assert "no recording" in capsys.readouterr().err
+
+
+def test_a_recording_without_an_end_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cut = (RECORDINGS / "move-denied.jsonl").read_text()
+    (tmp_path / "x").write_text(cut)
+    assert cli.main(["replay", "--quiet", str(tmp_path / "x")]) == 0
+    assert "has no end" in capsys.readouterr().err
+    (tmp_path / "x").write_text(
+        cut + '{"end":"2027-01-15T09:00:00.000000000Z","reason":"its time is over"}\n'
+    )
+    assert cli.main(["replay", "--quiet", str(tmp_path / "x")]) == 0
+    assert capsys.readouterr().err == ""
 
 
 async def test_lines_are_found(tmp_path: Path) -> None:
