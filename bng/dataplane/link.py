@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 from bng.dataplane.netlink import CREATE, REPLACE, Connection, Message, attribute, attribute_map, messages
 
 _NEWLINK, _GETLINK = 16, 18
-_NEWNEIGH, _DELNEIGH = 28, 29
+_NEWNEIGH, _DELNEIGH, _GETNEIGH = 28, 29, 30
 _IFINFO = struct.Struct("=BxHiII")
 _NDMSG = struct.Struct("=BxxxiHBB")
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_TXQLEN, _IFLA_GROUP, _IFLA_CARRIER_CHANGES = 1, 3, 13, 27, 35
@@ -92,3 +92,18 @@ def no_neighbour(index: int, ip: IPv4Address) -> Message:
     """Forget a neighbour."""
     payload = _NDMSG.pack(socket.AF_INET, index, 0, 0, 0)
     return Message(_DELNEIGH, 0, payload + attribute(_NDA_DST, ip.packed))
+
+
+def neighbours(connection: Connection) -> set[tuple[int, bytes]]:
+    """The permanent ones: index of the interface, and address in network order. Raises OSError."""
+    found: set[tuple[int, bytes]] = set()
+    for part in connection.parts(_GETNEIGH, _NDMSG.pack(socket.AF_INET, 0, 0, 0, 0)):
+        data = bytes(part)
+        for kind, _, start, end in messages(data):
+            if kind != _NEWNEIGH:
+                continue
+            _, index, state, _, _ = _NDMSG.unpack_from(data, start)
+            values = attribute_map(data, start + _NDMSG.size, end)
+            if state & _NUD_PERMANENT and _NDA_DST in values:
+                found.add((index, data[slice(*values[_NDA_DST])]))
+    return found
