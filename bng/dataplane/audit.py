@@ -9,13 +9,13 @@ one by one and puts right what is true.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 
 import structlog
 
-from bng.dataplane import elements
+from bng.dataplane import elements, link
 from bng.dataplane.base import Suspicions
-from bng.dataplane.elements import MAP_DOWN, MAPS, Gate
+from bng.dataplane.elements import MAP_DOWN, MAP_UP, MAPS, Gate
 from bng.dataplane.natmap import map_of
 from bng.dataplane.netlink import Connection
 from bng.dataplane.programming import Programmer, Task
@@ -49,6 +49,12 @@ class Gates:
             del self.keys[name][key]
         self._of_slot.pop(slot, None)
 
+    def bridged(self) -> list[tuple[int, bytes]]:
+        """Slot and address of the sessions that have a permanent neighbour. From any thread."""
+        return [
+            (slot, address) for slot, (name, _, address, _) in list(self._of_slot.items()) if name == MAP_UP
+        ]
+
     def elements(self, slot: int) -> list[tuple[bytes, bytes]]:
         """Map and key of the elements of a session; none when it does not forward."""
         known = self._of_slot.get(slot)
@@ -74,6 +80,23 @@ def look(netfilter: Connection, gates: Gates) -> Suspicions:
             slots.update((slot, None) for key, slot in ought[at : at + _AT_ONCE] if key not in seen)
             time.sleep(_GIVE_WAY)
     return Suspicions(tuple(strangers), tuple(slots))
+
+
+def missing_neighbours(route: Connection, gates: Gates, interfaces: Set[int]) -> tuple[int, ...]:
+    """Slots of bridged sessions without a permanent neighbour on one of these interfaces: the kernel drops
+    all of an interface when its last address goes, if only for a moment. Raises OSError."""
+    wanted = gates.bridged()
+    there = {address for index, address in link.neighbours(route) if index in interfaces}
+    return tuple(slot for slot, address in wanted if address not in there)
+
+
+def restore_neighbours(programmer: Programmer, tasks: Sequence[Task]) -> int:
+    """Set neighbours again; one that is there already is left as it is. Returns how many."""
+    if tasks:
+        sessions = [task.start.session_id for task in tasks[:20]]
+        log.warning("dataplane.neighbours-restored", sessions=sessions, count=len(tasks))
+        programmer.restore_neighbours(tasks)
+    return len(tasks)
 
 
 def settle(

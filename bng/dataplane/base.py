@@ -296,10 +296,12 @@ class Suspicions:
     Attributes:
         elements: map and key of elements that seem to belong to no session.
         slots: of sessions whose gate seems to be closed.
+        neighbours: slots of bridged sessions whose permanent neighbour seems to be gone.
     """
 
     elements: tuple[tuple[bytes, bytes], ...] = ()
     slots: tuple[int, ...] = ()
+    neighbours: tuple[int, ...] = ()
 
     def slices(self, size: int) -> Iterator[Suspicions]:
         """The same, of at most so many at a time."""
@@ -307,6 +309,8 @@ class Suspicions:
             yield Suspicions(elements=self.elements[at : at + size])
         for at in range(0, len(self.slots), size):
             yield Suspicions(slots=self.slots[at : at + size])
+        for at in range(0, len(self.neighbours), size):
+            yield Suspicions(neighbours=self.neighbours[at : at + size])
 
 
 @dataclass(frozen=True, slots=True)

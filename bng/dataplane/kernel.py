@@ -49,7 +49,7 @@ class _Open:
     """What exists between `open` and `close`: connections, and what stands on them."""
 
     def __init__(self, config: DataPlaneConfig, leaf: tc.Leaf | None, layout: Layout | None) -> None:
-        self.route, self.sweeping, self.growing = (Connection(ROUTE) for _ in range(3))
+        self.route, self.sweeping, self.growing, self.looking = (Connection(ROUTE) for _ in range(4))
         self.netfilter, self.auditing = Connection(NETFILTER), Connection(NETFILTER)
         self.ground = Ground(self.route, config, leaf, layout)
         self.programmer = Programmer(self.route, self.netfilter, self.ground.marking)
@@ -114,7 +114,14 @@ class _Open:
 
     def close(self) -> None:
         self.flows.close()
-        for connection in (self.route, self.sweeping, self.growing, self.netfilter, self.auditing):
+        for connection in (
+            self.route,
+            self.sweeping,
+            self.growing,
+            self.looking,
+            self.netfilter,
+            self.auditing,
+        ):
             connection.close()
 
 
@@ -195,7 +202,9 @@ class KernelDataPlane:
     def audit(self) -> Suspicions:
         kernel = self._opened()
         try:
-            return audit.look(kernel.auditing, kernel.held.gates)
+            indexes = {each.index for each in list(kernel.ground.subscriber.values())}
+            lacking = audit.missing_neighbours(kernel.looking, kernel.held.gates, indexes)
+            return replace(audit.look(kernel.auditing, kernel.held.gates), neighbours=lacking)
         except OSError as fault:
             raise _failure(fault) from fault
 
@@ -206,7 +215,10 @@ class KernelDataPlane:
             return kernel.held.tasks(slot for slot in slots if slot not in kernel.held.lost)
 
         try:
-            return audit.settle(kernel.netfilter, kernel.programmer, kernel.held.gates, suspicions, tasks_of)
+            restored = audit.restore_neighbours(kernel.programmer, tasks_of(suspicions.neighbours))
+            return restored + audit.settle(
+                kernel.netfilter, kernel.programmer, kernel.held.gates, suspicions, tasks_of
+            )
         except OSError as fault:
             raise _failure(fault) from fault
 

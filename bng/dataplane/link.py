@@ -111,3 +111,18 @@ def neighbour_of(connection: Connection, index: int, ip: IPv4Address) -> tuple[s
             known = state & _NUD_KNOWN
             return (bytes(answer[first:last]).hex(":"), state == _NUD_PERMANENT) if known else ("", False)
     return "", False
+
+
+def neighbours(connection: Connection) -> set[tuple[int, bytes]]:
+    """The permanent ones: index of the interface, and address in network order. Raises OSError."""
+    found: set[tuple[int, bytes]] = set()
+    for part in connection.parts(_GETNEIGH, _NDMSG.pack(socket.AF_INET, 0, 0, 0, 0)):
+        data = bytes(part)
+        for kind, _, start, end in messages(data):
+            if kind != _NEWNEIGH:
+                continue
+            _, index, state, _, _ = _NDMSG.unpack_from(data, start)
+            values = attribute_map(data, start + _NDMSG.size, end)
+            if state & _NUD_PERMANENT and _NDA_DST in values:
+                found.add((index, data[slice(*values[_NDA_DST])]))
+    return found

@@ -139,6 +139,46 @@ def test_a_full_disk_is_told_and_service_goes_on(small_disk: World) -> None:
     assert "Traceback" not in bng.log()
 
 
+def test_who_dies_while_the_disk_is_full_is_started_again(small_disk: World) -> None:
+    bng = small_disk
+    speaking = bng.attach(1, 2)
+    first = wait_status(bng, 1, "active")
+    traffic = Traffic(bng, speaking)
+    filler = bng.state_dir / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError as error:
+            assert "No space left" in str(error)
+    for process in ("control", "management"):
+        os.kill(child_of_run(bng, process), signal.SIGKILL)
+    wait_for("control has recovered", lambda: bng.log().count('"recovery.done"') == 2, 20)
+    wait_for("management serves again", bng.is_up, 30)
+    (late,) = bng.attach(3)
+    bng.give_address(late)
+    wait_for("who comes now forwards", lambda: bng.ping(1)[1] == 1)
+    counts = traffic.end()
+    assert all(each.received == each.sent for each in counts.values())
+
+    filler.unlink()
+    for process in ("control", "management"):
+        wait_for("process ids are noted", lambda p=process: bng.pid(p) == child_of_run(bng, p), 20)
+    wait_status(bng, 3, "active")
+    assert wait_status(bng, 1, "active")["id"] == first["id"]
+    assert "Traceback" not in bng.log()
+
+
+def child_of_run(bng: World, process: str) -> int:
+    """Process id as the kernel has it: the file may not tell."""
+    assert bng.bng is not None
+    parent = bng.bng.pid
+    for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        if process in Path(f"/proc/{child}/cmdline").read_text().split("\0"):
+            return int(child)
+    return 0
+
+
 def test_a_changed_address_keeps_the_accounts_apart_and_whole(bng: World) -> None:
     """A DHCP server that lost its leases gives a live subscriber another address."""
     (subscriber,) = bng.attach(1)

@@ -11,7 +11,7 @@ import pytest
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import Ether
 
-from bng.dataplane.base import DataPlaneConfig, Guard, Nat, Rates, Service, Start, Stop
+from bng.dataplane.base import DataPlaneConfig, Guard, Nat, Rates, Service, Start, Stop, Suspicions
 from bng.dataplane.capture import DhcpCapture
 from bng.dataplane.kernel import KernelDataPlane
 from tests.support import subscriber_net as net
@@ -254,6 +254,22 @@ def test_a_forged_ping_makes_the_bng_send_nothing_to_strangers(bench: Bench) -> 
     bench.world.run(bench.world.bng, f"ip neigh replace {own} lladdr 02:00:00:00:00:01 dev acc0")
     bench.sub.send(ping(own), 20)
     assert replies(bench.sub) == 20
+
+
+def test_neighbours_that_are_gone_are_set_again(bench: Bench) -> None:
+    def permanent() -> int:
+        return bench.world.run(bench.world.bng, "ip neigh show nud permanent dev acc0").count("lladdr")
+
+    for slot in range(3):
+        bench.authorise(slot)
+    assert bench.plane.audit() == Suspicions()
+    addresses = bench.world.run(bench.world.bng, "ip -o -4 addr show dev acc0").split()
+    bench.world.run(bench.world.bng, "ip addr flush dev acc0")
+    assert permanent() == 0, "the kernel drops them with the last address"
+    bench.world.run(bench.world.bng, f"ip addr add {addresses[3]} dev acc0")
+    assert bench.plane.repair(bench.plane.audit()) == 3
+    assert permanent() == 3
+    assert bench.plane.audit() == Suspicions()
 
 
 def test_subscribers_have_no_ipv6(bench: Bench) -> None:
