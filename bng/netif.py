@@ -8,6 +8,7 @@ interfaces whose configuration has an ``ipv4`` container, and routes that carry 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
@@ -146,8 +147,17 @@ class _Work:
         # New ones first: an interface never stands without an address, its routes survive.
         for address in sorted(wanted - held):
             self._address(link, address, "add")
+        if held - wanted:
+            self._keep_secondaries(link)
         for address in sorted(held - wanted):
             self._address(link, address, "del")
+
+    @staticmethod
+    def _keep_secondaries(link: Link) -> None:
+        """Have the kernel keep the other addresses of a subnet when the first one goes. By default it removes
+        them with it: an interface that gets another address of its subnet would end with none."""
+        with suppress(OSError):  # a container may have it read-only
+            Path(f"/proc/sys/net/ipv4/conf/{link.name}/promote_secondaries").write_text("1")
 
     def _address(self, link: Link, address: IPv4Interface, command: str) -> None:
         length = address.network.prefixlen

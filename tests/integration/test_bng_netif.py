@@ -48,6 +48,15 @@ def test_addresses_come_and_go(here: Namespaces) -> None:
     assert "198.51.100" not in text
 
 
+def test_an_address_gives_way_to_another_one_of_its_subnet(here: Namespaces) -> None:
+    apply(here, config("198.51.100.1/24"))
+    shown(here, "route", "add", "203.0.113.0/24", "via", "198.51.100.9")
+    apply(here, config("198.51.100.2/24"))
+    assert here.inside("b", lambda: netif.address_of("up0")) == "198.51.100.2"
+    assert "203.0.113.0/24" in shown(here, "route"), "it never stood without one"
+    assert apply(here, config("198.51.100.2/24")).changes == ()
+
+
 def test_addresses_of_other_interfaces_are_left_alone(here: Namespaces) -> None:
     here.ip("b", "address", "add", "10.0.0.1/24", "dev", "sub0")
     apply(here, config("198.51.100.1/24"))
