@@ -121,7 +121,9 @@ def test_a_full_disk_is_told_and_service_goes_on(small_disk: World) -> None:
     late = bng.attach(*range(10, 40))
     assert bng.subscribers.renew(speaking[0]) == ACK
     wait_for("the journal cannot be written", lambda: '"journal.cannot-write"' in bng.log(), 20)
-    wait_for("health says why", lambda: "No space left" in str(gnmi_get(bng, "health", "journal-alarm")))
+    wait_for(
+        "health says why", lambda: "No space left" in gnmi_get(bng, "health")[0].get("journal-alarm", "")
+    )
     more = bng.attach(50)
     bng.give_address(more[0])
     wait_for("who comes now forwards", lambda: bng.ping(1)[1] == 1)
