@@ -122,7 +122,8 @@ def test_a_full_disk_is_told_and_service_goes_on(small_disk: World) -> None:
     assert bng.subscribers.renew(speaking[0]) == ACK
     wait_for("the journal cannot be written", lambda: '"journal.cannot-write"' in bng.log(), 20)
     wait_for(
-        "health says why", lambda: "No space left" in gnmi_get(bng, "health")[0].get("journal-alarm", "")
+        "health says why",
+        lambda: any("No space left" in told.get("journal-alarm", "") for told in gnmi_get(bng, "health")),
     )
     more = bng.attach(50)
     bng.give_address(more[0])
