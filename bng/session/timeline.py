@@ -128,8 +128,15 @@ class Timeline:
                 self._logged(line or fired[0][0].line, effect, now)  # type: ignore[arg-type]
 
     def shed(self, line: AccessLine, reason: str, now: int) -> None:
-        """A packet of a line was dropped before it was decoded."""
-        self._add(line, (now, _SHED, "", f"dropped: {reason}", "", "", 0, 1, now))
+        """A packet of a line was dropped before it was decoded. In a flood there are thousands a second:
+        one more of the same only counts."""
+        dropped = f"dropped: {reason}"
+        steps = self._recent.get(line)
+        if steps and steps[-1][1] is _SHED and steps[-1][3] == dropped:
+            _, _, _, _, _, _, _, repeated, first = steps[-1]
+            steps[-1] = (now, _SHED, "", dropped, "", "", 0, repeated + 1, first)
+        else:
+            self._add(line, (now, _SHED, "", dropped, "", "", 0, 1, now))
 
     def knows(self, line: AccessLine) -> bool:
         """Whether something is remembered of a line."""
