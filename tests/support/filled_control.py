@@ -57,7 +57,7 @@ class InstantServers:
 
     def to_subscriber(self, effect: fx.SendToSubscriber) -> None: ...
 
-    def account(self, effect: fx.Account) -> None:
+    def account(self, effect: fx.Account, seq: int) -> None:
         self.accounts += 1
 
     def router_seen(self, effect: fx.RouterSeen) -> None: ...
