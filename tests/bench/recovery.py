@@ -107,6 +107,8 @@ def recover(namespaces: Namespaces, state_dir: Path, log: Path, count: int) -> f
         process = namespaces.start(
             "b", sys.executable, "-m", "bng.cli", "control", "--state-dir", str(state_dir), stderr=output
         )
+    # the client's own pauses between two tries must not be counted
+    wait_for("the command socket is there", (state_dir / "control.sock").exists, 60)
     asyncio.run(_hello(state_dir / "control.sock"))
     elapsed = time.perf_counter() - began
     text = wait_for("recovery is logged", lambda: "recovery.done" in log.read_text() and log.read_text())
