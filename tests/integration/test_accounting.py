@@ -6,8 +6,6 @@ FreeRADIUS's detail file is the judge.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,17 +26,10 @@ from tests.support.bng_manager import (
     wait_status,
 )
 from tests.support.bng_world import World, users, world
+from tests.support.marks import WHOLE_BNG
 from tests.support.servers import wait_for
 
-pytestmark = [
-    pytest.mark.netns,
-    pytest.mark.servers,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
-    pytest.mark.skipif(
-        shutil.which("kea-dhcp4") is None or shutil.which("freeradius") is None,
-        reason="Kea or FreeRADIUS is not installed",
-    ),
-]
+pytestmark = WHOLE_BNG
 PAYLOAD = 972
 PACKET = 1000
 """IP octets of an echo request with that payload."""

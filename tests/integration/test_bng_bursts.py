@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -11,18 +9,11 @@ import pytest
 from tests.support.bng_manager import gnmi_get
 from tests.support.bng_world import World, world
 from tests.support.dhcp_client import ACK, DISCOVER, Subscriber
+from tests.support.marks import WHOLE_BNG
 from tests.support.servers import wait_for
 from tests.support.setup_bench import accounting_starts, active_since
 
-pytestmark = [
-    pytest.mark.netns,
-    pytest.mark.servers,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
-    pytest.mark.skipif(
-        shutil.which("kea-dhcp4") is None or shutil.which("freeradius") is None,
-        reason="Kea or FreeRADIUS is not installed",
-    ),
-]
+pytestmark = WHOLE_BNG
 
 BURST = 1000
 CLIENTS_PATIENCE = 4.0

@@ -15,19 +15,12 @@ import pytest
 from tests.support.bng_manager import accounting, act, gnmi_get, session_of, wait_status
 from tests.support.bng_world import World, users, world
 from tests.support.dhcp_client import ACK, DISCOVER, REQUEST, Subscriber
+from tests.support.marks import WHOLE_BNG
 from tests.support.netns import run
 from tests.support.servers import wait_for
 from tests.support.traffic import Traffic
 
-pytestmark = [
-    pytest.mark.netns,
-    pytest.mark.servers,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
-    pytest.mark.skipif(
-        shutil.which("kea-dhcp4") is None or shutil.which("freeradius") is None,
-        reason="Kea or FreeRADIUS is not installed",
-    ),
-]
+pytestmark = WHOLE_BNG
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,18 +18,11 @@ import pytest
 
 from tests.support.bng_manager import act, gnmi_get, wait_status
 from tests.support.bng_world import ADMIN, ADMIN_PASSWORD, GNMI_PORT, World, world
+from tests.support.marks import WHOLE_BNG
 from tests.support.netns import run
 from tests.support.servers import wait_for
 
-pytestmark = [
-    pytest.mark.netns,
-    pytest.mark.servers,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
-    pytest.mark.skipif(
-        shutil.which("kea-dhcp4") is None or shutil.which("freeradius") is None,
-        reason="Kea or FreeRADIUS is not installed",
-    ),
-]
+pytestmark = WHOLE_BNG
 BASE = "urn:ietf:params:xml:ns:netconf:base:1.0"
 ROUTERS = "urn:aether:yang:aether-access-router"
 

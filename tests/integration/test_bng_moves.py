@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import select
-import shutil
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,17 +12,10 @@ import pytest
 from tests.support.bng_manager import accounting, gnmi_get, session_of, wait_status
 from tests.support.bng_world import World, world
 from tests.support.dhcp_client import ACK, DISCOVER, REQUEST, Subscriber, parse_reply
+from tests.support.marks import WHOLE_BNG
 from tests.support.servers import wait_for
 
-pytestmark = [
-    pytest.mark.netns,
-    pytest.mark.servers,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
-    pytest.mark.skipif(
-        shutil.which("kea-dhcp4") is None or shutil.which("freeradius") is None,
-        reason="Kea or FreeRADIUS is not installed",
-    ),
-]
+pytestmark = WHOLE_BNG
 
 BASE = "urn:ietf:params:xml:ns:netconf:base:1.0"
 

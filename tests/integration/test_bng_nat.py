@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -15,17 +14,10 @@ from ncclient.operations import RPCError
 from tests.support.bng_manager import act, gnmi_get, session_of, sessions, wait_status
 from tests.support.bng_world import INTERNET, World, world
 from tests.support.dhcp_client import Subscriber
+from tests.support.marks import WHOLE_BNG
 from tests.support.servers import wait_for
 
-pytestmark = [
-    pytest.mark.netns,
-    pytest.mark.servers,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
-    pytest.mark.skipif(
-        shutil.which("kea-dhcp4") is None or shutil.which("freeradius") is None,
-        reason="Kea or FreeRADIUS is not installed",
-    ),
-]
+pytestmark = WHOLE_BNG
 
 BASE = "urn:ietf:params:xml:ns:netconf:base:1.0"
 SHARED = "203.0.113.7"

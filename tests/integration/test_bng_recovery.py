@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -16,18 +14,11 @@ import pytest
 
 from tests.support.bng_manager import accounting, act, gnmi_get, session_of, wait_status
 from tests.support.bng_world import INTERNET, World, users, world
+from tests.support.marks import WHOLE_BNG
 from tests.support.netns import run
 from tests.support.servers import wait_for
 
-pytestmark = [
-    pytest.mark.netns,
-    pytest.mark.servers,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
-    pytest.mark.skipif(
-        shutil.which("kea-dhcp4") is None or shutil.which("freeradius") is None,
-        reason="Kea or FreeRADIUS is not installed",
-    ),
-]
+pytestmark = WHOLE_BNG
 PAYLOAD = 972
 PACKET = 1000
 """IP octets of an echo request with that payload."""

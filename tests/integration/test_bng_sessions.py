@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -23,17 +21,10 @@ from tests.support.bng_manager import (
 )
 from tests.support.bng_world import World, users, world
 from tests.support.dhcp_client import ACK, Subscriber
+from tests.support.marks import WHOLE_BNG
 from tests.support.servers import wait_for
 
-pytestmark = [
-    pytest.mark.netns,
-    pytest.mark.servers,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
-    pytest.mark.skipif(
-        shutil.which("kea-dhcp4") is None or shutil.which("freeradius") is None,
-        reason="Kea or FreeRADIUS is not installed",
-    ),
-]
+pytestmark = WHOLE_BNG
 
 BASE = "urn:ietf:params:xml:ns:netconf:base:1.0"
 REJECTED = 'Auth-Type := Reject\n\tReply-Message = "service suspended"'

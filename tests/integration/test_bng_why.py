@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,17 +19,10 @@ from ncclient.operations import RPCError
 from tests.support.bng_manager import act, gnmi_get, rpc, wait_status
 from tests.support.bng_world import World, users, world
 from tests.support.dhcp_client import DISCOVER, Subscriber
+from tests.support.marks import WHOLE_BNG
 from tests.support.servers import wait_for
 
-pytestmark = [
-    pytest.mark.netns,
-    pytest.mark.servers,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
-    pytest.mark.skipif(
-        shutil.which("kea-dhcp4") is None or shutil.which("freeradius") is None,
-        reason="Kea or FreeRADIUS is not installed",
-    ),
-]
+pytestmark = WHOLE_BNG
 
 TIMELINE = "urn:aether:yang:aether-timeline"
 REJECTED = 'Auth-Type := Reject\n\tReply-Message = "service suspended"'
