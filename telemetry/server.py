@@ -189,10 +189,12 @@ class GnmiServer:
                 raise dismissed.result()
             await running
         finally:
-            del self._streams[stream]
-            if not running.done():
-                running.cancel()
-                await asyncio.wait((running,), timeout=1)
+            try:
+                if not running.done():
+                    running.cancel()
+                    await asyncio.wait((running,), timeout=1)
+            finally:
+                del self._streams[stream]
 
     async def _watch(self) -> None:
         """Dismisses who takes nothing: a write that does not end means that the client does not read."""
