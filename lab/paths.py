@@ -38,6 +38,11 @@ class LabPaths:
         return self.root / "lab.json"
 
     @property
+    def logins(self) -> Path:
+        """Logins to the BNGs, for `aether netconf`."""
+        return self.root / "netconf.json"
+
+    @property
     def rendered(self) -> Path:
         """Names and digests of the rendered files."""
         return self.root / "rendered.json"

@@ -18,6 +18,7 @@ from lab import tools, topology
 from lab.config import LabConfig
 from lab.errors import LabError
 from lab.instance import Instance, forget_instance, load_instance, owner, save_instance
+from lab.logins import netconf_logins
 from lab.netns import network
 from lab.paths import LabPaths
 from lab.ports import choose_ports, forwards
@@ -82,6 +83,7 @@ def start(config: LabConfig, paths: LabPaths, say: Say) -> Instance:
     _private_file(paths.processes, dump_specs(specs))
     namespace = plan.namespace("mgmt")
     _private_file(paths.root / "publish.json", dump_forwards(namespace, forwards(config, published)))
+    _private_file(paths.logins, netconf_logins(config, published, secrets))
     text = config.path.read_text()
     instance = Instance(config.name, digest, tuple(plan.namespaces()), published, str(config.path), text)
     save_instance(paths, instance)

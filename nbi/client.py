@@ -9,7 +9,7 @@ other thread uses meanwhile.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -23,6 +23,9 @@ from ncclient.transport.errors import AuthenticationError
 from nbi.protocol.names import BASE_NS, NOTIFICATION_NS, WITH_DEFAULTS_NS, YANG_NS, qualified
 
 Xml = str | bytes | etree._Element
+
+XPath = tuple[str, Mapping[str, str]]
+"""An expression, and the namespaces of its prefixes."""
 
 
 class NetconfError(Exception):
@@ -104,25 +107,37 @@ class NetconfClient:
 
     # -- reading
 
-    def get(self, subtree: Xml | None = None, *, with_defaults: str | None = None) -> etree._Element:
+    def get(
+        self,
+        subtree: Xml | None = None,
+        *,
+        xpath: XPath | None = None,
+        with_defaults: str | None = None,
+    ) -> etree._Element:
         """Configuration and state: the ``data`` element of the reply.
 
         Args:
             subtree: content of a subtree filter (one element); everything when None.
+            xpath: an XPath filter instead.
             with_defaults: a mode of RFC 6243.
         """
         operation = _operation("get")
-        _add_filter(operation, subtree)
+        _add_filter(operation, subtree, xpath)
         _add_with_defaults(operation, with_defaults)
         return self._data(operation)
 
     def get_config(
-        self, subtree: Xml | None = None, *, source: str = "running", with_defaults: str | None = None
+        self,
+        subtree: Xml | None = None,
+        *,
+        xpath: XPath | None = None,
+        source: str = "running",
+        with_defaults: str | None = None,
     ) -> etree._Element:
         """The configuration in a datastore: the ``data`` element of the reply."""
         operation = _operation("get-config")
         _add_datastore(operation, "source", source)
-        _add_filter(operation, subtree)
+        _add_filter(operation, subtree, xpath)
         _add_with_defaults(operation, with_defaults)
         return self._data(operation)
 
@@ -163,6 +178,7 @@ class NetconfClient:
         confirm_timeout: int | None = None,
         persist: str | None = None,
         persist_id: str | None = None,
+        comment: str = "",
     ) -> None:
         """Make the candidate the running configuration.
 
@@ -252,11 +268,19 @@ class NetconfClient:
         return etree.fromstring(reply.xml.encode(), _reply_parser())
 
     def subscribe(
-        self, *, stream: str = "NETCONF", start_time: str | None = None, stop_time: str | None = None
+        self,
+        *,
+        stream: str = "NETCONF",
+        start_time: str | None = None,
+        stop_time: str | None = None,
+        xpath: XPath | None = None,
     ) -> None:
         """Ask for notifications (RFC 5277); times are RFC 3339, a start in the past replays."""
         operation = etree.Element(qualified(NOTIFICATION_NS, "create-subscription"))
-        for name, text in (("stream", stream), ("startTime", start_time), ("stopTime", stop_time)):
+        etree.SubElement(operation, qualified(NOTIFICATION_NS, "stream")).text = stream
+        if xpath is not None:
+            operation.append(_xpath_filter(NOTIFICATION_NS, xpath))
+        for name, text in (("startTime", start_time), ("stopTime", stop_time)):
             if text is not None:
                 etree.SubElement(operation, qualified(NOTIFICATION_NS, name)).text = text
         self.rpc(operation)
@@ -350,10 +374,21 @@ def _add_datastore(operation: etree._Element, role: str, name: str) -> None:
     etree.SubElement(datastore, qualified(BASE_NS, name))
 
 
-def _add_filter(operation: etree._Element, subtree: Xml | None) -> None:
-    if subtree is not None:
+def _add_filter(operation: etree._Element, subtree: Xml | None, xpath: XPath | None) -> None:
+    if xpath is not None:
+        operation.append(_xpath_filter(BASE_NS, xpath))
+    elif subtree is not None:
         element = etree.SubElement(operation, qualified(BASE_NS, "filter"), {"type": "subtree"})
         element.append(_element(subtree))
+
+
+def _xpath_filter(namespace: str, xpath: XPath) -> etree._Element:
+    expression, namespaces = xpath
+    nsmap: dict[str | None, str] = {"nc": BASE_NS}
+    nsmap.update(namespaces.items())
+    tag = qualified(namespace, "filter")
+    # the attributes of a filter have no namespace (RFC 6241 section 8.9.5.1)
+    return etree.Element(tag, {"type": "xpath", "select": expression}, nsmap=nsmap)  # type: ignore[arg-type]
 
 
 def _add_with_defaults(operation: etree._Element, mode: str | None) -> None:

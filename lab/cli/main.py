@@ -14,6 +14,9 @@ VERBS = "aether.verbs"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 done, 1 failed, 2 used wrongly."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    completing = "_ARGCOMPLETE" in os.environ
+    if completing:
+        words = os.environ.get("COMP_LINE", "").split()[1:]
     parser = argparse.ArgumentParser(prog="aether", description="A BNG managed by NETCONF, YANG and gNMI.")
     parser.add_argument("--version", action="version", version=_version())
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
@@ -22,6 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = [words[0]] if words and words[0] in verbs else sorted(verbs)
     for name in wanted:
         _load(verbs[name], subparsers)
+    if completing:
+        import argcomplete  # at no other time: it would only cost
+
+        argcomplete.autocomplete(parser, always_complete_options=False)
     parsed = parser.parse_args(words)
     return _run(parsed)
 
