@@ -20,7 +20,14 @@ from ncclient import NCClientError, manager
 from ncclient.operations import RPCError, TimeoutExpiredError
 from ncclient.transport.errors import AuthenticationError
 
-from nbi.protocol.names import BASE_NS, NOTIFICATION_NS, WITH_DEFAULTS_NS, YANG_NS, qualified
+from nbi.protocol.names import (
+    BASE_NS,
+    CONFIGURATION_NS,
+    NOTIFICATION_NS,
+    WITH_DEFAULTS_NS,
+    YANG_NS,
+    qualified,
+)
 
 Xml = str | bytes | etree._Element
 
@@ -187,6 +194,7 @@ class NetconfClient:
             confirm_timeout: that time in seconds; 600 when None.
             persist: a token that lets another session confirm.
             persist_id: the token of the confirmed commit that this one confirms or extends.
+            comment: for the history; for elements that have the module aether-configuration.
         """
         operation = _operation("commit")
         if confirmed:
@@ -197,6 +205,8 @@ class NetconfClient:
             _add(operation, "persist", persist)
         if persist_id is not None:
             _add(operation, "persist-id", persist_id)
+        if comment:
+            etree.SubElement(operation, qualified(CONFIGURATION_NS, "comment")).text = comment
         self.rpc(operation)
 
     def cancel_commit(self, persist_id: str | None = None) -> None:

@@ -27,6 +27,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser = verbs.add_parser("commit", help="change the configuration, after showing what changes")
     add_target(parser)
     add_changes(parser)
+    add_commit_options(parser)
+    parser.set_defaults(func=_run)
+
+
+def add_commit_options(parser: argparse.ArgumentParser) -> None:
+    """How to commit."""
     parser.add_argument("--comment", default="", help="for the history")
     parser.add_argument(
         "--confirmed",
@@ -35,7 +41,6 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="take it back after so many seconds unless `aether netconf confirm` is called",
     )
     parser.add_argument("--yes", action="store_true", help="do not ask")
-    parser.set_defaults(func=_run)
 
 
 def add_changes(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +64,8 @@ def add_changes(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace, client: NetconfClient, target: Target) -> int:
     model = learn(client, target)
     edits = changes(arguments, model)
+    if arguments.comment and "aether-configuration" not in model.namespaces:
+        raise TargetError(f"{target.name} keeps no comments: it has no module aether-configuration")
     if not edits:
         raise TargetError("nothing to change: give FILE, --set or --delete")
     with edited(client, edits) as (before, after):
@@ -69,7 +76,7 @@ def _run(arguments: argparse.Namespace, client: NetconfClient, target: Target) -
         for line in lines:
             print(coloured(line, sys.stdout.isatty()))
         client.validate()
-        if not _agreed(arguments):
+        if not agreed(arguments):
             print("nothing was changed", file=sys.stderr)
             return 1
         if arguments.confirmed is None:
@@ -86,10 +93,15 @@ def _run(arguments: argparse.Namespace, client: NetconfClient, target: Target) -
     return 0
 
 
-def _agreed(arguments: argparse.Namespace) -> bool:
+def agreed(arguments: argparse.Namespace) -> bool:
+    """Ask whether to commit.
+
+    Raises:
+        TargetError: there is nobody to ask.
+    """
     if arguments.yes:
         return True
-    if not sys.stdin.isatty() or arguments.file == "-":
+    if not sys.stdin.isatty() or getattr(arguments, "file", None) == "-":
         raise TargetError("give --yes where nobody can be asked")
     print("commit this? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nbi.cli.model import Model, known_model, learn
-from nbi.cli.paths import children, parse, split_assignment, xpath
+from nbi.cli.paths import children, parse, xpath
 from nbi.cli.target import TargetError, dial, resolve
 from nbi.client import NetconfClient, NetconfError
 

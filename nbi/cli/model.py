@@ -17,8 +17,8 @@ from typing import Any
 
 from lxml import etree
 
-from nbi.client import NetconfClient, NetconfError
 from nbi.cli.target import Target
+from nbi.client import NetconfClient, NetconfError
 from nbi.protocol.names import MONITORING_NS
 
 _LIBRARY_NS = "urn:ietf:params:xml:ns:yang:ietf-yang-library"

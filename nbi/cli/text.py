@@ -46,7 +46,7 @@ class _Walker:
             node, written = self._node(schema, name.namespace or "", name.localname)
             own = f"{path}/{written}"
             if len(child) == 0:
-                text = _visible((child.text or "").strip())
+                text = visible((child.text or "").strip())
                 is_key = above is not None and name.localname in above.keys
                 yield _Line("" if is_key else f"{own} {text}".rstrip(), f"{written} {text}".rstrip(), depth)
                 continue
@@ -68,11 +68,11 @@ class _Walker:
 
 
 def _quoted(value: str) -> str:
-    shown = _visible(value)
+    shown = visible(value)
     return f'"{shown}"' if "'" in shown else f"'{shown}'"
 
 
-def _visible(value: str) -> str:
+def visible(value: str) -> str:
     """Without what could act on a terminal."""
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in value)
 
@@ -103,7 +103,7 @@ def leaves(content: etree._Element) -> Mapping[str, str]:
             if len(child):
                 walk(child, f"{name}/")
             else:
-                found[name] = _visible((child.text or "").strip())
+                found[name] = visible((child.text or "").strip())
 
     walk(content, "")
     return found

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+
 from tests.contract.netconf.conftest import PASSWORDS
 
 GOLD = "shaping-profiles/profile[name='gold']/download/rate"

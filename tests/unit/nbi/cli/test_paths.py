@@ -16,7 +16,9 @@ FARM = """
 module farm {
   yang-version 1.1; namespace "urn:farm"; prefix f;
   container farm {
-    list field { key "name"; leaf name { type string; } leaf size { type uint32; } leaf-list crop { type string; } }
+    list field {
+      key "name"; leaf name { type string; } leaf size { type uint32; } leaf-list crop { type string; }
+    }
     container gate { presence "it has one"; }
     leaf visitors { config false; type uint32; }
   }

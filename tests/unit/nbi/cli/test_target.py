@@ -1,6 +1,7 @@
 """Which element is meant, and who logs in."""
 
 import argparse
+import io
 import json
 
 import pytest
@@ -61,6 +62,6 @@ def test_files_of_hosts_that_cannot_be_read(arguments, tmp_path):
 
 
 def test_nobody_is_asked_where_there_is_no_terminal(arguments, monkeypatch):
-    monkeypatch.setattr("sys.stdin", open("/dev/null"))
+    monkeypatch.setattr("sys.stdin", io.StringIO())
     with pytest.raises(TargetError, match="AETHER_NETCONF_PASSWORD"):
         resolve(arguments("ann@192.0.2.1"))
