@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from lxml import etree
+
 from tests.contract.netconf.conftest import PASSWORDS
 
 JUDGES = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aether/judges"
@@ -23,8 +24,8 @@ SHAPING = "urn:aether:yang:aether-shaping"
 SUBSCRIBER = "urn:aether:yang:aether-subscriber"
 NOTIFICATION = "urn:ietf:params:xml:ns:netconf:notification:1.0"
 PROFILE = (
-    f"<shaping-profiles xmlns='{SHAPING}'><profile><name>judged</name><download><rate>5000000</rate></download>"
-    "<upload><rate>4000000</rate></upload></profile></shaping-profiles>"
+    f"<shaping-profiles xmlns='{SHAPING}'><profile><name>judged</name>"
+    "<download><rate>5000000</rate></download><upload><rate>4000000</rate></upload></profile></shaping-profiles>"
 )
 
 installed = pytest.mark.skipif(not (JUDGES / ".stamp").exists(), reason="lab/setup/judges.sh was not run")
