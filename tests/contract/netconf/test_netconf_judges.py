@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from lxml import etree
+from netconf_client.connect import connect_ssh as netconf_client_ssh
+from netconf_client.ncclient import Manager
 
 from tests.contract.netconf.conftest import PASSWORDS
 
@@ -203,3 +205,23 @@ def test_yanglint_takes_notifications(element, schemas, tmp_path):
                 f"{etree.tostring(received.content, encoding='unicode')}</notification>"
             )
             lint(schemas, "nc-notif", file)
+
+
+# --- netconf-client ---------------------------------------------------------------------------------
+
+
+def test_netconf_client(element):
+    connection = netconf_client_ssh(
+        host="127.0.0.1", port=element.port, username="admin", password=PASSWORDS["admin"]
+    )
+    with Manager(connection, timeout=30) as manager:
+        manager.lock(target="candidate")
+        config = f"<config xmlns='{BASE}'>{PROFILE.replace('judged', 'client')}</config>"
+        manager.edit_config(config, target="candidate")
+        manager.validate(source="candidate")
+        manager.commit()
+        manager.unlock(target="candidate")
+        shown = manager.get_config(filter=f"<filter><shaping-profiles xmlns='{SHAPING}'/></filter>")
+        assert b"<name>client</name>" in shown.data_xml
+        manager.create_subscription(start_time="2026-01-01T00:00:00Z")
+        assert b"session-start" in manager.take_notification(True, 10).notification_xml
