@@ -7,13 +7,16 @@ PYTEST := .venv/bin/pytest
 export PATH := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/aether/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab down status test unit coverage lint bench fuzz console lock
+.PHONY: help setup judges lab down status test unit coverage lint bench fuzz console lock
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup: ## install everything on Debian 12: packages, Python environment, console
 	@sh lab/setup/all.sh
+
+judges: setup ## install the NETCONF clients of others that the tests use: Ansible, netconf-console2
+	@sh lab/setup/judges.sh
 
 lab: setup ## start the lab, wait until it is ready, print where the console is
 	@$(AETHER) lab up
@@ -24,7 +27,7 @@ down: ## stop the lab; nothing stays but its databases under var/
 status: ## what runs and who is online
 	@$(AETHER) lab status
 
-test: setup lint coverage ## setup, lint, coverage and all tests
+test: setup judges lint coverage ## setup, lint, coverage and all tests
 	@$(PYTEST)
 
 unit: ## the fast tests only

@@ -55,6 +55,7 @@ class Comparison:
         self._began = 0
         self._seen: set[str] = set()
         self._taken: set[str] = set()
+        self._recent: set[str] = set()
         self._missing: dict[str, int] = {}
         self._witnessed: set[str] = set()
         self._suspects: dict[str, int] = {}
@@ -63,7 +64,7 @@ class Comparison:
         """A round begins."""
         self._began = now
         self.unplaced = self.compared = self.implausible = 0
-        self._seen, self._taken, self._missing = set(), set(), {}
+        self._seen, self._taken, self._recent, self._missing = set(), set(), set(), {}
 
     def lease(self, lease: Lease, server: str, ahead: int, now: int) -> LeaseFound | None:
         """Look at a lease. Returns what the session machine may want to know of it.
@@ -112,7 +113,10 @@ class Comparison:
     def session(self, session: Session) -> None:
         """Look at a session, when the leases of all servers were looked at. What was bound or renewed since
         the round began may stand behind pages that were read before."""
-        if session.state is State.TERMINATING or session.renewed_ns >= self._began - CLOCK_TOLERANCE:
+        if session.state is State.TERMINATING:
+            return
+        if session.renewed_ns >= self._began - CLOCK_TOLERANCE:
+            self._recent.add(session.id)
             return
         self.compared += 1
         if session.id not in self._seen:
@@ -142,7 +146,8 @@ class Comparison:
                 if (session_id in lost or session_id in self._taken)
                 and self._suspects.get(session_id) == renewed
             ]
-        self._witnessed = self._seen | lost
+        # who was not looked at is neither seen nor missed: what was told of it before holds
+        self._witnessed = self._seen | lost | (self._witnessed & self._recent)
         self._suspects = self._missing
         return gone
 

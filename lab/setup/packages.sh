@@ -7,8 +7,8 @@ WANTED="iproute2 nftables iputils-ping procps ca-certificates openssl curl
   iperf3 udhcpc kea-dhcp4-server kea-ctrl-agent kea-admin freeradius freeradius-postgresql freeradius-utils
   postgresql libnftables1
   build-essential pkg-config libyang2-dev libyang2-tools"
-# the browser of the end-to-end tests
-WANTED="$WANTED chromium"
+# the browser of the end-to-end tests, and a NETCONF client that judges us
+WANTED="$WANTED chromium yangcli"
 
 have() { command -v "$1" >/dev/null 2>&1; }
 

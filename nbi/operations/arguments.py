@@ -47,6 +47,9 @@ class Arguments:
         reject_text(operation)
         for child in operation:
             tag = str(child.tag)
+            if tag == "config":
+                # ncclient sends a config without its namespace as it is, and Ansible's manual writes it so
+                tag = self._tag(tag)
             if tag not in tags:
                 raise unknown_element(child)
             if tag in self._given:

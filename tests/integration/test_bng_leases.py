@@ -30,7 +30,7 @@ pytestmark = [
 
 @pytest.fixture
 def bng(tmp_path: Path) -> Iterator[World]:
-    with world(tmp_path, lease_api=True) as made:
+    with world(tmp_path, lease_api=True, reconcile=1) as made:
         made.start()
         yield made
 

@@ -294,7 +294,7 @@ def test_traffic_loses_and_invents_no_octet(cluster: postgres.Cluster, tmp_path:
         in_gap = (start + timedelta(seconds=30)).isoformat().replace("+00:00", "Z")
         assert by_time[in_gap] == pytest.approx(2 * 3_000_000 * 8 / 53), "the gap is filled with its mean"
         assert len(by_time) == 90
-        assert [rate for time, rate in by_time.items() if time < start.isoformat()] == [None] * 30
+        assert {rate for time, rate in by_time.items() if time < start.isoformat()} == {None}
         none = client.get("/api/traffic", params={"bng_id": "bng-99"}).json()["points"]
         assert {point["out_rate"] for point in none} == {None}, "what was not sampled is not nought"
 

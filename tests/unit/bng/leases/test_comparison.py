@@ -169,6 +169,16 @@ def test_who_begins_during_the_round_is_not_compared() -> None:
     assert rounds.comparison.compared == 1
 
 
+def test_a_round_that_comes_right_after_a_renewal_forgets_no_witness() -> None:
+    rounds = Rounds(1, 2)
+    rounds.round(lease(1), lease(2))
+    (session,) = (one for one in rounds.store if one.id.endswith("1"))
+    session.renewed_ns = rounds.now + 15 * NS
+    assert rounds.round(lease(2)) == ([], []), "renewed a moment ago: not compared"
+    rounds.round(lease(2))
+    assert rounds.round(lease(2)) == ([], ["1"])
+
+
 def test_a_lease_without_end() -> None:
     rounds = Rounds(1, 2)
     for _ in range(2):
