@@ -212,6 +212,7 @@ def _yang_index(files: list[Path], schema: Any) -> str:
 
 def capabilities() -> str:
     """The capabilities of the NETCONF server's hello; modules by name only."""
+    from nbi.files import SCHEMES
     from nbi.operations.filters import WITH_DEFAULTS_MODES
     from nbi.protocol.capabilities import ModuleCapability, server_capabilities
     from nbi.server import MODULES_DIR
@@ -223,6 +224,7 @@ def capabilities() -> str:
         content_id="…",
         with_defaults=WITH_DEFAULTS_MODES,
         modules=[ModuleCapability(module.name, module.namespace) for module in modules],
+        url_schemes=SCHEMES,
     )
     protocol = [uri.replace("%E2%80%A6", "…") for uri in uris if "?module=" not in uri]
     names = ", ".join(f"`{module.name}`" for module in sorted(modules, key=lambda module: module.name))

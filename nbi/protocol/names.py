@@ -12,6 +12,7 @@ WITH_DEFAULTS_NS: Final = "urn:ietf:params:xml:ns:yang:ietf-netconf-with-default
 NMDA_NS: Final = "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
 DATASTORES_NS: Final = "urn:ietf:params:xml:ns:yang:ietf-datastores"
 PARTIAL_LOCK_NS: Final = "urn:ietf:params:xml:ns:netconf:partial-lock:1.0"
+PRIVATE_CANDIDATE_NS: Final = "urn:ietf:params:xml:ns:yang:ietf-netconf-private-candidate"
 YANG_NS: Final = "urn:ietf:params:xml:ns:yang:1"
 """Namespace of the YANG 1.1 element `action` (RFC 7950 section 7.15.2) and of YANG's errors."""
 
@@ -22,6 +23,9 @@ CAP_CONFIRMED_COMMIT: Final = "urn:ietf:params:netconf:capability:confirmed-comm
 CAP_ROLLBACK_ON_ERROR: Final = "urn:ietf:params:netconf:capability:rollback-on-error:1.0"
 CAP_PARTIAL_LOCK: Final = "urn:ietf:params:netconf:capability:partial-lock:1.0"
 CAP_VALIDATE: Final = "urn:ietf:params:netconf:capability:validate:1.1"
+CAP_STARTUP: Final = "urn:ietf:params:netconf:capability:startup:1.0"
+CAP_URL: Final = "urn:ietf:params:netconf:capability:url:1.0"
+CAP_PRIVATE_CANDIDATE: Final = "urn:ietf:params:netconf:capability:private-candidate:1.0"
 CAP_XPATH: Final = "urn:ietf:params:netconf:capability:xpath:1.0"
 CAP_NOTIFICATION: Final = "urn:ietf:params:netconf:capability:notification:1.0"
 CAP_INTERLEAVE: Final = "urn:ietf:params:netconf:capability:interleave:1.0"

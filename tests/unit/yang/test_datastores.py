@@ -178,7 +178,8 @@ async def test_copy_and_delete(net: Any, one: Session, make_element: Any) -> Non
     assert net.xml(net.tree.select_all(), source="candidate") == ""
     assert (await refused(store.delete(one, "running"))).tag == "operation-not-supported"
     assert (await refused(store.copy(one, "candidate", "candidate"))).tag == "invalid-value"
-    assert (await refused(store.copy(one, "startup", "running"))).tag == "invalid-value"
+    assert (await refused(store.copy(one, "factory", "running"))).tag == "invalid-value"
+    assert (await refused(store.copy(one, "candidate", "factory"))).tag == "invalid-value"
 
 
 async def test_validate_an_inline_configuration(net: Any, one: Session, make_element: Any) -> None:
