@@ -106,7 +106,7 @@ class Merge:
         steps: tuple[Step, ...],
         context: Context,
     ) -> Tree:
-        if candidate is base or candidate is running:
+        if candidate is base:
             return running
         if running is base:
             return candidate
