@@ -203,7 +203,11 @@ def _yang_index(files: list[Path], schema: Any) -> str:
     others = [m for m in schema.modules if not m.name.startswith("aether-") and m.implemented]
     lines += ["Standard modules that a BNG implements beside them:", ""]
     lines += [f"- `{m.name}` {m.revision}" for m in sorted(others, key=lambda module: module.name)]
-    lines += ["", "To these come the modules of RFC 5277 and RFC 5717 in `nbi/modules/`.", ""]
+    lines += [
+        "",
+        "To these come the modules of RFC 5277, RFC 5717 and private candidates in `nbi/modules/`.",
+        "",
+    ]
     return "\n".join(lines)
 
 

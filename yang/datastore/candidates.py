@@ -6,10 +6,12 @@ looks at or edits its candidate, which takes over what changes in running only b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
+
+from lxml import etree
 
 from yang.datastore.data import EMPTY, Tree
 from yang.provider import OperationError
@@ -87,8 +89,8 @@ class Candidates:
         """The session ended."""
         self._private.pop(session, None)
 
-    def charge(self, session: int, elements: int) -> None:
-        """Count an edit of so many elements.
+    def charge(self, session: int, edit: Sequence[Any] | etree._Element) -> None:
+        """Count an edit: the elements of a request, or operations on paths.
 
         Raises:
             OperationError: ``resource-denied``: with it, private candidates would take too much memory.
@@ -96,6 +98,7 @@ class Candidates:
         private = self._private.get(session)
         if private is None:
             return
+        elements = sum(1 for _ in edit.iter()) if isinstance(edit, etree._Element) else len(edit)
         if private.edited + elements > MAX_EDITED:
             raise OperationError(
                 "resource-denied",

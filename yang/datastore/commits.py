@@ -116,7 +116,7 @@ class Commits:
             self._confirm.authorise(session.id, persist_id)
             await self._update(session, "revert-on-conflict")
             before, saved = self.running.tree, self.permanent
-            members = to_json(self._schema.root, before)
+            members = to_json(self._schema.root, before) if confirmed else {}
             author = Author(session.user.name, session.origin, comment, session.id)
             async with self._confirm.keeping(members if confirmed else None):
                 tree = self._candidates.get(session.id)

@@ -111,7 +111,7 @@ class Merge:
         if running is base:
             return candidate
         merged: dict[str, Any] = {}
-        for name in dict.fromkeys((*candidate, *running, *base)):
+        for name in dict.fromkeys((*running, *candidate, *base)):
             sides = base.get(name), running.get(name), candidate.get(name)
             child = node.child_json(name)
             assert child is not None, name
@@ -179,7 +179,7 @@ class Merge:
         context: Context,
     ) -> Mapping[Any, Any]:
         merged: dict[Any, Any] = {}
-        for keys in dict.fromkeys((*candidate, *running, *base)):
+        for keys in dict.fromkeys((*running, *candidate, *base)):
             sides = base.get(keys), running.get(keys), candidate.get(keys)
             if sides[2] is sides[0]:
                 entry = sides[1]
@@ -205,7 +205,7 @@ class Merge:
         context: Context,
     ) -> tuple[Any, ...]:
         merged = set()
-        for value in dict.fromkeys((*candidate, *running, *base)):
+        for value in dict.fromkeys((*running, *candidate, *base)):
             was, theirs, ours = value in base, value in running, value in candidate
             if was != theirs and was != ours:
                 here = (*steps, value_step(node, value))
@@ -215,7 +215,7 @@ class Merge:
                 )
             if theirs if ours == was else ours:
                 merged.add(value)
-        order = list(dict.fromkeys((*candidate, *running)))
+        order = list(dict.fromkeys((*running, *candidate)))
         if node.user_ordered:
             order = self._order(node, list(base), list(running), list(candidate), steps, context)
         return tuple(value for value in order if value in merged)

@@ -169,7 +169,7 @@ class Datastores(Commits):
         apply = self._edits.of_xml(config, default_operation, error_option == "continue-on-error", errors)
         async with self._change:
             if test_option != "test-only":
-                self._candidates.charge(session.id, sum(1 for _ in config.iter()))
+                self._candidates.charge(session.id, config)
             await self._edit_candidate(session, apply, test_option)
         if errors:
             raise OperationErrors(errors)
@@ -178,7 +178,7 @@ class Datastores(Commits):
         """The same from paths and JSON values; operations are applied in the order given."""
         self._check_edited(session, target)
         async with self._change:
-            self._candidates.charge(session.id, len(operations))
+            self._candidates.charge(session.id, operations)
             await self._edit_candidate(session, self._edits.of_paths(operations))
 
     def _check_edited(self, session: Session, target: str) -> None:
@@ -217,7 +217,7 @@ class Datastores(Commits):
                 await finish(self._save(session, source, content))
                 return
             if not isinstance(source, str):
-                self._candidates.charge(session.id, sum(1 for _ in source.iter()))
+                self._candidates.charge(session.id, source)
             await self._edit_candidate(session, lambda _: content)
 
     async def _save(self, session: Session, source: str | etree._Element, content: Tree) -> None:
