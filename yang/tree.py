@@ -132,6 +132,7 @@ class Tree:
         tree._register(registration)
         tree._configure(snapshot)
         running.on_change(tree._changed)
+        datastores.on_startup_change(tree._startup_changed)
         return tree
 
     async def close(self) -> None:
@@ -167,6 +168,9 @@ class Tree:
         for path in paths:
             self.bus.state_changed(path)
         self.bus.publish(_config_change(changed, author))
+
+    def _startup_changed(self, changed: Sequence[str], author: Author) -> None:
+        self.bus.publish(_config_change(changed, author, "startup"))
 
     # --- who -------------------------------------------------------------------------------------
 
@@ -414,10 +418,10 @@ class Tree:
         raise OperationError("invalid-value", f"there is no module {what}")
 
 
-def _config_change(changed: Sequence[str], author: Author) -> Notification:
+def _config_change(changed: Sequence[str], author: Author, datastore: str = "running") -> Notification:
     """netconf-config-change (RFC 6470)."""
     by_user = Node(username=author.user, session_id=author.session)
     who = by_user if author.session else Node(server=True)
     edits = [Node(target=path, operation="merge") for path in changed[:_MAX_REPORTED]]
-    record = Node(changed_by=who, datastore="running", edit=edits)
+    record = Node(changed_by=who, datastore=datastore, edit=edits)
     return Notification("/ietf-netconf-notifications:netconf-config-change", record, time.time_ns())

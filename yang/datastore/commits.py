@@ -60,11 +60,16 @@ class Commits:
         self._access = access
         self._startup = startup
         self._saves = saves
+        self._startup_listeners: list[Callable[[Sequence[str], Author], None]] = []
         self._edits = Edits(schema, validator, access)
         self._locks = Locks()
         self._candidates = Candidates(lambda: self._running.snapshot.tree)
         self._change = asyncio.Lock()
         self._confirm = ConfirmedCommit(store, running.in_worker, self._revert)
+
+    def on_startup_change(self, listener: Callable[[Sequence[str], Author], None]) -> None:
+        """Call `listener(changed, author)` after startup was copied to or deleted, in the loop."""
+        self._startup_listeners.append(listener)
 
     @property
     def running(self) -> Snapshot:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import orjson
 
-from yang.datastore.data import EMPTY, Tree
+from yang.datastore.data import Tree
 from yang.datastore.history import write_durably
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -116,8 +116,3 @@ class Startup:
             permanent: what running is, without a commit that waits to be confirmed.
         """
         return permanent if self.own is None else self.own
-
-    def delete(self) -> None:
-        """In the worker: empty it; the next boot begins as the first start did. Raises OSError."""
-        self.file.write(None)
-        self.own = EMPTY

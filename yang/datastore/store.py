@@ -14,10 +14,11 @@ from yang.datastore.commits import Commits
 from yang.datastore.data import EMPTY, Tree, differences, from_json, to_json
 from yang.datastore.locks import PartialLock, denied
 from yang.datastore.model import PathOperation, Session
-from yang.datastore.running import finish, hash_passwords
+from yang.datastore.running import Author, finish, hash_passwords
 from yang.datastore.visible import readable
 from yang.path import DataPath, PathError
 from yang.provider import OperationError, OperationErrors
+from yang.schema import SchemaNode
 
 _DEFAULT_OPERATIONS: Final = frozenset({"merge", "replace", "none"})
 _TEST_OPTIONS: Final = frozenset({"set", "test-then-set", "test-only"})
@@ -227,6 +228,7 @@ class Datastores(Commits):
         else:
             content = await self._edited(session.user, self.startup, lambda _: content, "test-then-set")
             content = await self._running.in_worker(hash_passwords, content)
+        before = self.startup
         if content is self.permanent and self._saves(self.running.tree):
             if self._startup.own is not None:
                 await self._on_disk(self._startup.file.follow)
@@ -235,6 +237,21 @@ class Datastores(Commits):
             await self._on_disk(self._startup.file.write, to_json(self._schema.root, content))
             self._startup.own = content
         log.info("config.startup-saved", user=session.user.name, origin=session.origin)
+        await self._tell_of_startup(session, before)
+
+    async def _empty_startup(self, session: Session) -> None:
+        """Delete the startup configuration: the next boot begins as the first start did."""
+        before = self.startup
+        await self._on_disk(self._startup.file.write, None)
+        self._startup.own = EMPTY
+        log.info("config.startup-deleted", user=session.user.name, origin=session.origin)
+        await self._tell_of_startup(session, before)
+
+    async def _tell_of_startup(self, session: Session, before: Tree) -> None:
+        author = Author(session.user.name, session.origin, "", session.id)
+        found = await self._running.in_worker(changed_paths, self._schema.root, before, self.startup)
+        for listener in self._startup_listeners if found else ():
+            listener(found, author)
 
     async def delete(self, session: Session, target: str) -> None:
         """delete-config: startup or the shared candidate is emptied, a private candidate dropped (the next
@@ -242,8 +259,7 @@ class Datastores(Commits):
         if target == "startup":
             self._locks.check(session.id, target)
             async with self._change:
-                await finish(self._on_disk(self._startup.delete))
-            log.info("config.startup-deleted", user=session.user.name, origin=session.origin)
+                await finish(self._empty_startup(session))
             return
         self._check_edited(session, target)
         async with self._change:
@@ -297,6 +313,11 @@ class Datastores(Commits):
         """Revert a confirmed commit that is under way, and end its timer."""
         if self._confirm.active:
             await finish(self._revert("the element stopped before it was confirmed"))
+
+
+def changed_paths(root: SchemaNode, before: Tree, after: Tree) -> list[str]:
+    """Instance-identifiers of what differs."""
+    return [found.path for found in differences(root, before, after, ALLOW_ALL)]
 
 
 def _check_name(name: str) -> None:

@@ -95,6 +95,18 @@ async def test_startup_is_a_datastore_like_the_others(serve):
     assert await names(client, "startup") == ["gold", "silver"]
 
 
+async def test_a_change_of_startup_is_notified(serve):
+    client = await (await serve()).client()
+    await client.ok("<create-subscription xmlns='urn:ietf:params:xml:ns:netconf:notification:1.0'/>")
+    await client.ok(copy("running", "startup"))  # changes nothing
+    await client.ok(delete("startup"))
+    changed = (await client.notification())[-1]
+    assert changed.tag.endswith("}netconf-config-change")
+    assert changed.findtext("{*}datastore") == "startup"
+    assert changed.findtext("{*}changed-by/{*}username") == "admin"
+    assert len(changed.findall("{*}edit")) >= 4
+
+
 async def test_what_is_not_done_with_startup(serve):
     client = await (await serve()).client()
     assert await client.error_tag(edit("silver", target="startup")) == "operation-not-supported"
@@ -238,6 +250,16 @@ async def test_a_configuration_goes_into_a_file_and_comes_back(files):
     assert await client.error_tag(copy("file:copy.xml", "file:///copy.xml")) == "invalid-value"
     await client.ok(delete("file:///copy.xml"))
     assert await client.error_tag(delete("file:///copy.xml")) == "data-missing"
+
+
+async def test_edit_data_takes_a_file(files):
+    _, client, folder = files
+    (folder / "x.xml").write_text(f"<config xmlns='{BASE_NS}'>{profile('silver')}</config>")
+    await client.ok(
+        "<edit-data xmlns='urn:ietf:params:xml:ns:yang:ietf-netconf-nmda' xmlns:ds='urn:ietf:params:xml:ns:"
+        "yang:ietf-datastores'><datastore>ds:candidate</datastore><url>file:///x.xml</url></edit-data>"
+    )
+    assert await names(client, "candidate") == ["gold", "silver"]
 
 
 async def test_a_file_is_validated(files):
