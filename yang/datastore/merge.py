@@ -57,7 +57,9 @@ class ConflictError(OperationError):
 
     def __init__(self, conflicts: tuple[Conflict, ...], count: int) -> None:
         first = conflicts[0]
-        values = f" (running: {_shown(first.running)}, candidate: {_shown(first.candidate)})"
+        values = ""
+        if (first.running, first.candidate) != (None, None):
+            values = f" (running: {_shown(first.running)}, candidate: {_shown(first.candidate)})"
         others = f", and {count - 1} more" if count > 1 else ""
         super().__init__(
             "operation-failed",
@@ -69,7 +71,7 @@ class ConflictError(OperationError):
 
 
 def _shown(value: str | None) -> str:
-    return "-" if value is None else f'"{value[:_MAX_VALUE]}"'
+    return "none" if value is None else f'"{value[:_MAX_VALUE]}"'
 
 
 class Merge:
