@@ -160,6 +160,27 @@ async def test_the_first_unsaved_commit_may_be_one_to_be_confirmed(start: Open) 
     assert counters(await start()) == 5, "what was not confirmed is undone by a restart"
 
 
+async def test_the_commit_that_ends_saving_is_saved(start: Open, config: Path) -> None:
+    tree = await start()
+    await tree.datastores.delete(ONE, "startup")
+    await save_explicitly(tree)
+    assert tree.datastores.tree("startup") is tree.datastores.running.tree
+    assert not (config / "startup.json").exists()
+
+
+async def test_what_ends_saving_may_be_unconfirmed(start: Open) -> None:
+    tree = await start()
+    await commit(tree, "timers/health", 7, confirmed=True)
+    path = DataPath.parse("/aether-bng:bng/identity/location")
+    await tree.datastores.edit_paths(ONE, "candidate", [PathOperation("update", path, "explicit")])
+    await commit(tree, "timers/counters", 7, confirmed=True)
+    await commit(tree, "timers/counters", 8, confirmed=True)
+    assert counters(tree, "startup") == 5
+    again = await start("boot-2")
+    assert (counters(again), counters(again, "startup")) == (5, 5)
+    assert again.datastores.tree("startup")["aether-bng:bng"]["timers"] == {"counters": 5}
+
+
 async def test_back_to_automatic(start: Open, config: Path) -> None:
     tree = await start()
     await save_explicitly(tree)
