@@ -203,7 +203,11 @@ def _yang_index(files: list[Path], schema: Any) -> str:
     others = [m for m in schema.modules if not m.name.startswith("aether-") and m.implemented]
     lines += ["Standard modules that a BNG implements beside them:", ""]
     lines += [f"- `{m.name}` {m.revision}" for m in sorted(others, key=lambda module: module.name)]
-    lines += ["", "To these come the modules of RFC 5277 and RFC 5717 in `nbi/modules/`.", ""]
+    lines += [
+        "",
+        "To these come the modules of RFC 5277, RFC 5717 and private candidates in `nbi/modules/`.",
+        "",
+    ]
     return "\n".join(lines)
 
 
@@ -212,6 +216,7 @@ def _yang_index(files: list[Path], schema: Any) -> str:
 
 def capabilities() -> str:
     """The capabilities of the NETCONF server's hello; modules by name only."""
+    from nbi.files import SCHEMES
     from nbi.operations.filters import WITH_DEFAULTS_MODES
     from nbi.protocol.capabilities import ModuleCapability, server_capabilities
     from nbi.server import MODULES_DIR
@@ -223,6 +228,7 @@ def capabilities() -> str:
         content_id="…",
         with_defaults=WITH_DEFAULTS_MODES,
         modules=[ModuleCapability(module.name, module.namespace) for module in modules],
+        url_schemes=SCHEMES,
     )
     protocol = [uri.replace("%E2%80%A6", "…") for uri in uris if "?module=" not in uri]
     names = ", ".join(f"`{module.name}`" for module in sorted(modules, key=lambda module: module.name))

@@ -125,7 +125,8 @@ def _prepare_folders(config: LabConfig, paths: LabPaths, changed: list[Change]) 
         paths.bng(bng.bng_id).mkdir(parents=True, exist_ok=True)
         if f"bng/{bng.bng_id}/startup.json" in renewed:
             # the file is the source of truth: what was configured over NETCONF since gives way to it
-            (paths.bng_state(bng.bng_id) / "config" / "running.json").unlink(missing_ok=True)
+            for name in ("running.json", "startup.json"):
+                (paths.bng_state(bng.bng_id) / "config" / name).unlink(missing_ok=True)
 
 
 def _private_file(path: Path, text: str) -> None:

@@ -13,6 +13,7 @@ import asyncssh
 import structlog
 
 from nbi import monitoring, ssh, unix
+from nbi.files import SCHEMES, ConfigFiles
 from nbi.info import Counters, Limits, SessionInfo
 from nbi.link import Link
 from nbi.operations.filters import WITH_DEFAULTS_MODES
@@ -47,6 +48,7 @@ class NetconfServer:
             own user and of root may connect; they are `unix_user`.
         replay: the journal behind the notification stream, or None when there is no replay.
         limits: bounds on what clients can take.
+        files_dir: folder of the files that urls name (RFC 6241 section 8.8), made if need be; None: no :url.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class NetconfServer:
         unix_user: User | None = None,
         replay: Replay | None = None,
         limits: Limits | None = None,
+        files_dir: Path | None = None,
     ) -> None:
         if unix_path is not None and unix_user is None:
             raise ValueError("a unix socket needs the user that its clients are")
@@ -69,7 +72,8 @@ class NetconfServer:
         self.limits = limits or Limits()
         self.totals = Counters()
         self.namespaces = {module.name: module.namespace for module in tree.schema.modules}
-        self.capabilities = _capabilities(tree)
+        self.files = None if files_dir is None else ConfigFiles(files_dir, self.limits.max_message)
+        self.capabilities = _capabilities(tree, self.files)
         self.hashing = ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="netconf-login")
         self.sessions: dict[int, NetconfSession] = {}
         self._listen = tuple(listen)
@@ -216,7 +220,7 @@ class NetconfServer:
         self._bad_hellos += 1
 
 
-def _capabilities(tree: Tree) -> list[str]:
+def _capabilities(tree: Tree, files: ConfigFiles | None) -> list[str]:
     """URIs of the server's hello: what it can do, and all modules that it implements."""
     modules = [
         ModuleCapability(module.name, module.namespace, module.revision, module.features, module.deviations)
@@ -224,5 +228,8 @@ def _capabilities(tree: Tree) -> list[str]:
         if module.implemented
     ]
     return server_capabilities(
-        content_id=tree.schema.content_id, with_defaults=WITH_DEFAULTS_MODES, modules=modules
+        content_id=tree.schema.content_id,
+        with_defaults=WITH_DEFAULTS_MODES,
+        modules=modules,
+        url_schemes=SCHEMES if files is not None else (),
     )

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import structlog
 
+from nbi.files import ConfigFiles
 from nbi.info import Counters, Limits, SessionInfo
 from nbi.link import Link, PeerStalled
 from nbi.operations import HANDLERS, Context, Operation, Reply, model
@@ -22,8 +23,10 @@ from nbi.protocol.connection import (
 )
 from nbi.protocol.errors import ERROR_TAGS, ERROR_TYPES, RpcError
 from nbi.protocol.framing import MAX_CHUNK
+from nbi.protocol.names import CAP_PRIVATE_CANDIDATE
 from nbi.protocol.rpc import OK, REPLY_END, Rpc, error_reply
 from nbi.subscriptions import Replay, Subscription, SubscriptionEnded, SubscriptionRequest
+from yang.datastore.merge import ConflictError
 from yang.provider import OperationError, OperationErrors
 from yang.tree import Tree
 
@@ -45,6 +48,7 @@ class SessionOwner(Protocol):
     totals: Counters
     capabilities: list[str]
     namespaces: dict[str, str]
+    files: ConfigFiles | None
 
     async def kill(self, session_id: int, by: int) -> None: ...
 
@@ -75,7 +79,7 @@ class NetconfSession:
         self._connection = ServerConnection(
             info.datastore.id, owner.capabilities, owner.limits.max_message, owner.namespaces
         )
-        self._context = Context(owner.tree, info.datastore, self)
+        self._context = Context(owner.tree, info.datastore, self, owner.files)
         self._input = asyncio.Event()
         self._eof = False
         self._busy = False
@@ -177,10 +181,13 @@ class NetconfSession:
         if message is None:
             raise _End("dropped")
         try:
-            assert isinstance(self._connection.interpret(message), HelloReceived)
+            event = self._connection.interpret(message)
         except ProtocolViolation as violation:
             self._owner.bad_hello()
             raise _End("bad-hello", str(violation)) from None
+        assert isinstance(event, HelloReceived)
+        if event.hello.private_candidate and CAP_PRIVATE_CANDIDATE in self._owner.capabilities:
+            self._owner.tree.datastores.make_private(self.id)
 
     async def _serve(self) -> None:
         while not self._closing:
@@ -384,4 +391,5 @@ def _rpc_error(error: OperationError) -> RpcError:
         error.path,
         error.app_tag,
         error.info,
+        error.conflicts if isinstance(error, ConflictError) else (),
     )

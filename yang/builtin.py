@@ -8,11 +8,12 @@ from typing import Any, Final
 
 from yang.access import AccessControl
 from yang.datastore import Datastores
+from yang.datastore.store import NAMES
 from yang.provider import Keys, Record, StateProvider
 from yang.schema import Module, Schema
 
 _MODULE_SET: Final = "complete"
-_SERVED: Final = ("running", "candidate", "operational")
+_SERVED: Final = ("running", "candidate", "startup", "operational")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +122,7 @@ def _schemas(schema: Schema) -> Node:
 
 def _datastores(datastores: Datastores) -> Node:
     """RFC 6022 section 2.1.2."""
-    return Node(
-        datastore=[Node(name=name, locks=_locks(datastores, name)) for name in ("running", "candidate")]
-    )
+    return Node(datastore=[Node(name=name, locks=_locks(datastores, name)) for name in NAMES])
 
 
 def _locks(datastores: Datastores, name: str) -> Node | None:

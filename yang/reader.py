@@ -30,6 +30,7 @@ class View:
     source: str = "running"
     with_defaults: WithDefaults = "explicit"
     depth: int | None = None
+    session: int = 0
 
 
 class Reader:
@@ -138,4 +139,4 @@ class Reader:
 
     def _config(self, view: View) -> Mapping[str, Any]:
         defaults = view.with_defaults in ("report-all", "report-all-tagged")
-        return self._datastores.tree(view.source, defaults=defaults)
+        return self._datastores.tree(view.source, defaults=defaults, session=view.session)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -16,10 +16,12 @@ from yang.builtin import Node, builtin_providers
 from yang.bus import Bus
 from yang.datastore import Datastores
 from yang.datastore.boot import boot
+from yang.datastore.commits import save_always
 from yang.datastore.data import to_json
 from yang.datastore.edit import ValueReader
 from yang.datastore.model import CommitResult, PathOperation
 from yang.datastore.running import Author, Running, Snapshot
+from yang.datastore.startup import this_boot
 from yang.datastore.validator import Validator
 from yang.encode.leaves import Leaf
 from yang.operations import InputReader, Invoker, Record, find_operation
@@ -92,6 +94,8 @@ class Tree:
         *,
         module_dirs: Sequence[Path] = (),
         history_limit: int = 100,
+        saves: Callable[[Mapping[str, Any]], bool] = save_always,
+        boot_id: str | None = None,
     ) -> Tree:
         """Load the schema and the configuration.
 
@@ -99,30 +103,36 @@ class Tree:
             registration: the element's providers, config handlers and operations. Config handlers are not
                 called for the configuration that is loaded here: read it with `running_json`.
             state_dir: private folder; ``config/running.json`` and ``config/history/`` live in it.
-            startup: RFC 7951 file that is read when there is no ``running.json`` yet. With neither the
-                configuration is empty.
+            startup: RFC 7951 file that is read when there is no ``running.json`` yet, or when a machine is
+                booted whose startup configuration was deleted. With neither the configuration is empty.
             module_dirs: folders with modules to load besides those of `yang.modules` (every file in them).
             history_limit: commits that are remembered.
+            saves: whether commits are startup too, by the running configuration; see
+                `yang.datastore.commits.Commits`. Where they are not, a machine that was booted since running
+                was written loads startup; a process that starts again goes on with running.
+            boot_id: names this boot of the machine; the kernel is asked when None.
 
         Raises:
             OperationError: the stored configuration does not fit the model; the message says where.
         """
         worker = ThreadPoolExecutor(1, thread_name_prefix="libyang")
         try:
-            schema, validator, store, snapshot = await asyncio.get_running_loop().run_in_executor(
-                worker, boot, state_dir, startup, tuple(module_dirs), history_limit
+            booted = this_boot() if boot_id is None else boot_id
+            schema, validator, store, snapshot, saved = await asyncio.get_running_loop().run_in_executor(
+                worker, boot, state_dir, startup, tuple(module_dirs), history_limit, booted
             )
         except BaseException:
             worker.shutdown(wait=False)
             raise
         running = Running(schema, validator, worker, store, registration.config, snapshot)
         access = AccessControl(schema)
-        datastores = Datastores(schema, validator, running, store, access)
+        datastores = Datastores(schema, validator, running, store, access, saved, saves)
         tree = cls(schema, validator, running, datastores, access)
         tree._worker = worker
         tree._register(registration)
         tree._configure(snapshot)
         running.on_change(tree._changed)
+        datastores.on_startup_change(tree._startup_changed)
         return tree
 
     async def close(self) -> None:
@@ -158,6 +168,9 @@ class Tree:
         for path in paths:
             self.bus.state_changed(path)
         self.bus.publish(_config_change(changed, author))
+
+    def _startup_changed(self, changed: Sequence[str], author: Author) -> None:
+        self.bus.publish(_config_change(changed, author, "startup"))
 
     # --- who -------------------------------------------------------------------------------------
 
@@ -227,13 +240,15 @@ class Tree:
         source: str = "running",
         with_defaults: WithDefaults = "explicit",
         depth: int | None = None,
+        session: int = 0,
     ) -> Iterator[bytes]:
         """Children of ``<data>`` as UTF-8 slices of at most about 64 KiB, never split inside a character.
 
-        State comes with source ``running`` only. Between slices the caller may sleep or stop; an abandoned
-        iterator costs nothing. What the user may not read is left out.
+        State comes with source ``running`` only; source ``candidate`` is that of `session`. Between slices
+        the caller may sleep or stop; an abandoned iterator costs nothing. What the user may not read is left
+        out.
         """
-        return self._reader.xml(selection, View(user, content, source, with_defaults, depth))
+        return self._reader.xml(selection, View(user, content, source, with_defaults, depth, session))
 
     def read_json(
         self,
@@ -403,10 +418,10 @@ class Tree:
         raise OperationError("invalid-value", f"there is no module {what}")
 
 
-def _config_change(changed: Sequence[str], author: Author) -> Notification:
+def _config_change(changed: Sequence[str], author: Author, datastore: str = "running") -> Notification:
     """netconf-config-change (RFC 6470)."""
     by_user = Node(username=author.user, session_id=author.session)
     who = by_user if author.session else Node(server=True)
     edits = [Node(target=path, operation="merge") for path in changed[:_MAX_REPORTED]]
-    record = Node(changed_by=who, datastore="running", edit=edits)
+    record = Node(changed_by=who, datastore=datastore, edit=edits)
     return Notification("/ietf-netconf-notifications:netconf-config-change", record, time.time_ns())

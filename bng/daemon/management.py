@@ -41,7 +41,11 @@ class Management:
     async def run(self) -> None:
         """Serve until cancelled. Raises OperationError, OSError."""
         self.tree = await Tree.open(
-            self.northbound.registration(), self.state_dir, self.startup, module_dirs=[MODULES_DIR]
+            self.northbound.registration(),
+            self.state_dir,
+            self.startup,
+            module_dirs=[MODULES_DIR],
+            saves=saves_commits,
         )
         netconf = gnmi = None
         try:
@@ -67,7 +71,11 @@ class Management:
         listen = _listen(configured, 830)
         await _wait_for_addresses(listen)
         server = NetconfServer(
-            self.tree, listen, self.state_dir / "ssh_host_ed25519_key", replay=self.northbound.replay
+            self.tree,
+            listen,
+            self.state_dir / "ssh_host_ed25519_key",
+            replay=self.northbound.replay,
+            files_dir=self.state_dir / "files",
         )
         await server.start()
         return server
@@ -85,6 +93,12 @@ class Management:
         server = GnmiServer(self.tree, listen, *pair)
         await server.start()
         return server
+
+
+def saves_commits(running: Mapping[str, Any]) -> bool:
+    """Whether commits are startup too, by /aether-bng:bng/management/startup/save of a configuration."""
+    management = running.get("aether-bng:bng", {}).get("management", {})
+    return bool(management.get("startup", {}).get("save") != "explicit")
 
 
 def _listen(configured: Mapping[str, Any], default_port: int) -> list[tuple[str, int]]:

@@ -26,10 +26,19 @@ from nbi.operations import (
     partial_lock,
     partial_unlock,
     unlock,
+    update,
     validate,
 )
 from nbi.operations.context import Context, Handler, Operation, Reply
-from nbi.protocol.names import BASE_NS, MONITORING_NS, NMDA_NS, NOTIFICATION_NS, PARTIAL_LOCK_NS, qualified
+from nbi.protocol.names import (
+    BASE_NS,
+    MONITORING_NS,
+    NMDA_NS,
+    NOTIFICATION_NS,
+    PARTIAL_LOCK_NS,
+    PRIVATE_CANDIDATE_NS,
+    qualified,
+)
 
 __all__ = ["HANDLERS", "Context", "Handler", "Operation", "Reply"]
 
@@ -70,6 +79,10 @@ HANDLERS: dict[str, Operation] = dict(
         (
             qualified(NOTIFICATION_NS, "create-subscription"),
             Operation("/notifications:create-subscription", create_subscription.handle),
+        ),
+        (
+            qualified(PRIVATE_CANDIDATE_NS, "update"),
+            Operation("/ietf-netconf-private-candidate:update", update.handle),
         ),
     ]
 )

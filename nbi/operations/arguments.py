@@ -22,9 +22,12 @@ DATASTORES = ("running", "candidate", "startup")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a configuration comes from: name of a datastore, or a ``config`` element given inline."""
+    """Where a configuration comes from or goes to: name of a datastore, a ``config`` element given inline, or
+    a url (`given` is its element then).
+    """
 
     given: str | etree._Element
+    url: str | None = None
 
 
 class Arguments:
@@ -109,11 +112,12 @@ class Arguments:
         """Name of the datastore in ``source`` or ``target``: ``running``, ``candidate`` or ``startup``."""
         return str(self.source(name, inline=False).given)
 
-    def source(self, name: str, *, inline: bool = True) -> Source:
-        """A datastore, or (with `inline`) a ``config`` element.
+    def source(self, name: str, *, inline: bool = True, url: bool = False) -> Source:
+        """A datastore, or (with `inline`) a ``config`` element, or (with `url`) a url.
 
         Raises:
-            RpcError: missing-element, unknown-element, bad-element; operation-not-supported for a url.
+            RpcError: missing-element, unknown-element, bad-element; operation-not-supported for a url where
+                none may be.
         """
         parent = self.required(name)
         reject_attributes(parent)
@@ -125,7 +129,9 @@ class Arguments:
         if namespace != BASE_NS:
             raise unknown_element(child)
         if local == "url":
-            raise RpcError("operation-not-supported", "this server has no :url capability")
+            if not url:
+                raise RpcError("operation-not-supported", f"the {name} of this operation cannot be a url")
+            return Source(child, leaf_text(child))
         if local == "config" and inline:
             return Source(child)
         if local not in DATASTORES:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from lxml import etree
 
+from nbi.files import ConfigFiles
 from nbi.subscriptions import SubscriptionRequest
 from yang.access import User
 from yang.datastore.model import Session
@@ -43,11 +44,16 @@ class SessionControl(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The session and the tree that an operation works on."""
+    """The session and the tree that an operation works on.
+
+    Attributes:
+        files: what urls name; None without :url.
+    """
 
     tree: Tree
     session: Session
     control: SessionControl
+    files: ConfigFiles | None = None
 
     @property
     def user(self) -> User:

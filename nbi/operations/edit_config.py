@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from lxml import etree
 
+from nbi.operations import urls
 from nbi.operations.arguments import Arguments
 from nbi.operations.context import Context, Reply
-from nbi.protocol.errors import RpcError
 
 DEFAULT_OPERATIONS = ("merge", "replace", "none")
 TEST_OPTIONS = ("test-then-set", "set", "test-only")
@@ -19,12 +19,11 @@ async def handle(context: Context, operation: etree._Element) -> Reply:
         operation, "target", "default-operation", "test-option", "error-option", "config", "url"
     )
     target = arguments.datastore("target")
-    if arguments.element("url") is not None:
-        raise RpcError("operation-not-supported", "this server has no :url capability")
+    config = await urls.edit_content(context, arguments)
     await context.tree.datastores.edit(
         context.session,
         target,
-        arguments.required("config"),
+        config,
         default_operation=arguments.choice("default-operation", DEFAULT_OPERATIONS) or "merge",
         test_option=arguments.choice("test-option", TEST_OPTIONS),
         error_option=arguments.choice("error-option", ERROR_OPTIONS) or "stop-on-error",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from lxml import etree
 
+from nbi.operations import urls
 from nbi.operations.arguments import Arguments
 from nbi.operations.context import Context, Reply
 from nbi.operations.edit_config import DEFAULT_OPERATIONS
 from nbi.operations.nmda import read_datastore
-from nbi.protocol.errors import RpcError, invalid_value
+from nbi.protocol.errors import invalid_value
 
 
 async def handle(context: Context, operation: etree._Element) -> Reply:
@@ -17,12 +18,11 @@ async def handle(context: Context, operation: etree._Element) -> Reply:
     target = read_datastore(arguments)
     if target not in ("running", "candidate"):
         raise invalid_value("datastore", f"{target} cannot be edited")
-    if arguments.element("url") is not None:
-        raise RpcError("operation-not-supported", "this server has no :url capability")
+    config = await urls.edit_content(context, arguments)
     await context.tree.datastores.edit(
         context.session,
         target,
-        arguments.required("config"),
+        config,
         default_operation=arguments.choice("default-operation", DEFAULT_OPERATIONS) or "merge",
         error_option="rollback-on-error",
     )

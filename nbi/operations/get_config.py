@@ -16,6 +16,11 @@ async def handle(context: Context, operation: etree._Element) -> Reply:
     source = arguments.datastore("source")
     selection = read_filter(arguments.element("filter"), context.tree)
     slices = context.tree.read_xml(
-        selection, context.user, content="config", source=source, with_defaults=read_with_defaults(arguments)
+        selection,
+        context.user,
+        content="config",
+        source=source,
+        with_defaults=read_with_defaults(arguments),
+        session=context.session.id,
     )
     return data_element(slices)

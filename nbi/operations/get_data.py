@@ -30,7 +30,7 @@ async def handle(context: Context, operation: etree._Element) -> Reply:
     )
     datastore = read_datastore(arguments)
     source = "running" if datastore == "operational" else datastore
-    if source not in ("running", "candidate"):
+    if source not in ("running", "candidate", "startup"):
         raise invalid_value("datastore", f"this server has no datastore {datastore}")
     selection = _selection(arguments, context.tree)
     if source == "running":
@@ -42,6 +42,7 @@ async def handle(context: Context, operation: etree._Element) -> Reply:
         source=source,
         with_defaults=read_with_defaults(arguments, "with-defaults"),
         depth=_depth(arguments),
+        session=context.session.id,
     )
     return data_element(slices, start_tag(NMDA_NS, "data", {}, {}))
 

@@ -37,6 +37,7 @@ def server_capabilities(
     content_id: str,
     with_defaults: Sequence[str],
     modules: Iterable[ModuleCapability],
+    url_schemes: Sequence[str] = (),
 ) -> list[str]:
     """All URIs of the server's hello.
 
@@ -44,7 +45,8 @@ def server_capabilities(
         content_id: of the YANG library (RFC 8525), which changes whenever the set of modules does.
         with_defaults: the modes of RFC 6243 that are supported, the basic mode first; empty for none.
         modules: those that are implemented, listed one by one beside the YANG library; RFC 5717 adds its
-            capability by its module.
+            capability by its module, as does draft-ietf-netconf-privcand.
+        url_schemes: of the urls that may be given (RFC 6241 section 8.8); empty for none.
     """
     uris = [
         names.CAP_BASE_10,
@@ -53,6 +55,7 @@ def server_capabilities(
         names.CAP_CONFIRMED_COMMIT,
         names.CAP_ROLLBACK_ON_ERROR,
         names.CAP_VALIDATE,
+        names.CAP_STARTUP,
         names.CAP_XPATH,
         names.CAP_NOTIFICATION,
         names.CAP_INTERLEAVE,
@@ -60,6 +63,10 @@ def server_capabilities(
     modules = tuple(modules)
     if any(module.namespace == names.PARTIAL_LOCK_NS for module in modules):
         uris.append(names.CAP_PARTIAL_LOCK)
+    if any(module.namespace == names.PRIVATE_CANDIDATE_NS for module in modules):
+        uris.append(names.CAP_PRIVATE_CANDIDATE)
+    if url_schemes:
+        uris.append(f"{names.CAP_URL}?scheme={','.join(url_schemes)}")
     if with_defaults:
         basic, *others = with_defaults
         also = f"&also-supported={','.join(others)}" if others else ""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lxml import etree
 
+from nbi.protocol.conflicts import Conflict, add_conflict
 from nbi.protocol.names import BASE_NS, qualified
 from nbi.protocol.paths import instance_identifier_to_xpath
 from nbi.protocol.xml import new_element
@@ -53,6 +54,7 @@ class RpcError(Exception):
         path: data path at fault in RFC 7951 form, or None.
         app_tag: error-app-tag, or None.
         info: elements of error-info, name → text.
+        conflicts: further elements of error-info, for an update of a private candidate that failed.
     """
 
     tag: str
@@ -61,6 +63,7 @@ class RpcError(Exception):
     path: str | None = None
     app_tag: str | None = None
     info: Mapping[str, str] = field(default_factory=dict)
+    conflicts: Sequence[Conflict] = ()
 
     def __post_init__(self) -> None:
         if self.tag not in ERROR_TAGS:
@@ -88,10 +91,13 @@ class RpcError(Exception):
         message = etree.SubElement(error, qualified(BASE_NS, "error-message"))
         message.set("{http://www.w3.org/XML/1998/namespace}lang", "en")
         message.text = xml_text(self.message)
-        if self.info:
+        if self.info or self.conflicts:
             info = etree.SubElement(error, qualified(BASE_NS, "error-info"))
             for name in sorted(self.info, key=_info_rank):
                 _add(info, name, self.info[name])
+            for conflict in self.conflicts:
+                for text in add_conflict(info, conflict, namespaces):
+                    text.text = xml_text(text.text or "")
         return error
 
     @staticmethod

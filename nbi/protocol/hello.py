@@ -27,6 +27,11 @@ class ClientHello:
         """Whether it speaks base 1.1, and with it chunked framing."""
         return names.CAP_BASE_11 in self.capabilities
 
+    @property
+    def private_candidate(self) -> bool:
+        """Whether it asks for a private candidate (draft-ietf-netconf-privcand)."""
+        return any(uri.partition("?")[0] == names.CAP_PRIVATE_CANDIDATE for uri in self.capabilities)
+
 
 def build_hello(session_id: int, capabilities: Iterable[str]) -> bytes:
     """The server's hello, unframed."""

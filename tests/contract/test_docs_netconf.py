@@ -64,6 +64,7 @@ class Server(threading.Thread):
             [("127.0.0.1", 0)],
             self._folder / "ssh_host_ed25519_key",
             replay=self.element.journal,
+            files_dir=self._folder / "files",
         )
         await server.start()
         self.port = server.ports[0]
@@ -108,7 +109,12 @@ def test_the_python_of_the_page(
     assert said.count("bng-01/an-0000/1/0/") >= 20, "sessions are listed"
     assert "operation-not-supported running is not written directly" in said
     rates = server.element.tree.running_json()["aether-shaping:shaping-profiles"]["profile"]
-    assert rates[0]["download"]["rate"] == "90000000", "the confirmed commit was confirmed"
+    assert [(entry["name"], entry["download"]["rate"]) for entry in rates] == [
+        ("gold", "90000000"),  # the confirmed commit was confirmed
+        ("bronze", "20000000"),
+        ("silver", "65000000"),  # the update preferred the candidate
+    ]
+    assert "running and this candidate have both changed /aether-shaping:shaping-profiles/profile" in said
     profile, asked_again, ended, several = (given for _, given, _ in server.element.invoked)
     assert (profile, ended["reason"]) == ({"profile": "gold"}, "moved out")
     assert not asked_again and several == {"remote-id": "an-11"}

@@ -12,6 +12,7 @@ from yang.datastore.context import SchemaBuilder, load_context
 from yang.datastore.data import EMPTY, Tree, to_json
 from yang.datastore.history import Entry, Store
 from yang.datastore.running import EMPTY_SNAPSHOT, Snapshot, complete, hash_passwords
+from yang.datastore.startup import Startup, StartupFile
 from yang.datastore.validator import Validator
 from yang.provider import OperationError
 from yang.schema import Schema
@@ -20,35 +21,81 @@ log = structlog.get_logger()
 
 
 def boot(
-    state_dir: Path, startup: Path | None, module_dirs: Sequence[Path], history_limit: int
-) -> tuple[Schema, Validator, Store, Snapshot]:
-    """Load modules and configuration. See `yang.tree.Tree.open`."""
+    state_dir: Path,
+    first: Path | None,
+    module_dirs: Sequence[Path],
+    history_limit: int,
+    boot_id: str,
+) -> tuple[Schema, Validator, Store, Snapshot, Startup]:
+    """Load modules and configuration. See `yang.tree.Tree.open`.
+
+    Args:
+        first: the file of the first start.
+        boot_id: names this boot of the machine; "" when that is not known.
+    """
     context = load_context(module_dirs)
     schema = SchemaBuilder(context).build()
     validator = Validator(context, schema)
     store = Store(state_dir / "config", history_limit)
+    startup = _startup(validator, StartupFile(state_dir / "config"))
     stored = store.load()
-    document, origin = stored, str(state_dir / "config")
-    if stored is None and startup is not None:
+    booted = startup.file.is_new_boot(boot_id)
+    reason = ""
+    if startup.own is not None and (booted or stored is None):
+        tree, origin = startup.own, "startup"
+        reason = "the machine was booted" if booted else "running was not there"
+        if not tree:  # it was deleted
+            tree, origin = _first(validator, first)
+    elif stored is None:
         try:
-            document, origin = startup.read_bytes(), str(startup)
-        except OSError as error:
-            raise OperationError("operation-failed", f"{startup} cannot be read: {error.strerror}") from error
-    try:
-        tree = _load(validator, document, origin)
-    except OperationError as error:
-        tree = _last_commit(validator, store, error)
+            tree, origin = _first(validator, first)
+        except OperationError as error:
+            tree, origin = _last_commit(validator, store, error), "history"
+        reason = "startup"
+    else:
+        origin = str(state_dir / "config")
+        try:
+            tree = _load(validator, stored, origin)
+        except OperationError as error:
+            tree = _last_commit(validator, store, error)
+        if store.unconfirmed:
+            reason = "the element stopped before a confirmed commit was confirmed"
     snapshot = complete(schema, validator, tree, EMPTY_SNAPSHOT)
-    if stored is None or store.unconfirmed:
-        reason = (
-            "startup" if stored is None else "the element stopped before a confirmed commit was confirmed"
-        )
+    if reason:
         now = datetime.now(UTC).isoformat()
         entry = Entry(store.next_number, now, "", "startup", reason, ())
         store.save(to_json(schema.root, tree), entry)
         store.drop_backup()
+    startup.file.mark_boot(boot_id)
     log.info("config.loaded", origin=origin, modules=len(schema.modules))
-    return schema, validator, store, snapshot
+    return schema, validator, store, snapshot, startup
+
+
+def _first(validator: Validator, file: Path | None) -> tuple[Tree, str]:
+    """The configuration of the first start, and where it came from."""
+    if file is None:
+        return EMPTY, ""
+    try:
+        document = file.read_bytes()
+    except OSError as error:
+        raise OperationError("operation-failed", f"{file} cannot be read: {error.strerror}") from error
+    return _load(validator, document, str(file)), str(file)
+
+
+def _startup(validator: Validator, file: StartupFile) -> Startup:
+    """The startup datastore. A file that is damaged, or that this version does not take, is kept aside, and
+    startup is what running is: an element that can run goes on with what it ran."""
+    try:
+        document = file.read()
+        if document is None:
+            return Startup(file, None)
+        return Startup(
+            file, EMPTY if file.is_deleted(document) else _load(validator, document, "startup.json")
+        )
+    except (OperationError, OSError) as error:
+        log.error("config.startup-damaged", reason=str(error))
+        file.set_aside()
+        return Startup(file, None)
 
 
 def _last_commit(validator: Validator, store: Store, fault: OperationError) -> Tree:
@@ -65,9 +112,7 @@ def _last_commit(validator: Validator, store: Store, fault: OperationError) -> T
     return tree
 
 
-def _load(validator: Validator, document: bytes | None, origin: str) -> Tree:
-    if document is None:
-        return EMPTY
+def _load(validator: Validator, document: bytes, origin: str) -> Tree:
     if not document.strip():  # a configuration without anything in it is an object all the same
         raise OperationError("operation-failed", f"{origin}: the file is empty")
     try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
@@ -68,6 +69,23 @@ class ConfirmedCommit:
             raise OperationError("invalid-value", "the confirmed commit under way has no persist-id")
         elif self.session != session_id:
             raise OperationError("in-use", "a confirmed commit of another session is under way")
+
+    @asynccontextmanager
+    async def keeping(self, members: Mapping[str, Any] | None) -> AsyncIterator[None]:
+        """Have the backup on disk before running is written: an element that dies in between goes back to it.
+
+        Args:
+            members: the backup as RFC 7951; None when the commit is none that may be reverted.
+        """
+        fresh = members is not None and not self.active
+        if fresh:
+            await self._in_worker(self._store.keep_backup, members)
+        try:
+            yield
+        except BaseException:
+            if fresh:
+                await self._in_worker(self._store.drop_backup)
+            raise
 
     async def start(
         self,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from yang.access import User
 from yang.path import DataPath
 
-Datastore = Literal["running", "candidate"]
+Datastore = Literal["running", "candidate", "startup"]
 
 
 @dataclass(frozen=True, slots=True)

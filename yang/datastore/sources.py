@@ -18,12 +18,22 @@ STANDARD_MODULES: Final[dict[str, tuple[str, ...]]] = {
     "iana-crypt-hash": ("crypt-hash-sha-256", "crypt-hash-sha-512"),
     "ietf-system": ("authentication", "local-users"),
     "ietf-netconf-acm": (),
-    "ietf-netconf": ("candidate", "confirmed-commit", "rollback-on-error", "validate", "xpath"),
+    "ietf-netconf": (
+        "candidate",
+        "confirmed-commit",
+        "rollback-on-error",
+        "validate",
+        "startup",
+        "url",
+        "xpath",
+    ),
     "ietf-netconf-monitoring": (),
     "ietf-netconf-notifications": (),
     "ietf-netconf-with-defaults": (),
 }
 """Standard modules that are implemented → the features that are enabled."""
+EXTRA_FEATURES: Final = {"ietf-netconf-private-candidate": ("private-candidate",)}
+"""The same for modules of the folders that an element adds."""
 
 
 def standard_dirs() -> tuple[Path, ...]:
@@ -59,4 +69,4 @@ def module_files(extra: Sequence[Path] = ()) -> Iterator[tuple[Path, tuple[str, 
         yield next(path for folder in folders if (path := folder / f"{name}.yang").is_file()), features
     for folder in (own_dir(), *extra):
         for path in sorted(folder.glob("*.yang")):
-            yield path, ()
+            yield path, EXTRA_FEATURES.get(path.stem, ())

@@ -2,87 +2,80 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
+import structlog
 from lxml import etree
 
-from yang.access import ALLOW_ALL, AccessControl, User
-from yang.datastore.confirm import ConfirmedCommit
+from yang.access import ALLOW_ALL
+from yang.datastore.commits import Commits
 from yang.datastore.data import EMPTY, Tree, differences, from_json, to_json
-from yang.datastore.edits import Change, Edits
-from yang.datastore.history import Store
-from yang.datastore.locks import Locks, PartialLock, denied
-from yang.datastore.model import CommitResult, PathOperation, Session
-from yang.datastore.running import Author, Running, Snapshot, finish
-from yang.datastore.validator import Validator
+from yang.datastore.locks import PartialLock, denied
+from yang.datastore.model import PathOperation, Session
+from yang.datastore.running import Author, finish, hash_passwords
+from yang.datastore.visible import readable
 from yang.path import DataPath, PathError
 from yang.provider import OperationError, OperationErrors
-from yang.schema import Schema
+from yang.schema import SchemaNode
 
 _DEFAULT_OPERATIONS: Final = frozenset({"merge", "replace", "none"})
 _TEST_OPTIONS: Final = frozenset({"set", "test-then-set", "test-only"})
 _ERROR_OPTIONS: Final = frozenset({"stop-on-error", "continue-on-error", "rollback-on-error"})
-MAX_PERSIST: Final = 255
+NAMES: Final = ("running", "candidate", "startup")
+
+log = structlog.get_logger()
 
 
-class Datastores:
-    """running and candidate, with locks, edits and commits.
+class Datastores(Commits):
+    """running, candidates and startup, with locks, edits and commits.
 
     Every method that changes something is a coroutine and is called from the event loop; edits and validation
     run in one worker thread. All raise `yang.provider.OperationError`; an edit with error-option
     ``continue-on-error`` raises `yang.provider.OperationErrors` with all of them.
     """
 
-    def __init__(
-        self, schema: Schema, validator: Validator, running: Running, store: Store, access: AccessControl
-    ) -> None:
-        self._schema = schema
-        self._validator = validator
-        self._running = running
-        self._store = store
-        self._access = access
-        self._edits = Edits(schema, validator, access)
-        self._locks = Locks()
-        self._candidate: Tree | None = None
-        self._change = asyncio.Lock()
-        self._confirm = ConfirmedCommit(store, running.in_worker, self._revert)
-
     # --- reading ---------------------------------------------------------------------------------
 
     @property
-    def running(self) -> Snapshot:
-        """The running configuration."""
-        return self._running.snapshot
+    def candidate(self) -> Tree:
+        """The candidate configuration that sessions share."""
+        return self._candidates.get()
 
     @property
-    def candidate(self) -> Tree:
-        """The candidate configuration."""
-        return self._running.snapshot.tree if self._candidate is None else self._candidate
+    def startup(self) -> Tree:
+        """The startup configuration."""
+        return self._startup.tree(self.permanent)
 
-    def tree(self, name: str, *, defaults: bool = False) -> Tree:
+    def tree(self, name: str, *, defaults: bool = False, session: int = 0) -> Tree:
         """What a datastore holds.
 
         Args:
-            defaults: with default values. Of a candidate that differs from running they are worked out anew.
+            defaults: with default values. Of what differs from running they are worked out anew.
+            session: whose candidate; 0 for the shared one.
         """
         _check_name(name)
         snapshot = self._running.snapshot
-        if name == "running" or not self.is_dirty():
-            return snapshot.full if defaults else snapshot.tree
+        tree = self._explicit(name, session)
         if not defaults:
-            return self.candidate
-        members = self._running.submit(self._validator.defaults, self.candidate).result()
+            return tree
+        if tree is snapshot.tree:
+            return snapshot.full
+        members = self._running.submit(self._validator.defaults, tree).result()
         return from_json(self._schema.root, members)
 
+    def _explicit(self, name: str, session: int) -> Tree:
+        if name == "running":
+            return self.running.tree
+        return self.startup if name == "startup" else self._candidates.get(session)
+
     def is_dirty(self) -> bool:
-        """True when candidate differs from running."""
-        if self._candidate is None:
+        """True when the shared candidate differs from running."""
+        shared = self._candidates.shared
+        if shared is None:
             return False
-        root = self._schema.root
-        return next(differences(root, self.running.tree, self._candidate, ALLOW_ALL), None) is not None
+        return next(differences(self._schema.root, self.running.tree, shared, ALLOW_ALL), None) is not None
 
     def history(self) -> Sequence[dict[str, Any]]:
         """Commits, newest first: number, time, user, origin, comment, changed."""
@@ -106,6 +99,8 @@ class Datastores:
         """Lock a datastore. ``lock-denied`` (info session-id) when it is held, a candidate that is modified,
         or running while a confirmed commit of another session is under way."""
         _check_name(target)
+        if target == "candidate" and self._candidates.lock(session.id):
+            return
         if target == "candidate" and self._locks.holder(target) is None and self.is_dirty():
             raise denied(0, "the candidate has changes that were neither committed nor discarded")
         if target == "running" and self._confirm.is_foreign(session.id):
@@ -113,12 +108,14 @@ class Datastores:
         self._locks.lock(session.id, target)
 
     async def unlock(self, session: Session, target: str) -> None:
-        """Unlock a datastore; changes to candidate that were not committed are discarded.
+        """Unlock a datastore; changes to the shared candidate that were not committed are discarded.
         ``operation-failed`` when this session does not hold the lock."""
         _check_name(target)
+        if target == "candidate" and self._candidates.unlock(session.id):
+            return
         self._locks.unlock(session.id, target)
         if target == "candidate":
-            self._candidate = None
+            self._candidates.reset(0)
 
     async def partial_lock(self, session: Session, paths: Sequence[str]) -> tuple[int, Sequence[str]]:
         """RFC 5717: lock the running nodes at these instance-identifiers → (lock id, locked nodes)."""
@@ -139,6 +136,12 @@ class Datastores:
     async def partial_unlock(self, session: Session, lock_id: int) -> None:
         """RFC 5717: give a partial lock back. ``invalid-value`` when it is not this session's."""
         self._locks.unlock_paths(session.id, lock_id)
+
+    # --- private candidates ----------------------------------------------------------------------
+
+    def make_private(self, session: int) -> None:
+        """Give a session a candidate of its own until it ends (draft-ietf-netconf-privcand)."""
+        self._candidates.make_private(session)
 
     # --- edits -----------------------------------------------------------------------------------
 
@@ -162,32 +165,25 @@ class Datastores:
         _check_option("default-operation", default_operation, _DEFAULT_OPERATIONS)
         _check_option("test-option", test_option or "set", _TEST_OPTIONS)
         _check_option("error-option", error_option, _ERROR_OPTIONS)
-        self._check_target(session, target)
+        self._check_edited(session, target)
         errors: list[OperationError] = []
         apply = self._edits.of_xml(config, default_operation, error_option == "continue-on-error", errors)
         async with self._change:
-            tree = await self._edited(session.user, apply, test_option)
             if test_option != "test-only":
-                self._candidate = tree
+                self._candidates.charge(session.id, config)
+            await self._edit_candidate(session, apply, test_option)
         if errors:
             raise OperationErrors(errors)
 
     async def edit_paths(self, session: Session, target: str, operations: Sequence[PathOperation]) -> None:
         """The same from paths and JSON values; operations are applied in the order given."""
-        self._check_target(session, target)
+        self._check_edited(session, target)
         async with self._change:
-            self._candidate = await self._edited(session.user, self._edits.of_paths(operations), None)
+            self._candidates.charge(session.id, operations)
+            await self._edit_candidate(session, self._edits.of_paths(operations))
 
-    async def _edited(self, user: User, apply: Change, test_option: str | None) -> Tree:
-        """Candidate after an edit, which the user must be allowed to make."""
-        validate = test_option in ("test-then-set", "test-only")
-        rules = self._access.rules_for(user)
-        result: Tree = await self._running.in_worker(
-            self._edits.carry_out, self.candidate, apply, rules, validate
-        )
-        return result
-
-    def _check_target(self, session: Session, target: str) -> None:
+    def _check_edited(self, session: Session, target: str) -> None:
+        """Raise unless target is a candidate that this session may change."""
         _check_name(target)
         if target == "running":
             raise OperationError(
@@ -195,198 +191,121 @@ class Datastores:
                 "running is not written directly: edit candidate, then commit",
                 error_type="protocol",
             )
-        self._locks.check(session.id, target)
+        if target == "startup":
+            raise OperationError(
+                "operation-not-supported",
+                "startup is not edited: copy a configuration to it",
+                error_type="protocol",
+            )
+        self._check_candidate_lock(session)
+
+    # --- whole configurations --------------------------------------------------------------------
 
     async def copy(self, session: Session, target: str, source: str | etree._Element) -> None:
-        """copy-config; source is a datastore's name or a ``<config>`` element."""
-        self._check_target(session, target)
+        """copy-config; source is a datastore's name or a ``<config>`` element.
+
+        What the user may not read is not copied from a datastore, what differs in the target must be theirs
+        to change; running → startup needs neither (RFC 8341 section 3.2.6). A target startup has to be valid.
+        """
+        if target != "startup":
+            self._check_edited(session, target)
+        self._locks.check(session.id, *([target] if target == "startup" else []))
         if source == target:
             raise OperationError("invalid-value", "source and target are the same", error_type="protocol")
         async with self._change:
-            content = await self._source(source)
-            self._candidate = await self._edited(session.user, lambda _: content, None)
+            content = await self._source(session, source)
+            if target == "startup":
+                await finish(self._save(session, source, content))
+                return
+            if not isinstance(source, str):
+                self._candidates.charge(session.id, source)
+            await self._edit_candidate(session, lambda _: content)
+
+    async def _save(self, session: Session, source: str | etree._Element, content: Tree) -> None:
+        """Make a configuration the startup configuration."""
+        if source == "running":
+            content = self.running.tree
+        else:
+            content = await self._edited(session.user, self.startup, lambda _: content, "test-then-set")
+            content = await self._running.in_worker(hash_passwords, content)
+        before = self.startup
+        if content is self.permanent and self._saves(self.running.tree):
+            if self._startup.own is not None:
+                await self._on_disk(self._startup.file.follow)
+            self._startup.own = None
+        else:
+            await self._on_disk(self._startup.file.write, to_json(self._schema.root, content))
+            self._startup.own = content
+        log.info("config.startup-saved", user=session.user.name, origin=session.origin)
+        await self._tell_of_startup(session, before)
+
+    async def _empty_startup(self, session: Session) -> None:
+        """Delete the startup configuration: the next boot begins as the first start did."""
+        before = self.startup
+        await self._on_disk(self._startup.file.write, None)
+        self._startup.own = EMPTY
+        log.info("config.startup-deleted", user=session.user.name, origin=session.origin)
+        await self._tell_of_startup(session, before)
+
+    async def _tell_of_startup(self, session: Session, before: Tree) -> None:
+        author = Author(session.user.name, session.origin, "", session.id)
+        found = await self._running.in_worker(changed_paths, self._schema.root, before, self.startup)
+        for listener in self._startup_listeners if found else ():
+            listener(found, author)
 
     async def delete(self, session: Session, target: str) -> None:
-        """delete-config: candidate is emptied; running cannot be deleted."""
-        self._check_target(session, target)
+        """delete-config: startup or the shared candidate is emptied, a private candidate dropped (the next
+        access makes a new one of running); running cannot be deleted."""
+        if target == "startup":
+            self._locks.check(session.id, target)
+            async with self._change:
+                await finish(self._empty_startup(session))
+            return
+        self._check_edited(session, target)
         async with self._change:
-            self._candidate = await self._edited(session.user, lambda _: EMPTY, None)
+            if self._candidates.find(session.id) is not None:
+                self._candidates.reset(session.id)
+            else:
+                await self._edit_candidate(session, lambda _: EMPTY)
 
-    async def validate(self, session: Session, source: str | etree._Element) -> None:  # noqa: ARG002
+    async def validate(self, session: Session, source: str | etree._Element) -> None:
         """Check all constraints of a datastore or of a complete configuration."""
-        tree = await self._source(source)
+        if isinstance(source, str):
+            _check_name(source)
+            tree = self._explicit(source, session.id)
+        else:
+            tree = await self.parse(source)
         await self._running.in_worker(self._validator.complete, tree)
+
+    async def parse(self, config: etree._Element) -> Tree:
+        """What a ``<config>`` element holds, if it fits the schema; constraints are not checked."""
+        result: Tree = await self._running.in_worker(self._edits.of_xml(config), EMPTY)
+        return result
 
     async def discard(self, session: Session) -> None:
         """discard-changes: candidate becomes running again."""
-        self._locks.check(session.id, "candidate")
+        self._check_candidate_lock(session)
         async with self._change:
-            self._candidate = None
+            self._candidates.discard(session.id)
 
-    async def _source(self, source: str | etree._Element) -> Tree:
-        if isinstance(source, str):
-            return self.tree(source)
-
-        result: Tree = await self._running.in_worker(self._edits.of_xml(source), EMPTY)
-        return result
-
-    # --- commits ---------------------------------------------------------------------------------
-
-    async def commit(
-        self,
-        session: Session,
-        *,
-        confirmed: bool = False,
-        confirm_timeout: float = 600,
-        persist: str | None = None,
-        persist_id: str | None = None,
-        comment: str = "",
-    ) -> CommitResult:
-        """commit, with :confirmed-commit:1.1.
-
-        Args:
-            confirm_timeout: seconds until it is reverted, 1 … 2³²-1.
-            persist: outlive the session; whoever knows the token confirms.
-            persist_id: token of the confirmed commit that this one confirms or extends.
-        """
-        if confirm_timeout <= 0 or len(persist or "") > MAX_PERSIST:
-            raise OperationError("invalid-value", "confirm-timeout or persist is out of range")
-        if persist is not None and not confirmed:
-            raise OperationError("invalid-value", "persist goes with confirmed only", error_type="protocol")
-        self._locks.check(session.id, "candidate", "running")
-        return await finish(self._commit(session, confirmed, confirm_timeout, persist, persist_id, comment))
-
-    async def _commit(
-        self,
-        session: Session,
-        confirmed: bool,
-        timeout: float,
-        persist: str | None,
-        persist_id: str | None,
-        comment: str,
-    ) -> CommitResult:
-        async with self._change:
-            self._confirm.authorise(session.id, persist_id)
-            backup = self.running.tree
-            author = Author(session.user.name, session.origin, comment, session.id)
-            result = await self._replace(session.id, session.user, self.candidate, author)
-            self._candidate = None
-            if confirmed:
-                members = to_json(self._schema.root, backup)
-                await self._confirm.start(backup, members, author, session.id, timeout, persist)
-            else:
-                await self._confirm.end()
-            return result
-
-    async def _replace(self, session_id: int, user: User, tree: Tree, author: Author) -> CommitResult:
-        before = self.running.tree
-        # the exact nodes that a commit changes are those that need permission (RFC 8341 section 3.2.8)
-        rules = self._access.rules_for(user)
-        await self._running.in_worker(self._edits.check_access, before, tree, rules)
-        return await self._running.replace(
-            tree, author, lambda changed: self._locks.check_paths(session_id, changed)
-        )
-
-    async def cancel_commit(self, session: Session, persist_id: str | None = None) -> None:
-        """Revert the confirmed commit that is under way."""
-        async with self._change:
-            if not self._confirm.active:
-                raise OperationError("operation-failed", "there is no confirmed commit to cancel")
-            self._confirm.authorise(session.id, persist_id)
-            await finish(self._revert_now(Author(session.user.name, session.origin, "cancelled", session.id)))
-
-    async def confirm_commit(self, persist_id: str | None = None) -> None:
-        """Make a confirmed commit permanent without a session (gNMI commit-confirmed)."""
-        async with self._change:
-            if not self._confirm.active:
-                raise OperationError("operation-failed", "there is no confirmed commit to confirm")
-            self._confirm.authorise(0, persist_id)
-            await self._confirm.end()
-
-    async def cancel_confirmed(self, persist_id: str | None = None, *, user: str, origin: str) -> None:
-        """Revert a confirmed commit without a session (gNMI commit-confirmed)."""
-        async with self._change:
-            if not self._confirm.active:
-                raise OperationError("operation-failed", "there is no confirmed commit to cancel")
-            self._confirm.authorise(0, persist_id)
-            await finish(self._revert_now(Author(user, origin, "cancelled")))
-
-    async def _revert(self, why: str) -> None:
-        """Called when the time of a confirmed commit is over."""
-        async with self._change:
-            if self._confirm.active:
-                author = self._confirm.author
-                await self._revert_now(Author(author.user, author.origin, why))
-
-    async def _revert_now(self, author: Author) -> None:
-        backup = self._confirm.backup
-        await self._running.replace(backup, author)
-        await self._confirm.end()
-
-    async def rollback(self, session: Session, number: int) -> None:
-        """Set candidate to what running was after the commit with this number (0: at the first start)."""
-        self._locks.check(session.id, "candidate")
-        async with self._change:
-            document = await self._running.in_worker(self._store.configuration, number)
-            if document is None:
-                raise OperationError("data-missing", f"the commit {number} is not remembered")
-            tree = await self._running.in_worker(self._validator.load, document)
-            self._candidate = await self._edited(session.user, lambda _: tree, None)
-
-    async def transaction(
-        self,
-        user: User,
-        origin: str,
-        operations: Sequence[PathOperation],
-        *,
-        comment: str = "",
-        confirm_timeout: float | None = None,
-        persist_id: str | None = None,
-    ) -> CommitResult:
-        """See `yang.tree.Tree.transaction`."""
-        self._locks.check(0, "candidate", "running")
-        return await finish(self._transaction(user, origin, operations, comment, confirm_timeout, persist_id))
-
-    async def _transaction(
-        self,
-        user: User,
-        origin: str,
-        operations: Sequence[PathOperation],
-        comment: str,
-        confirm_timeout: float | None,
-        persist_id: str | None,
-    ) -> CommitResult:
-        async with self._change:
-            self._locks.check(0, "candidate", "running")
-            if self._confirm.active:
-                raise OperationError("in-use", "a confirmed commit is under way")
-            backup = self.running.tree
-            apply = self._edits.of_paths(_in_gnmi_order(operations))
-            tree = await self._running.in_worker(apply, backup)
-            author = Author(user.name, origin, comment)
-            result = await self._replace(0, user, tree, author)
-            if self._candidate is not None:
-                # otherwise the next commit of candidate would undo this one
-                self._candidate = await self._rebased(apply, self._candidate)
-            if confirm_timeout is not None and result.number:
-                members = to_json(self._schema.root, backup)
-                await self._confirm.start(backup, members, author, 0, confirm_timeout, persist_id)
-            return result
-
-    async def _rebased(self, apply: Change, candidate: Tree) -> Tree:
-        try:
-            result: Tree = await self._running.in_worker(apply, candidate)
-        except OperationError:
-            return candidate
+    async def _source(self, session: Session, source: str | etree._Element) -> Tree:
+        """A configuration to copy, as far as the user may read it."""
+        if not isinstance(source, str):
+            return await self.parse(source)
+        _check_name(source)
+        rules = self._access.rules_for(session.user)
+        tree = self._explicit(source, session.id)
+        result: Tree = await self._running.in_worker(readable, self._schema.root, tree, rules)
         return result
 
     # --- lifecycle -------------------------------------------------------------------------------
 
     async def close_session(self, session_id: int) -> None:
-        """A session ended, in whatever way: locks go, a candidate that it had locked is discarded, a
-        confirmed commit of its own without persist is reverted."""
+        """A session ended, in whatever way: locks go, its private candidate and a shared one that it had
+        locked are discarded, a confirmed commit of its own without persist is reverted."""
+        self._candidates.drop(session_id)
         if "candidate" in self._locks.release(session_id):
-            self._candidate = None
+            self._candidates.reset(0)
         if self._confirm.belongs_to(session_id):
             await finish(self._revert("its session ended before it was confirmed"))
 
@@ -396,14 +315,13 @@ class Datastores:
             await finish(self._revert("the element stopped before it was confirmed"))
 
 
-def _in_gnmi_order(operations: Sequence[PathOperation]) -> list[PathOperation]:
-    """Deletes first, then replaces, then updates (gNMI specification 3.4.3)."""
-    order: Mapping[str, int] = {"delete": 0, "remove": 0, "replace": 1, "update": 2, "create": 2}
-    return sorted(operations, key=lambda operation: order[operation.op])
+def changed_paths(root: SchemaNode, before: Tree, after: Tree) -> list[str]:
+    """Instance-identifiers of what differs."""
+    return [found.path for found in differences(root, before, after, ALLOW_ALL)]
 
 
 def _check_name(name: str) -> None:
-    if name not in ("running", "candidate"):
+    if name not in NAMES:
         raise OperationError("invalid-value", f'there is no datastore "{name}"', error_type="protocol")
 
 

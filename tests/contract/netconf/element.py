@@ -331,6 +331,7 @@ async def serve(arguments: argparse.Namespace) -> None:
         unix_user=User("admin"),
         replay=element.journal,
         limits=Limits(max_message=arguments.max_message, stall_timeout=arguments.stall_timeout),
+        files_dir=state_dir / "files",
     )
     await server.start()
     print(json.dumps({"port": server.ports[0], "unix": str(state_dir / "netconf.sock")}), flush=True)

@@ -176,6 +176,7 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
             unix_user=User(user),
             replay=element.journal,
             limits=Limits(**limits),
+            files_dir=folder / "files",
         )
         await server.start()
         served = Served(element, server, folder / "netconf.sock")

@@ -32,7 +32,9 @@ async def test_hello_names_session_capabilities_and_modules(serve):
     library = next(c for c in capabilities if c.startswith(CAP_YANG_LIBRARY))
     assert f"content-id={served.element.tree.schema.content_id}" in library
     assert any(c.startswith(f"{SUBSCRIBER}?module=aether-subscriber&revision=") for c in capabilities)
-    assert not any("writable-running" in c or ":startup" in c for c in capabilities)
+    for announced in ("startup:1.0", "url:1.0?scheme=file", "private-candidate:1.0"):
+        assert f"urn:ietf:params:netconf:capability:{announced}" in capabilities
+    assert not any("writable-running" in c for c in capabilities)
 
 
 async def test_replies_come_in_the_order_of_the_requests(serve):

@@ -10,6 +10,7 @@ import pytest
 from lxml import etree
 
 from yang.access import User
+from yang.datastore.history import Store
 from yang.datastore.model import PathOperation, Session
 from yang.path import DataPath
 from yang.provider import OperationError, Registration
@@ -178,7 +179,8 @@ async def test_copy_and_delete(net: Any, one: Session, make_element: Any) -> Non
     assert net.xml(net.tree.select_all(), source="candidate") == ""
     assert (await refused(store.delete(one, "running"))).tag == "operation-not-supported"
     assert (await refused(store.copy(one, "candidate", "candidate"))).tag == "invalid-value"
-    assert (await refused(store.copy(one, "startup", "running"))).tag == "invalid-value"
+    assert (await refused(store.copy(one, "factory", "running"))).tag == "invalid-value"
+    assert (await refused(store.copy(one, "candidate", "factory"))).tag == "invalid-value"
 
 
 async def test_validate_an_inline_configuration(net: Any, one: Session, make_element: Any) -> None:
@@ -288,6 +290,29 @@ async def test_running_is_not_locked_during_anothers_confirmed_commit(
     assert (await refused(net.tree.datastores.lock(two, "running"))).tag == "lock-denied"
     error = await refused(net.tree.transaction(net.admin, "gnmi", [PathOperation("update", TIMER, 9)]))
     assert error.tag == "in-use"
+
+
+async def test_the_backup_is_on_disk_before_running_is_written(
+    net: Any, one: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill between the two must not make the commit permanent."""
+    backup = net.folder / "state/config/unconfirmed.json"
+    seen: list[bool] = []
+    save = Store.save
+
+    def look(*args: Any) -> None:
+        seen.append(backup.is_file())
+        if len(seen) == 1:
+            raise OSError(28, "No space left on device")
+        save(*args)
+
+    monkeypatch.setattr(Store, "save", look)
+    await net.edit(timers(9), one)
+    assert (await refused(net.commit(one, confirmed=True))).tag == "operation-failed"
+    assert not backup.exists()
+    await net.commit(one, confirmed=True)
+    assert backup.exists()
+    assert seen == [True, True]
 
 
 async def test_nothing_to_cancel(net: Any, one: Session) -> None:

@@ -58,7 +58,7 @@ async def test_filters_and_depth(serve):
 @pytest.mark.parametrize(
     ("operation", "tag"),
     [
-        (get_data("startup"), "invalid-value"),
+        (get_data("intended"), "invalid-value"),
         (get_data("running", "<config-filter>false</config-filter>"), "invalid-value"),
         (get_data("running", "<config-filter>maybe</config-filter>"), "invalid-value"),
         (get_data("running", "<max-depth>0</max-depth>"), "invalid-value"),
