@@ -97,7 +97,16 @@ def _trees(files: list[Path], folders: list[Path]) -> dict[str, str]:
     command = [sys.executable, "-c", "from pyang.scripts.pyang_tool import run; run()", "-f", "tree"]
     search = ":".join(map(str, folders))
     done = subprocess.run(
-        [*command, "--tree-line-length", "110", "--path", search, *map(str, files)],
+        [
+            *command,
+            "--ignore-error",
+            "BAD_DEVIATE_ADD",
+            "--tree-line-length",
+            "110",
+            "--path",
+            search,
+            *map(str, files),
+        ],
         capture_output=True,
         text=True,
         check=False,

@@ -10,12 +10,15 @@ from typing import Any
 import structlog
 
 from bng.northbound.config import ConfigHandler
+from bng.northbound.hardware import HardwareProvider
 from bng.northbound.interfaces import InterfacesProvider
+from bng.northbound.kernel import Links
 from bng.northbound.notifications import BoundsProvider, EventsProvider, JournalReplay, notification_of
 from bng.northbound.records import Event, EventRecord
 from bng.northbound.rpc import operations
 from bng.northbound.sessions import ProfilesProvider, SessionsProvider, SummaryProvider
 from bng.northbound.state import HealthProvider, Identity, IdentityProvider, RoutersState
+from bng.northbound.system import SystemStateProvider
 from bng.northbound.timeline import AccessLinesProvider
 from bng.seam.command import CommandClient
 from bng.seam.matrix import MatrixReader
@@ -54,6 +57,8 @@ class Northbound:
         self.health = HealthProvider()
         self.routers = RoutersState()
         self.identity = IdentityProvider()
+        self._links = Links(lambda _name: self._changed(self.interfaces.path))
+        self.interfaces = InterfacesProvider(last_change=self._links.last_change)
         self.control = CommandClient(state_dir / "control.sock", self._greet, self._pushed)
         self.config = ConfigHandler(self.control, running)
         self.replay = JournalReplay(self.events)
@@ -72,8 +77,10 @@ class Northbound:
                 self.routers.configured,
                 self.routers.discovered,
                 self.identity,
-                InterfacesProvider(),
+                self.interfaces,
                 AccessLinesProvider(self.control),
+                SystemStateProvider(),
+                HardwareProvider(),
             ],
             config=[self.config],
             operations=operations(self.control),
@@ -82,7 +89,12 @@ class Northbound:
     async def run(self, bus: Bus) -> None:
         """Follow control until cancelled: connect, take in what it tells, publish it on the bus."""
         self._bus = bus
-        await asyncio.gather(self.control.run(), self._follow())
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._links.socket, self._links.receive)
+        try:
+            await asyncio.gather(self.control.run(), self._follow())
+        finally:
+            loop.remove_reader(self._links.socket)
 
     # what control tells
 

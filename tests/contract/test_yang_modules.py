@@ -23,6 +23,10 @@ from yang.schema import Schema, SchemaNode
 MODULES = sorted(own_dir().glob("*.yang"))
 SEARCH = ":".join(str(path) for path in (own_dir(), *standard_dirs()))
 
+DEVIATING = ("--ignore-error", "BAD_DEVIATE_ADD")
+"""pyang takes "config" for there where it is inherited; libyang and RFC 7950 (7.20.3.2) do not. And lint
+dislikes "mandatory false", which is the only way to take a "mandatory" back."""
+
 MODULE = """module m {{
   namespace "urn:m";
   prefix m;
@@ -43,7 +47,7 @@ def test_pyang_finds_nothing(module: Path) -> None:
             sys.executable,
             shutil.which("pyang") or Path(sys.executable).with_name("pyang"),
             "--strict",
-            "--lint",
+            *(DEVIATING if module.stem == "aether-deviations" else ("--lint",)),
             "--path",
             SEARCH,
             str(module),

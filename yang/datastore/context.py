@@ -102,6 +102,7 @@ class SchemaBuilder:
             features=tuple(feature.name() for feature in wrapped.features() if feature.state()),
             organization=" ".join(_text(cmodule.org).split()),
             text=text,
+            deviations=tuple(sorted(_text(other.name) for other in _array(cmodule.deviated_by))),
         )
 
     # --- nodes -----------------------------------------------------------------------------------
@@ -256,7 +257,7 @@ class SchemaBuilder:
 
 
 def _content_id(modules: Sequence[Module]) -> str:
-    text = "\n".join(f"{m.name}@{m.revision} {m.implemented} {m.features}" for m in modules)
+    text = "\n".join(f"{m.name}@{m.revision} {m.implemented} {m.features} {m.deviations}" for m in modules)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -1,0 +1,189 @@
+"""Addresses, neighbours and changes of links, as the kernel tells them by rtnetlink."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+from bng.dataplane.netlink import ROUTE, Connection, attribute_map, messages
+
+RTM_NEWLINK, RTM_NEWADDR, RTM_GETADDR, RTM_NEWNEIGH, RTM_GETNEIGH = 16, 20, 22, 28, 30
+_RTMGRP_LINK: Final = 1
+_IFADDRMSG, _NDMSG, _IFINFOMSG = struct.Struct("=BBBBi"), struct.Struct("=BBHiHBB"), struct.Struct("=BBHiII")
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
+_NDA_DST, _NDA_LLADDR = 1, 2
+_IFLA_IFNAME, _IFLA_OPERSTATE = 3, 16
+_ATF_COMPLETE, _ATF_PERMANENT = 0x2, 0x4
+_READ: Final = 1 << 16
+
+PERMANENT = 0x80
+"""Flag of an address (IFA_F_PERMANENT) and state of a neighbour (NUD_PERMANENT)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address of an interface; `flags` are IFA_F_*."""
+
+    ip: str
+    prefix_length: int
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """An entry of the neighbour table; `state` is NUD_*, `flags` NTF_*."""
+
+    ip: str
+    link_layer_address: str
+    state: int = 0
+    flags: int = 0
+
+
+@dataclass(slots=True)
+class Tables:
+    """What the kernel has, by address family and index (addresses, IPv6 neighbours) or name (ARP)."""
+
+    addresses: dict[tuple[int, int], list[Address]] = field(default_factory=dict)
+    neighbours: dict[int, list[Neighbour]] = field(default_factory=dict)
+    arp: dict[str, list[Neighbour]] = field(default_factory=dict)
+
+
+class Kernel:
+    """Reads the tables when they are asked for, at most once in `fresh` seconds: a request asks per interface.
+
+    Args:
+        arp: of /proc/net.
+    """
+
+    def __init__(self, fresh: float = 1.0, arp: Path = Path("/proc/net/arp")) -> None:
+        self._fresh = fresh
+        self._arp = arp
+        self._read = float("-inf")
+        self._tables = Tables()
+        self._connection: Connection | None = None
+
+    def tables(self) -> Tables:
+        """What there is; empty where the kernel does not answer."""
+        now = time.monotonic()
+        if now - self._read >= self._fresh:
+            try:
+                self._tables = self._load()
+            except OSError:
+                self._tables = Tables()
+            self._read = now
+        return self._tables
+
+    def _load(self) -> Tables:
+        if self._connection is None:
+            self._connection = Connection(ROUTE)
+        tables = Tables()
+        data = self._connection.dump(RTM_GETADDR, _IFADDRMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
+        for kind, _, start, end in messages(data):
+            if kind == RTM_NEWADDR:
+                _take_address(tables, data, start, end)
+        # Of IPv4 the kernel has an entry for every session: these are read from the text that is cheap to scan.
+        data = self._connection.dump(RTM_GETNEIGH, _NDMSG.pack(socket.AF_INET6, 0, 0, 0, 0, 0, 0))
+        for kind, _, start, end in messages(data):
+            if kind == RTM_NEWNEIGH:
+                _take_neighbour(tables, data, start, end)
+        for name, found in learned(self._arp):
+            tables.arp.setdefault(name, []).append(found)
+        return tables
+
+
+def _take_address(tables: Tables, data: bytearray, start: int, end: int) -> None:
+    family, length, flags, _, index = _IFADDRMSG.unpack_from(data, start)
+    found = attribute_map(data, start + _IFADDRMSG.size, end)
+    where = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)
+    if where is None or family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    if wide := found.get(_IFA_FLAGS):
+        (flags,) = struct.unpack_from("=I", data, wide[0])
+    address = str(ip_address(bytes(data[where[0] : where[1]])))
+    tables.addresses.setdefault((family, index), []).append(Address(address, length, flags))
+
+
+def _take_neighbour(tables: Tables, data: bytearray, start: int, end: int) -> None:
+    family, _, _, index, state, flags, _ = _NDMSG.unpack_from(data, start)
+    found = attribute_map(data, start + _NDMSG.size, end)
+    where, link = found.get(_NDA_DST), found.get(_NDA_LLADDR)
+    if family != socket.AF_INET6 or where is None or link is None:
+        return
+    address = str(ip_address(bytes(data[where[0] : where[1]])))
+    physical = bytes(data[link[0] : link[1]]).hex(":")
+    tables.neighbours.setdefault(index, []).append(Neighbour(address, physical, state, flags))
+
+
+def learned(arp: Path) -> Iterator[tuple[str, Neighbour]]:
+    """Interface and neighbour of each complete entry of /proc/net/arp that is not permanent: permanent ones
+    belong to sessions."""
+    try:
+        lines = arp.read_text().splitlines()[1:]
+    except OSError:
+        return
+    for line in lines:
+        ip, _, flags, physical, _, name = line.split()
+        if int(flags, 16) & (_ATF_COMPLETE | _ATF_PERMANENT) == _ATF_COMPLETE:
+            yield name, Neighbour(ip, physical)
+
+
+class Links:
+    """When the state of each link changed last, from the kernel's own messages.
+
+    Args:
+        changed: called with the name of an interface whose state is another.
+    """
+
+    def __init__(self, changed: Callable[[str], None]) -> None:
+        self._changed = changed
+        self._states: dict[str, int] = {}
+        self._times: dict[str, int] = {}
+        self.socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, ROUTE
+        )
+        self.socket.bind((0, _RTMGRP_LINK))
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def last_change(self, name: str) -> int | None:
+        """Nanoseconds since the epoch; None when it has not changed since this object was made."""
+        return self._times.get(name)
+
+    def receive(self) -> None:
+        """Take in what the kernel told; to be called when the socket is readable."""
+        while True:
+            try:
+                data = self.socket.recv(_READ)
+            except BlockingIOError:
+                return
+            except OSError:  # more than the buffer holds: what was lost is seen with the next change
+                continue
+            self.take(data, time.time_ns())
+
+    def take(self, data: bytes, now: int) -> None:
+        """Messages of the kernel, which came at a time in nanoseconds since the epoch."""
+        for kind, _, start, end in messages(data):
+            if kind != RTM_NEWLINK:
+                continue
+            found = attribute_map(data, start + _IFINFOMSG.size, end)
+            name, state = found.get(_IFLA_IFNAME), found.get(_IFLA_OPERSTATE)
+            if name is None or state is None:
+                continue
+            called = data[name[0] : name[1]].rstrip(b"\0").decode(errors="replace")
+            before, after = self._states.get(called), data[state[0]]
+            self._states[called] = after
+            if before != after:
+                if len(self._times) > _MAX_LINKS:
+                    self._times.clear()
+                self._times[called] = now
+                self._changed(called)
+
+
+_MAX_LINKS: Final = 10_000
