@@ -171,13 +171,14 @@ class HardwareProvider(ContainerProvider):
         for number, path in enumerate((*inputs, *zones)[:_MAX_SENSORS]):
             kind = re.match("[a-z]+", path.name)
             assert kind is not None
-            label = path.with_name(path.name.replace("_input", "_label")) if path in inputs else None
+            label = path.with_name(path.name.replace("_input", "_label"))
             owner = path.with_name("name" if path in inputs else "type")
             yield Component(
                 f"sensor-{path.parent.name}-{path.name.removesuffix('_input')}",
                 "sensor",
                 parent_rel_pos=number,
-                description=" ".join(filter(None, (_told(owner), label and _told(label)))) or None,
+                description=" ".join(filter(None, (_told(owner), _told(label) if path in inputs else None)))
+                or None,
                 sensor_data=_sensor(path, *_SENSORS[kind[0]]),
             )
 

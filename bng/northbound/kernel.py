@@ -55,9 +55,10 @@ class Tables:
 
 
 class Kernel:
-    """Reads the tables when they are asked for, at most once in `fresh` seconds: a request asks per interface.
+    """Reads the tables when they are asked for, once for a request that asks for each interface.
 
     Args:
+        fresh: seconds that what was read is good for.
         arp: of /proc/net.
     """
 
@@ -87,7 +88,7 @@ class Kernel:
         for kind, _, start, end in messages(data):
             if kind == RTM_NEWADDR:
                 _take_address(tables, data, start, end)
-        # Of IPv4 the kernel has an entry for every session: these are read from the text that is cheap to scan.
+        # Of IPv4 the kernel has an entry for every session: these come from a text that is cheap to scan.
         data = self._connection.dump(RTM_GETNEIGH, _NDMSG.pack(socket.AF_INET6, 0, 0, 0, 0, 0, 0))
         for kind, _, start, end in messages(data):
             if kind == RTM_NEWNEIGH:
@@ -144,23 +145,24 @@ class Links:
         self._changed = changed
         self._states: dict[str, int] = {}
         self._times: dict[str, int] = {}
-        self.socket = socket.socket(
+
+    def open(self) -> socket.socket:
+        """The socket on which `receive` is to be called when it is readable. Raises OSError."""
+        links = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, ROUTE
         )
-        self.socket.bind((0, _RTMGRP_LINK))
-
-    def close(self) -> None:
-        self.socket.close()
+        links.bind((0, _RTMGRP_LINK))
+        return links
 
     def last_change(self, name: str) -> int | None:
         """Nanoseconds since the epoch; None when it has not changed since this object was made."""
         return self._times.get(name)
 
-    def receive(self) -> None:
-        """Take in what the kernel told; to be called when the socket is readable."""
+    def receive(self, links: socket.socket) -> None:
+        """Take in what the kernel told."""
         while True:
             try:
-                data = self.socket.recv(_READ)
+                data = links.recv(_READ)
             except BlockingIOError:
                 return
             except OSError:  # more than the buffer holds: what was lost is seen with the next change

@@ -90,11 +90,12 @@ class Northbound:
         """Follow control until cancelled: connect, take in what it tells, publish it on the bus."""
         self._bus = bus
         loop = asyncio.get_running_loop()
-        loop.add_reader(self._links.socket, self._links.receive)
-        try:
-            await asyncio.gather(self.control.run(), self._follow())
-        finally:
-            loop.remove_reader(self._links.socket)
+        with self._links.open() as links:
+            loop.add_reader(links, self._links.receive, links)
+            try:
+                await asyncio.gather(self.control.run(), self._follow())
+            finally:
+                loop.remove_reader(links)
 
     # what control tells
 
