@@ -57,6 +57,7 @@ class Northbound:
         self.health = HealthProvider()
         self.routers = RoutersState()
         self.identity = IdentityProvider()
+        self.hardware = HardwareProvider()
         self._links = Links(lambda _name: self._changed(self.interfaces.path))
         self.interfaces = InterfacesProvider(last_change=self._links.last_change)
         self.control = CommandClient(state_dir / "control.sock", self._greet, self._pushed)
@@ -80,7 +81,7 @@ class Northbound:
                 self.interfaces,
                 AccessLinesProvider(self.control),
                 SystemStateProvider(),
-                HardwareProvider(),
+                self.hardware,
             ],
             config=[self.config],
             operations=operations(self.control),
