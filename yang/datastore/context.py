@@ -155,6 +155,7 @@ class SchemaBuilder:
             config=bool(flags & lib.LYS_CONFIG_W),
             mandatory=bool(flags & lib.LYS_MAND_TRUE),
             description=_text(cnode.dsc),
+            reference=_text(cnode.ref),
             cases=cases,
             deny_all=("ietf-netconf-acm", "default-deny-all") in extensions,
             deny_write=("ietf-netconf-acm", "default-deny-write") in extensions,

@@ -145,9 +145,7 @@ events = st.fixed_dictionaries(
 batches = st.lists(events, max_size=8, unique_by=lambda event: event["session-id"])
 
 
-async def test_sessions_are_valid_whatever_they_hold(
-    element: Filled, context: libyang.Context
-) -> None:
+async def test_sessions_are_valid_whatever_they_hold(element: Filled, context: libyang.Context) -> None:
     sessions = element.tree.select_subtree(
         etree.fromstring(
             '<filter><sessions xmlns="urn:aether:yang:aether-subscriber"/>'
