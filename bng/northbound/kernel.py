@@ -13,7 +13,7 @@ from typing import Final
 
 from bng.dataplane.netlink import ROUTE, Connection, attribute_map, messages
 
-RTM_NEWLINK, RTM_NEWADDR, RTM_GETADDR, RTM_NEWNEIGH, RTM_GETNEIGH = 16, 20, 22, 28, 30
+RTM_NEWLINK, RTM_GETLINK, RTM_NEWADDR, RTM_GETADDR, RTM_NEWNEIGH, RTM_GETNEIGH = 16, 18, 20, 22, 28, 30
 _RTMGRP_LINK: Final = 1
 _IFADDRMSG, _NDMSG, _IFINFOMSG = struct.Struct("=BBBBi"), struct.Struct("=BBHiHBB"), struct.Struct("=BBHiII")
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
@@ -152,6 +152,11 @@ class Links:
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, ROUTE
         )
         links.bind((0, _RTMGRP_LINK))
+        connection = Connection(ROUTE)
+        try:
+            self.know(connection.dump(RTM_GETLINK, _IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0, 0)))
+        finally:
+            connection.close()
         return links
 
     def last_change(self, name: str) -> int | None:
@@ -169,23 +174,30 @@ class Links:
                 continue
             self.take(data, time.time_ns())
 
+    def know(self, data: bytes | bytearray) -> None:
+        """Links as they are, which is no change."""
+        self._states.update(_states(data))
+
     def take(self, data: bytes, now: int) -> None:
         """Messages of the kernel, which came at a time in nanoseconds since the epoch."""
-        for kind, _, start, end in messages(data):
-            if kind != RTM_NEWLINK:
+        for name, state in _states(data):
+            if self._states.get(name) == state:
                 continue
-            found = attribute_map(data, start + _IFINFOMSG.size, end)
-            name, state = found.get(_IFLA_IFNAME), found.get(_IFLA_OPERSTATE)
-            if name is None or state is None:
-                continue
-            called = data[name[0] : name[1]].rstrip(b"\0").decode(errors="replace")
-            before, after = self._states.get(called), data[state[0]]
-            self._states[called] = after
-            if before != after:
-                if len(self._times) > _MAX_LINKS:
-                    self._times.clear()
-                self._times[called] = now
-                self._changed(called)
+            if len(self._times) >= _MAX_LINKS:  # interfaces that come and go under ever new names
+                self._states.clear()
+                self._times.clear()
+            self._states[name] = state
+            self._times[name] = now
+            self._changed(name)
+
+
+def _states(data: bytes | bytearray) -> Iterator[tuple[str, int]]:
+    """Name and operational state (IF_OPER_*) in each message about a link."""
+    for kind, _, start, end in messages(data):
+        found = attribute_map(data, start + _IFINFOMSG.size, end)
+        name, state = found.get(_IFLA_IFNAME), found.get(_IFLA_OPERSTATE)
+        if kind == RTM_NEWLINK and name is not None and state is not None:
+            yield data[name[0] : name[1]].rstrip(b"\0").decode(errors="replace"), data[state[0]]
 
 
 _MAX_LINKS: Final = 10_000
