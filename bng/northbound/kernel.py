@@ -19,7 +19,9 @@ _IFADDRMSG, _NDMSG, _IFINFOMSG = struct.Struct("=BBBBi"), struct.Struct("=BBHiHB
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _NDA_DST, _NDA_LLADDR = 1, 2
 _IFLA_IFNAME, _IFLA_OPERSTATE = 3, 16
-_ATF_COMPLETE, _ATF_PERMANENT = 0x2, 0x4
+_LEARNED: Final = " 0x2 "
+"""Flags of a line of /proc/net/arp: ATF_COM, complete, and not ATF_PERM."""
+_ARP_FIELDS: Final = 6
 _READ: Final = 1 << 16
 
 PERMANENT = 0x80
@@ -125,13 +127,16 @@ def learned(arp: Path) -> Iterator[tuple[str, Neighbour]]:
     """Interface and neighbour of each complete entry of /proc/net/arp that is not permanent: permanent ones
     belong to sessions."""
     try:
-        lines = arp.read_text().splitlines()[1:]
+        text = arp.read_text()
     except OSError:
         return
-    for line in lines:
-        ip, _, flags, physical, _, name = line.split()
-        if int(flags, 16) & (_ATF_COMPLETE | _ATF_PERMANENT) == _ATF_COMPLETE:
-            yield name, Neighbour(ip, physical)
+    at = text.find(_LEARNED)
+    while at >= 0:  # few lines of many
+        end = text.find("\n", at)
+        fields = text[text.rfind("\n", 0, at) + 1 : end].split()
+        if len(fields) == _ARP_FIELDS and fields[2] == _LEARNED.strip():
+            yield fields[5], Neighbour(fields[0], fields[3])
+        at = text.find(_LEARNED, end) if end >= 0 else -1
 
 
 class Links:
