@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,18 @@ async def test_what_is_served_is_valid(element: Filled, client: Client, context:
             assert_valid(context, text)
     assert_valid(context, await access_lines(element))
     assert_valid(context, element.xml(with_defaults="report-all"))
+
+
+async def test_gnmi_is_served_the_same(element: Filled, context: libyang.Context) -> None:
+    """As scalars and as JSON, which is valid too."""
+    tree = element.tree
+    expected = {path for path in paths_in(tree.schema, element.xml()) if not tree.schema.node(path).is_key}
+    groups = tree.read_leaves(tree.select_all(), ROOT)
+    assert {leaf.path for _, leaves in groups for *_, leaf in leaves if not leaf.is_key} == expected
+    members = {str(path).lstrip("/"): value for path, value in tree.read_json(tree.select_all(), ROOT)}
+    parsed = context.parse_data_mem(json.dumps(members), "json", strict=True, validate_present=True)
+    assert parsed is not None
+    parsed.free()
 
 
 async def test_what_is_served_is_so(element: Filled) -> None:
