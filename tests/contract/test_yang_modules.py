@@ -153,5 +153,19 @@ def test_secrets_are_protected(own_nodes: list[SchemaNode]) -> None:
 
 
 def test_configuration_lists_are_bounded(own_nodes: list[SchemaNode]) -> None:
-    wrong = [n.path for n in own_nodes if n.kind == "list" and n.config and n.max_elements is None]
+    lists = [node for node in own_nodes if node.kind in ("list", "leaf-list") and node.config]
+    assert [node.path for node in lists if node.max_elements is None] == []
+
+
+def test_numbers_and_texts_that_can_be_set_are_bounded(own_nodes: list[SchemaNode]) -> None:
+    """By a range or a length, or by a type that is bounded; a priority is any number of an octet."""
+    wrong = [
+        node.path
+        for node in own_nodes
+        if node.type is not None
+        and (node.config or any(above.kind == "input" for above in node.chain))
+        and node.type.base.startswith(("int", "uint", "string"))
+        and not (node.type.range or node.type.typedef or node.type.leafref)
+        and node.name != "priority"
+    ]
     assert wrong == []
