@@ -3,7 +3,7 @@
 ``python docs/generate.py`` writes them, ``python docs/generate.py --check`` only says what is out of date and
 then returns 1. What is written:
 
-- ``docs/yang/``: a tree of each module (by pyang), and a page with every leaf;
+- ``docs/yang/``: a tree of each module (by pyang), a page with every leaf, and one to browse;
 - in ``docs/log-messages.md``: every message id that the source logs, with its meaning from
   ``docs/log-messages.yaml``;
 - in ``docs/lab.md``: the keys of ``aether.config.yaml``, from its JSON schema;
@@ -24,6 +24,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import model_owners
+import model_pages
 import yaml
 from log_messages import LEVELS, UnreadableId, messages
 
@@ -87,7 +89,10 @@ def yang_pages() -> dict[str, str]:
     files = sorted(own_dir().glob("*.yang"))
     trees = _trees(files, [own_dir(), *standard_dirs()])
     pages = {f"{path.stem}.md": _module_page(path, trees.get(path.stem), schema) for path in files}
-    pages["leaves.md"] = _leaves_page(schema)
+    has = model_owners.element()
+    owners = model_owners.owners(has)
+    pages["leaves.md"] = f"{NOTE}\n\n{model_pages.leaves_page(has, owners)}"
+    pages["model.html"] = model_pages.browsable(has, owners)
     pages["README.md"] = _yang_index(files, schema)
     return pages
 
@@ -95,9 +100,18 @@ def yang_pages() -> dict[str, str]:
 def _trees(files: list[Path], folders: list[Path]) -> dict[str, str]:
     """pyang's tree of each module that has one."""
     command = [sys.executable, "-c", "from pyang.scripts.pyang_tool import run; run()", "-f", "tree"]
+    # see lab/setup/lint.sh
+    command += ["--ignore-error", "BAD_DEVIATE_ADD"]
     search = ":".join(map(str, folders))
     done = subprocess.run(
-        [*command, "--tree-line-length", "110", "--path", search, *map(str, files)],
+        [
+            *command,
+            "--tree-line-length",
+            "110",
+            "--path",
+            search,
+            *map(str, files),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -130,6 +144,8 @@ def _module_page(path: Path, tree: str | None, schema: Any) -> str:
     ]
     if tree and len(tree.splitlines()) > 1:
         lines += ["```", tree, "```", ""]
+    elif deviated := model_pages.deviations(text):
+        lines += [deviated, ""]
     else:
         names = sorted(re.findall(r"^  (?:typedef|grouping) ([a-z-]+)", text, re.MULTILINE))
         lines += [
@@ -139,59 +155,6 @@ def _module_page(path: Path, tree: str | None, schema: Any) -> str:
     return "\n".join(lines)
 
 
-def _leaves_page(schema: Any) -> str:
-    """Every leaf of the aether modules, grouped by module."""
-    lines = [
-        NOTE,
-        "",
-        "# Leaves",
-        "",
-        "Every leaf and leaf-list of the Aether modules, in the order of the model; paths are without the",
-        "module's name in front and without keys. *config* can be set, *state* is read only, *input* and",
-        "*output* belong to an operation, *notification* to a notification. Types without a module are those",
-        "of aether-types or of YANG.",
-        "",
-    ]
-    leaves = (node for node in schema.root.walk() if node.is_leaf and node.module.startswith("aether-"))
-    for module, nodes in itertools.groupby(leaves, key=lambda node: node.module):
-        lines += [f"## {module}", "", "| path | type | units | kind | description |", "|---|---|---|---|---|"]
-        for node in nodes:
-            what = f"{_type(node)} | {node.units} | {_role(node)} | {_cell(node.description)}"
-            lines.append(f"| `{node.path.removeprefix(f'/{module}:')}` | {what} |")
-        lines.append("")
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _type(node: Any) -> str:
-    kind = node.type
-    name = kind.typedef.removeprefix("aether-types:") or kind.base
-    if node.kind == "leaf-list":
-        name = f"list of {name}"
-    details = []
-    if kind.base == "enumeration" and not kind.typedef:
-        details.append(" \\| ".join(kind.enums))
-    elif kind.range and not kind.typedef:
-        details.append(kind.range)
-    if node.defaults:
-        details.append(f"default {' '.join(_value(value) for value in node.defaults)}")
-    if node.is_key:
-        details.append("key")
-    elif node.mandatory:
-        details.append("mandatory")
-    return f"{name} ({', '.join(details)})" if details else name
-
-
-def _value(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _role(node: Any) -> str:
-    for above in node.chain:
-        if above.kind in ("input", "output", "notification"):
-            return str(above.kind)
-    return "config" if node.config else "state"
-
-
 def _yang_index(files: list[Path], schema: Any) -> str:
     lines = [NOTE, "", "# The model", "", "| module | revision | what it describes |", "|---|---|---|"]
     for path in files:
@@ -199,7 +162,13 @@ def _yang_index(files: list[Path], schema: Any) -> str:
         lines.append(
             f"| [{path.stem}]({path.stem}.md) | {schema.module(path.stem).revision} | {_cell(what)} |"
         )
-    lines += ["", "[Every leaf](leaves.md) with type, units and description.", ""]
+    lines += [
+        "",
+        "[Every leaf](leaves.md) with type, units, description, who serves it or acts on it, and which test",
+        "touches it. [model.html](model.html) is all of it in one page to search and to browse, without a",
+        "server: open it in a browser.",
+        "",
+    ]
     others = [m for m in schema.modules if not m.name.startswith("aether-") and m.implemented]
     lines += ["Standard modules that a BNG implements beside them:", ""]
     lines += [f"- `{m.name}` {m.revision}" for m in sorted(others, key=lambda module: module.name)]
@@ -335,7 +304,7 @@ def main(arguments: list[str] | None = None) -> int:
     stale = [
         path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
-    gone = [path for path in (DOCS / "yang").glob("*.md") if path not in wanted]
+    gone = [path for path in (DOCS / "yang").iterdir() if path not in wanted]
     for path in (*stale, *gone):
         print(f"{path.relative_to(ROOT)}: {'out of date' if check else 'written'}")
     if check:

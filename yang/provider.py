@@ -123,6 +123,20 @@ class StateProvider(Protocol):
 
 
 @runtime_checkable
+class OperationalProvider(StateProvider, Protocol):
+    """A StateProvider of a list of configuration that also has entries which nobody configured (interfaces).
+
+    Its records have the configuration leaves too, with the values in force: they are shown of what is not
+    configured (RFC 8342 section 5.3), so that an entry is complete. Lists of configuration inside of such a
+    record are shown in the same way.
+    """
+
+    def absent(self, keys: Keys) -> Record | None:
+        """The record of a configured entry that is not there, for which `get` has none."""
+        ...
+
+
+@runtime_checkable
 class FetchedProvider(Protocol):
     """A StateProvider of a list whose records are elsewhere and too many to be kept here.
 

@@ -51,6 +51,7 @@ class SchemaNode:
         type: of a leaf or leaf-list, else None.
         max_elements: of a list or leaf-list, None when unbounded.
         description: the YANG description.
+        reference: the YANG reference, or "".
         cases: choices that the node is in, outermost first: (identity of the choice, name of the case).
         deny_all, deny_write: nacm:default-deny-all and nacm:default-deny-write of the node or an ancestor.
         parent: None for the root.
@@ -74,6 +75,7 @@ class SchemaNode:
     type: LeafType | None = None
     max_elements: int | None = None
     description: str = ""
+    reference: str = ""
     cases: tuple[tuple[str, str], ...] = ()
     deny_all: bool = False
     deny_write: bool = False

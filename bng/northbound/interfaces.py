@@ -1,11 +1,13 @@
-"""State of ietf-interfaces (RFC 8343), read from the kernel when somebody asks."""
+"""State of ietf-interfaces (RFC 8343) and ietf-ip, read from the kernel when somebody asks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from bng.northbound.ip import Ipv4State, Ipv6State, ipv4_state, ipv6_state
+from bng.northbound.kernel import Kernel
 from bng.seam.clock import date_and_time
 from yang.provider import Keys
 
@@ -18,43 +20,68 @@ _OPER = {
     "lowerlayerdown": "lower-layer-down",
 }
 _IFF_UP = 1
+_TYPES: Final = {1: "ethernetCsmacd", 512: "ppp", 768: "tunnel", 772: "softwareLoopback", 65534: "tunnel"}
+"""ARPHRD_* of the kernel → iana-if-type."""
+_DEVTYPES: Final = {"vlan": "l2vlan", "bridge": "bridge", "bond": "ieee8023adLag", "wlan": "ieee80211"}
+_COUNTER32: Final = 0xFFFFFFFF
 
 
 class Statistics(NamedTuple):
     """ietf-interfaces:interface/statistics; 'in' is received by this interface."""
 
     discontinuity_time: str
-    in_octets: int
-    in_unicast_pkts: int
-    in_multicast_pkts: int
-    in_discards: int
-    in_errors: int
-    out_octets: int
-    out_unicast_pkts: int
-    out_discards: int
-    out_errors: int
+    in_octets: int | None = None
+    in_unicast_pkts: int | None = None
+    in_multicast_pkts: int | None = None
+    in_discards: int | None = None
+    in_errors: int | None = None
+    out_octets: int | None = None
+    out_unicast_pkts: int | None = None
+    out_discards: int | None = None
+    out_errors: int | None = None
 
 
 class InterfaceState(NamedTuple):
-    """State of ietf-interfaces:interface."""
+    """State of ietf-interfaces:interface; `type` and `enabled` are seen of one that is not configured."""
 
     name: str
+    type: str
+    enabled: bool
     admin_status: str
     oper_status: str
-    if_index: int
+    last_change: str | None
+    if_index: int | None
     phys_address: str | None
     speed: int | None
     statistics: Statistics
+    ipv4: Ipv4State | None
+    ipv6: Ipv6State | None
 
 
 class InterfacesProvider:
-    """State of ``/ietf-interfaces:interfaces/interface``: every interface that the kernel has."""
+    """State of ``/ietf-interfaces:interfaces/interface``: every interface that the kernel has, configured or
+    not (`yang.provider.OperationalProvider`).
+
+    Args:
+        root: /sys/class/net.
+        settings: /proc/sys/net.
+        last_change: when the state of an interface changed, nanoseconds since the epoch.
+    """
 
     path = "/ietf-interfaces:interfaces/interface"
 
-    def __init__(self, root: Path = Path("/sys/class/net")) -> None:
+    def __init__(
+        self,
+        root: Path = Path("/sys/class/net"),
+        settings: Path = Path("/proc/sys/net"),
+        kernel: Kernel | None = None,
+        last_change: Callable[[str], int | None] = lambda _name: None,
+    ) -> None:
         self._root = root
-        self._booted = date_and_time(_boot_time())
+        self._settings = settings
+        self._kernel = kernel or Kernel()
+        self._last_change = last_change
+        self._booted = date_and_time(boot_time())
 
     def get(self, keys: Keys) -> InterfaceState | None:
         name = keys[0]
@@ -64,6 +91,23 @@ class InterfacesProvider:
             return self._read(name)
         except (OSError, ValueError):
             return None
+
+    def absent(self, keys: Keys) -> InterfaceState:
+        """One that is configured and not there (yet)."""
+        return InterfaceState(
+            name=keys[0],
+            type="iana-if-type:other",
+            enabled=False,
+            admin_status="down",
+            oper_status="not-present",
+            last_change=None,
+            if_index=None,
+            phys_address=None,
+            speed=None,
+            statistics=Statistics(self._booted),
+            ipv4=None,
+            ipv6=None,
+        )
 
     def iter(self) -> Iterator[InterfaceState]:
         try:
@@ -79,15 +123,25 @@ class InterfacesProvider:
         folder = self._root / name
         up = int((folder / "flags").read_text(), 16) & _IFF_UP
         oper = _OPER.get((folder / "operstate").read_text().strip(), "unknown")
+        index = int((folder / "ifindex").read_text())
+        changed = self._last_change(name)
+        tables = self._kernel.tables()
         return InterfaceState(
             name=name,
+            type=f"iana-if-type:{_type(folder)}",
+            enabled=bool(up),
             admin_status="up" if up else "down",
             # the loopback interface and veth of old kernels do not say: they work when they are up
             oper_status="up" if oper == "unknown" and up else oper,
-            if_index=int((folder / "ifindex").read_text()),
+            last_change=None if changed is None else date_and_time(changed),
+            if_index=index,
             phys_address=(folder / "address").read_text().strip() or None,
             speed=_speed(folder / "speed"),
             statistics=self._statistics(folder / "statistics"),
+            ipv4=ipv4_state(
+                self._settings / "ipv4/conf", name, index, int((folder / "mtu").read_text()), tables
+            ),
+            ipv6=ipv6_state(self._settings / "ipv6/conf", name, index, tables),
         )
 
     def _statistics(self, folder: Path) -> Statistics:
@@ -99,13 +153,21 @@ class InterfacesProvider:
             read("rx_bytes"),
             max(0, read("rx_packets") - read("multicast")),
             read("multicast"),
-            read("rx_dropped"),
-            read("rx_errors"),
+            read("rx_dropped") & _COUNTER32,
+            read("rx_errors") & _COUNTER32,
             read("tx_bytes"),
             read("tx_packets"),
-            read("tx_dropped"),
-            read("tx_errors"),
+            read("tx_dropped") & _COUNTER32,
+            read("tx_errors") & _COUNTER32,
         )
+
+
+def _type(folder: Path) -> str:
+    """Name of an identity of iana-if-type."""
+    for line in (folder / "uevent").read_text().splitlines():
+        if line.startswith("DEVTYPE=") and line[8:] in _DEVTYPES:
+            return _DEVTYPES[line[8:]]
+    return _TYPES.get(int((folder / "type").read_text()), "other")
 
 
 def _speed(path: Path) -> int | None:
@@ -117,7 +179,8 @@ def _speed(path: Path) -> int | None:
     return megabits * 1_000_000 if megabits > 0 else None
 
 
-def _boot_time() -> int:
+def boot_time() -> int:
+    """When the machine started, nanoseconds since the epoch; 0 when the kernel does not tell."""
     for line in Path("/proc/stat").read_text().splitlines():
         if line.startswith("btime "):
             return int(line.split()[1]) * 1_000_000_000

@@ -10,12 +10,15 @@ from typing import Any
 import structlog
 
 from bng.northbound.config import ConfigHandler
+from bng.northbound.hardware import HardwareProvider
 from bng.northbound.interfaces import InterfacesProvider
+from bng.northbound.kernel import Links
 from bng.northbound.notifications import BoundsProvider, EventsProvider, JournalReplay, notification_of
 from bng.northbound.records import Event, EventRecord
 from bng.northbound.rpc import operations
 from bng.northbound.sessions import ProfilesProvider, SessionsProvider, SummaryProvider
 from bng.northbound.state import HealthProvider, Identity, IdentityProvider, RoutersState
+from bng.northbound.system import SystemStateProvider
 from bng.northbound.timeline import AccessLinesProvider
 from bng.seam.command import CommandClient
 from bng.seam.matrix import MatrixReader
@@ -54,6 +57,9 @@ class Northbound:
         self.health = HealthProvider()
         self.routers = RoutersState()
         self.identity = IdentityProvider()
+        self.hardware = HardwareProvider()
+        self._links = Links(lambda _name: self._changed(self.interfaces.path))
+        self.interfaces = InterfacesProvider(last_change=self._links.last_change)
         self.control = CommandClient(state_dir / "control.sock", self._greet, self._pushed)
         self.config = ConfigHandler(self.control, running)
         self.replay = JournalReplay(self.events)
@@ -72,8 +78,10 @@ class Northbound:
                 self.routers.configured,
                 self.routers.discovered,
                 self.identity,
-                InterfacesProvider(),
+                self.interfaces,
                 AccessLinesProvider(self.control),
+                SystemStateProvider(),
+                self.hardware,
             ],
             config=[self.config],
             operations=operations(self.control),
@@ -82,7 +90,13 @@ class Northbound:
     async def run(self, bus: Bus) -> None:
         """Follow control until cancelled: connect, take in what it tells, publish it on the bus."""
         self._bus = bus
-        await asyncio.gather(self.control.run(), self._follow())
+        loop = asyncio.get_running_loop()
+        with self._links.open() as links:
+            loop.add_reader(links, self._links.receive, links)
+            try:
+                await asyncio.gather(self.control.run(), self._follow())
+            finally:
+                loop.remove_reader(links)
 
     # what control tells
 

@@ -59,6 +59,7 @@ class SessionsProvider:
         self._columns_of: tuple[int, list[Keys], Any, Any] = (-1, [], None, None)
         self.by_status: Counter[str] = Counter()
         self.by_profile: Counter[str] = Counter()
+        self.by_router: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._records)
@@ -66,8 +67,10 @@ class SessionsProvider:
     def reset(self, events: Iterable[Event]) -> None:
         """Take the whole read model in: the last event of each session."""
         self._records = {event["session-id"]: SessionRecord(event, self._counters) for event in events}
-        self.by_status = Counter(record.status for record in self._records.values())
-        self.by_profile = Counter(record.profile for record in self._records.values() if record.profile)
+        for counter in (self.by_status, self.by_profile, self.by_router):
+            counter.clear()
+        for record in self._records.values():
+            self._count(record)
         self._membership += 1
         self._log.note_all()
 
@@ -78,9 +81,7 @@ class SessionsProvider:
         if record.id not in self._records:
             self._membership += 1
         self._records[record.id] = record
-        self.by_status[record.status] += 1
-        if record.profile:
-            self.by_profile[record.profile] += 1
+        self._count(record)
         self._gone.pop(record.id, None)
         self._log.note((record.id,))
 
@@ -93,13 +94,24 @@ class SessionsProvider:
             self._remember_end(session_id, time_ns)
             self._log.note((session_id,))
 
+    def _count(self, record: SessionRecord) -> None:
+        for counter, key in self._counted(record):
+            counter[key] += 1
+
     def _forget(self, record: SessionRecord | None) -> None:
         if record is not None:
-            self.by_status[record.status] -= 1
-            if record.profile:
-                self.by_profile[record.profile] -= 1
-                if not self.by_profile[record.profile]:
-                    del self.by_profile[record.profile]
+            for counter, key in self._counted(record):
+                counter[key] -= 1
+                if not counter[key]:
+                    del counter[key]
+
+    def _counted(self, record: SessionRecord) -> Iterator[tuple[Counter[str], str]]:
+        """The counters that a session is in, and under which name."""
+        yield self.by_status, record.status
+        if record.profile:
+            yield self.by_profile, record.profile
+        if record.access_line.remote_id:
+            yield self.by_router, record.access_line.remote_id
 
     def _remember_end(self, session_id: str, time_ns: int) -> None:
         if len(self._gone) > 100_000:
@@ -162,6 +174,20 @@ class StatusCount(NamedTuple):
     sessions: int
 
 
+class RouterCount(NamedTuple):
+    """aether-subscriber:summary/by-access-router."""
+
+    remote_id: str
+    sessions: int
+
+
+class ProfileCount(NamedTuple):
+    """aether-subscriber:summary/by-profile."""
+
+    profile: str
+    sessions: int
+
+
 class Failure(NamedTuple):
     """aether-subscriber:summary/failure."""
 
@@ -174,6 +200,8 @@ class Summary(NamedTuple):
 
     total: int
     by_status: list[StatusCount]
+    by_access_router: list[RouterCount]
+    by_profile: list[ProfileCount]
     started_total: int
     rejected_total: int
     setup_rate: int | None
@@ -201,9 +229,16 @@ class SummaryProvider(ContainerProvider):
         self._failures = [Failure(*item) for item in sorted(failures.items())]
 
     def record(self) -> Summary:
-        counted = [StatusCount(*item) for item in sorted(self._sessions.by_status.items()) if item[1]]
+        sessions = self._sessions
         return Summary(
-            len(self._sessions), counted, self.started, self.rejected, self._setup_rate, self._failures
+            len(sessions),
+            [StatusCount(*item) for item in sorted(sessions.by_status.items())],
+            [RouterCount(*item) for item in sorted(sessions.by_router.items())],
+            [ProfileCount(*item) for item in sorted(sessions.by_profile.items())],
+            self.started,
+            self.rejected,
+            self._setup_rate,
+            self._failures,
         )
 
 

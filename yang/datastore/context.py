@@ -102,6 +102,7 @@ class SchemaBuilder:
             features=tuple(feature.name() for feature in wrapped.features() if feature.state()),
             organization=" ".join(_text(cmodule.org).split()),
             text=text,
+            deviations=tuple(sorted(_text(other.name) for other in _array(cmodule.deviated_by))),
         )
 
     # --- nodes -----------------------------------------------------------------------------------
@@ -154,6 +155,7 @@ class SchemaBuilder:
             config=bool(flags & lib.LYS_CONFIG_W),
             mandatory=bool(flags & lib.LYS_MAND_TRUE),
             description=_text(cnode.dsc),
+            reference=_text(cnode.ref),
             cases=cases,
             deny_all=("ietf-netconf-acm", "default-deny-all") in extensions,
             deny_write=("ietf-netconf-acm", "default-deny-write") in extensions,
@@ -256,7 +258,7 @@ class SchemaBuilder:
 
 
 def _content_id(modules: Sequence[Module]) -> str:
-    text = "\n".join(f"{m.name}@{m.revision} {m.implemented} {m.features}" for m in modules)
+    text = "\n".join(f"{m.name}@{m.revision} {m.implemented} {m.features} {m.deviations}" for m in modules)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -12,9 +12,11 @@ from typing import Final
 STANDARD_MODULES: Final[dict[str, tuple[str, ...]]] = {
     "ietf-yang-library": (),
     "ietf-datastores": (),
-    "ietf-interfaces": (),
+    "ietf-interfaces": ("if-mib",),
     "iana-if-type": (),
     "ietf-ip": (),
+    "iana-hardware": (),
+    "ietf-hardware": ("hardware-state", "hardware-sensor"),
     "iana-crypt-hash": ("crypt-hash-sha-256", "crypt-hash-sha-512"),
     "ietf-system": ("authentication", "local-users"),
     "ietf-netconf-acm": (),

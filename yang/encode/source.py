@@ -92,6 +92,11 @@ class Source:
                 for leaf, slot in from_config:
                     self.emit(f"v = {config}.get({leaf.node.json_name!r})")
                     self._leaf(leaf, slot)
+            # the values in force of what nobody configured (`yang.provider.OperationalProvider`)
+            with self.block(f"elif {record} is not None:"):
+                for leaf, slot in from_config:
+                    self.emit(f"v = getattr({record}, {leaf.node.attr!r}, None)")
+                    self._leaf(leaf, slot)
         if from_state:
             with self.block(f"if {record} is not None:"):
                 for leaf, slot in from_state:

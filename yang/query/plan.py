@@ -140,23 +140,46 @@ class NodePlan:
         return getattr(record, self.node.attr, None) if record is not None else None
 
     def _entries(self, config: Mapping[str, Any] | None, record: Any, keys: Keys) -> Iterator[Instance]:
-        source = self._config_entries(config, keys) if self.node.config else self._state_entries(record, keys)
+        source = (
+            self._config_entries(config, record, keys)
+            if self.node.config
+            else self._state_entries(record, keys)
+        )
         for own, entry, state in source:
             body = self._choose(own, entry, state)
             if body is not None:
                 yield Instance((*keys, *own), entry, state, body)
 
     def _config_entries(
-        self, config: Mapping[str, Any] | None, keys: Keys
-    ) -> Iterator[tuple[Keys, Mapping[str, Any], Any]]:
+        self, config: Mapping[str, Any] | None, record: Any, keys: Keys
+    ) -> Iterator[tuple[Keys, Mapping[str, Any] | None, Any]]:
         entries: Mapping[Keys, Any] = (config.get(self.node.json_name) if config is not None else None) or {}
-        provider = self.provider if self.planner.with_state else None
         if self.wanted is not None:
             pairs = [(key, entries[key]) for key in self.wanted if key in entries]
         else:
             pairs = list(entries.items())
-        for key, entry in pairs:
-            yield key, entry, provider.get((*keys, *key)) if provider is not None else None
+        provider = self.provider if self.planner.with_state else None
+        if provider is not None:
+            absent = getattr(provider, "absent", None)
+            for key, entry in pairs:
+                state = provider.get((*keys, *key))
+                if state is None and absent is not None:
+                    state = absent((*keys, *key))
+                yield key, entry, state
+            if absent is None:
+                return
+        elif record is None or getattr(record, self.node.attr, None) is None:
+            for key, entry in pairs:
+                yield key, entry, None
+            return
+        else:
+            found = {key: state for key, _, state in self._state_entries(record, keys)}
+            for key, entry in pairs:
+                yield key, entry, found.get(key)
+        # what is there without configuration
+        for key, _, state in self._state_entries(record, keys):
+            if key not in entries:
+                yield key, None, state
 
     def _state_entries(self, record: Any, keys: Keys) -> Iterator[tuple[Keys, None, Any]]:
         if not self.planner.with_state:

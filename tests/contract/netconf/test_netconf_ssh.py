@@ -111,6 +111,11 @@ def test_netconf_client(element):
     with Manager(session, timeout=30) as client:
         reply = client.get_config(source="running")
         assert b"bng-01" in etree.tostring(reply.data_ele)
+        monitoring = "urn:ietf:params:xml:ns:yang:ietf-netconf-monitoring"
+        wanted = f'<filter><netconf-state xmlns="{monitoring}"><sessions/></netconf-state></filter>'
+        reply = client.get(filter=wanted)
+        hosts = [host.text for host in reply.data_ele.iter(f"{{{monitoring}}}source-host")]
+        assert "127.0.0.1" in hosts
 
 
 async def open_netconf(connection):

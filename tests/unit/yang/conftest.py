@@ -224,7 +224,9 @@ async def net(tmp_path: Path, session_count: int) -> AsyncIterator[Element]:
         "/ietf-interfaces:interfaces/interface",
         {
             (name,): Record(
+                admin_status="up",
                 oper_status="up",
+                if_index=int(name[3:]) + 1,
                 statistics=Record(discontinuity_time="2026-11-21T00:00:00Z", in_octets=2**63),
             )
             for name in ("eth0", "eth1")

@@ -109,7 +109,6 @@ def test_the_element_itself_may_do_anything(schema: Schema) -> None:
         ((), "/ietf-netconf:get", True),
         ((), "/ietf-netconf:kill-session", False),
         ((), "/ietf-netconf:delete-config", False),
-        ((), "/ietf-system:system-restart", False),
         (({"rpc-name": "kill-session", "module-name": "ietf-netconf"},), "/ietf-netconf:kill-session", True),
         (({"rpc-name": "*", "action": "deny"},), "/ietf-netconf:get", False),
         (({"rpc-name": "*", "action": "deny"},), "/ietf-netconf:close-session", True),

@@ -18,6 +18,9 @@ def make(
     (folder / "operstate").write_text(oper + "\n")
     (folder / "ifindex").write_text("7\n")
     (folder / "address").write_text("02:00:00:00:00:01\n")
+    (folder / "mtu").write_text("1500\n")
+    (folder / "type").write_text("1\n")
+    (folder / "uevent").write_text(f"INTERFACE={name}\nIFINDEX=7\n")
     if speed is not None:
         (folder / "speed").write_text(speed)
     counted = ("rx_bytes", "rx_packets", "multicast", "rx_dropped", "rx_errors")

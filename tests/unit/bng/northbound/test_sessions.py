@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bng.northbound.changes import ChangeLog
 from bng.northbound.sessions import ProfilesProvider, SessionsProvider, SummaryProvider
@@ -159,3 +162,35 @@ def test_change_log_forgets_the_oldest() -> None:
     assert log.since(4) == [(4,)]
     log.note((2,))
     assert log.since(2) == [(3,), (4,), (2,)]
+
+
+changes = st.lists(
+    st.tuples(
+        st.integers(0, 5),
+        st.sampled_from(["put", "remove", "reset"]),
+        st.sampled_from(["active", "idle", "rejected"]),
+        st.sampled_from([None, "gold", "silver"]),
+        st.sampled_from([None, "node-1", "node-2"]),
+    ),
+    max_size=30,
+)
+
+
+@given(changes)
+def test_counts_kept_while_sessions_change_are_those_of_a_recount(made: list[tuple]) -> None:
+    provider = SessionsProvider(None)  # type: ignore[arg-type] - no counter is read
+    for number, what, status, profile, router in made:
+        line = {"circuit-id": "1"} | ({"remote-id": router} if router else {})
+        told = event(number, status=status, profile=profile, **{"access-line": line})
+        if what == "put":
+            provider.put(told)
+        elif what == "remove":
+            provider.remove(told["session-id"], 1)
+        else:
+            provider.reset([told])
+    sessions = list(provider.iter())
+    assert provider.by_status == Counter(session.status for session in sessions)
+    assert provider.by_profile == Counter(session.profile for session in sessions if session.profile)
+    routers = [session.access_line.remote_id for session in sessions]
+    assert provider.by_router == Counter(router for router in routers if router)
+    assert 0 not in (*provider.by_status.values(), *provider.by_router.values())
