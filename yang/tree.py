@@ -373,9 +373,9 @@ class Tree:
 
     # --- notifications ---------------------------------------------------------------------------
 
-    def may_receive(self, notification_path: str, user: User) -> bool:
-        """NACM for a notification, by schema path."""
-        return self.access.may_receive(self.schema.node(notification_path), user)
+    def may_receive(self, notification_path: str, user: User, keys: Keys = ()) -> bool:
+        """NACM for a notification, by schema path; `keys` are those around one that is tied to a node."""
+        return self.access.may_receive(self.schema.node(notification_path), user, keys)
 
     def encode_notification(self, notification: Notification) -> bytes:
         """The content of a notification as one XML element."""

@@ -251,8 +251,9 @@ def _identityref(kind: LeafType, text: str, resolve: Resolver | None) -> str:
     raise ValueError("expected an identity of the right base")
 
 
-def _instance_identifier(_kind: LeafType, text: str, resolve: Resolver | None) -> str:
-    return str(DataPath.parse(map_prefixes(text, resolve) if resolve is not None else text))
+def _instance_identifier(kind: LeafType, text: str, resolve: Resolver | None) -> str:
+    text = map_prefixes(text, resolve) if resolve is not None else text
+    return str(DataPath.parse(text, variables=kind.typedef == _NODE_PATH))
 
 
 def _string(kind: LeafType, text: str, resolve: Resolver | None) -> str:

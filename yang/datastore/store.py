@@ -127,6 +127,7 @@ class Datastores:
             try:
                 path = DataPath.parse(text)
                 path.schema_node(self._schema)
+                self._access.check_read(path, session.user)
             except PathError as error:
                 raise OperationError(
                     "invalid-value", str(error), app_tag="invalid-lock-specification"
@@ -170,7 +171,8 @@ class Datastores:
             if test_option != "test-only":
                 self._candidate = tree
         if errors:
-            raise OperationErrors(errors)
+            rules = self._access.rules_for(session.user)
+            raise OperationErrors([self._edits.concealed(error, rules) for error in errors])
 
     async def edit_paths(self, session: Session, target: str, operations: Sequence[PathOperation]) -> None:
         """The same from paths and JSON values; operations are applied in the order given."""
@@ -204,6 +206,8 @@ class Datastores:
             raise OperationError("invalid-value", "source and target are the same", error_type="protocol")
         async with self._change:
             content = await self._source(source)
+            if isinstance(source, str):
+                content = self._edits.readable(content, self._access.rules_for(session.user))
             self._candidate = await self._edited(session.user, lambda _: content, None)
 
     async def delete(self, session: Session, target: str) -> None:
@@ -212,10 +216,11 @@ class Datastores:
         async with self._change:
             self._candidate = await self._edited(session.user, lambda _: EMPTY, None)
 
-    async def validate(self, session: Session, source: str | etree._Element) -> None:  # noqa: ARG002
+    async def validate(self, session: Session, source: str | etree._Element) -> None:
         """Check all constraints of a datastore or of a complete configuration."""
-        tree = await self._source(source)
-        await self._running.in_worker(self._validator.complete, tree)
+        with self._edits.concealing(self._access.rules_for(session.user)):
+            tree = await self._source(source)
+            await self._running.in_worker(self._validator.complete, tree)
 
     async def discard(self, session: Session) -> None:
         """discard-changes: candidate becomes running again."""
@@ -283,9 +288,10 @@ class Datastores:
         # the exact nodes that a commit changes are those that need permission (RFC 8341 section 3.2.8)
         rules = self._access.rules_for(user)
         await self._running.in_worker(self._edits.check_access, before, tree, rules)
-        return await self._running.replace(
-            tree, author, lambda changed: self._locks.check_paths(session_id, changed)
-        )
+        with self._edits.concealing(rules):
+            return await self._running.replace(
+                tree, author, lambda changed: self._locks.check_paths(session_id, changed)
+            )
 
     async def cancel_commit(self, session: Session, persist_id: str | None = None) -> None:
         """Revert the confirmed commit that is under way."""

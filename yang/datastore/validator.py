@@ -26,6 +26,8 @@ _APP_TAGS: Final = {
     "must-violation": "operation-failed",
     "missing-choice": "data-missing",
 }
+_VARIABLE: Final = re.compile(rb"=\s*\$USER\s*\]")
+_HIDDEN: Final = "='\uf8ffUSER']".encode()
 _PRINT: Final = lib.LYD_PRINT_SHRINK | lib.LYD_PRINT_WITHSIBLINGS
 _MAX_MESSAGE: Final = 1_000
 
@@ -50,7 +52,7 @@ class Validator:
             self._cnodes[node] = cnode
         if cnode == ffi.NULL or "\0" in text:
             return "it cannot be checked" if cnode == ffi.NULL else "it holds a NUL character"
-        data = text.encode()
+        data = hide_variables(text.encode())
         status = lib.lyd_value_validate(
             self._context.cdata, cnode, data, len(data), ffi.NULL, ffi.NULL, ffi.NULL
         )
@@ -89,7 +91,7 @@ class Validator:
         """RFC 7951 members with defaults of a configuration that need not be valid (a candidate)."""
         document = orjson.dumps(to_json(self._schema.root, tree))
         out = ffi.new("struct lyd_node **")
-        text = ffi.new("char[]", document)
+        text = ffi.new("char[]", hide_variables(document))
         flags = lib.LYD_PARSE_ONLY | lib.LYD_PARSE_STRICT | lib.LYD_PARSE_NO_STATE
         if lib.lyd_parse_data_mem(self._context.cdata, text, lib.LYD_JSON, flags, 0, out) != lib.LY_SUCCESS:
             raise self._error(tree)
@@ -107,7 +109,7 @@ class Validator:
         if b"\0" in document:
             raise OperationError("malformed-message", "the configuration holds a NUL character")
         out = ffi.new("struct lyd_node **")
-        text = ffi.new("char[]", document)
+        text = ffi.new("char[]", hide_variables(document))
         status = lib.lyd_parse_data_mem(
             self._context.cdata,
             text,
@@ -130,7 +132,8 @@ class Validator:
         if lib.lyd_print_mem(buffer, root, lib.LYD_JSON, _PRINT | defaults) != lib.LY_SUCCESS:
             raise self._error(None)
         try:
-            members: dict[str, Any] = orjson.loads(ffi.string(buffer[0])) if buffer[0] != ffi.NULL else {}
+            printed = show_variables(ffi.string(buffer[0])) if buffer[0] != ffi.NULL else b"{}"
+            members: dict[str, Any] = orjson.loads(printed)
         finally:
             lib.free(buffer[0])
         return members
@@ -176,6 +179,16 @@ class Validator:
         if tree is None:
             return None
         return _find_missing(node.chain, tree, ())
+
+
+def hide_variables(document: bytes) -> bytes:
+    """``$USER`` in NACM's paths as a literal: libyang 2.1 does not know variables there."""
+    return _VARIABLE.sub(_HIDDEN, document) if b"$USER" in document else document
+
+
+def show_variables(document: bytes) -> bytes:
+    """The reverse of `hide_variables`."""
+    return document.replace(_HIDDEN, b"=$USER]")
 
 
 def _find_missing(chain: tuple[SchemaNode, ...], tree: Tree, steps: tuple[Step, ...]) -> str | None:
