@@ -12,9 +12,11 @@ from yang.datastore.context import SchemaBuilder, load_context
 from yang.datastore.data import EMPTY, Tree, to_json
 from yang.datastore.history import Entry, Store
 from yang.datastore.running import EMPTY_SNAPSHOT, Snapshot, complete, hash_passwords
+from yang.datastore.sealing import ConfigSealer
 from yang.datastore.validator import Validator
 from yang.provider import OperationError
 from yang.schema import Schema
+from yang.sealing import Sealer
 
 log = structlog.get_logger()
 
@@ -27,11 +29,13 @@ def boot(
     schema = SchemaBuilder(context).build()
     validator = Validator(context, schema)
     store = Store(state_dir / "config", history_limit)
+    sealer = ConfigSealer(schema, Sealer(state_dir))
+    store.seal, store.open = sealer.seal, sealer.loads
     stored = store.load()
     document, origin = stored, str(state_dir / "config")
     if stored is None and startup is not None:
         try:
-            document, origin = startup.read_bytes(), str(startup)
+            document, origin = sealer.loads(startup.read_bytes(), str(startup)), str(startup)
         except OSError as error:
             raise OperationError("operation-failed", f"{startup} cannot be read: {error.strerror}") from error
     try:
@@ -47,6 +51,8 @@ def boot(
         entry = Entry(store.next_number, now, "", "startup", reason, ())
         store.save(to_json(schema.root, tree), entry)
         store.drop_backup()
+    else:
+        store.seal_running(to_json(schema.root, tree))
     log.info("config.loaded", origin=origin, modules=len(schema.modules))
     return schema, validator, store, snapshot
 

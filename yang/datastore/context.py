@@ -180,11 +180,13 @@ class SchemaBuilder:
     def _complete_leaf(self, node: SchemaNode, cnode: Any) -> None:
         wrapped: Any = libyang.schema.SNode.new(self._context, cnode)
         node.type = self._type(wrapped.type(), node.module, cnode)
+        node.secret = node.deny_all and _is_text(node.type) and node.type.typedef != _PASSWORD_HASH
         # A password's hash is a secret, though RFC 7317 only protects it from being written.
         node.deny_all = node.deny_all or node.type.typedef == _PASSWORD_HASH
         node.units = wrapped.units() or ""
         if node.kind == "leaf":
             node.is_key = bool(cnode.flags & lib.LYS_KEY)
+            node.secret = node.secret and not node.is_key
             values = ffi.cast("struct lysc_node_leaf *", cnode).dflt
             texts = [_canonical(self._context, values)] if values != ffi.NULL else []
         else:
@@ -253,6 +255,10 @@ class SchemaBuilder:
                 found.add(identity)
         lib.ly_err_clean(self._context.cdata, ffi.NULL)
         return frozenset(found)
+
+
+def _is_text(kind: LeafType) -> bool:
+    return kind.base in ("string", "binary") or any(_is_text(member) for member in kind.members)
 
 
 def _content_id(modules: Sequence[Module]) -> str:
