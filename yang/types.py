@@ -53,6 +53,8 @@ class LeafType:
         typedef: ``module:name`` of the outermost typedef, or "".
         enums: name → value of an enumeration; name → position of bits.
         range: the range or length that the leaf itself states, as in YANG, or "".
+        limits: the range or length that values have to keep, the leaf's or its typedef's, as in YANG, or "".
+        patterns: all patterns that text has to match, those of the typedefs included.
         fraction_digits: of decimal64.
         members: of a union, in order.
         identities: values (``module:name``) that an identityref allows.
@@ -69,6 +71,8 @@ class LeafType:
     identities: frozenset[str] = frozenset()
     leafref: str = ""
     prefixed: bool = False
+    limits: str = ""
+    patterns: tuple[str, ...] = ()
 
     @property
     def is_path(self) -> bool:

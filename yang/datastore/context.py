@@ -11,6 +11,7 @@ from typing import Any, Final
 import libyang
 from _libyang import ffi, lib
 
+from yang.datastore.limits import limits_of, patterns_of
 from yang.datastore.sources import module_files, own_dir, standard_dirs
 from yang.schema import Kind, Module, Schema, SchemaNode
 from yang.types import LeafType
@@ -230,6 +231,8 @@ class SchemaBuilder:
             members=members,
             identities=identities,
             leafref=leafref,
+            limits=limits_of(cdata),
+            patterns=patterns_of(cdata),
             prefixed=base == "instance-identifier" or name.rpartition(":")[2] in _PREFIXED_TYPEDEFS,
         )
 

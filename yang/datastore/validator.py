@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -11,25 +11,15 @@ import libyang
 import orjson
 from _libyang import ffi, lib
 
-from yang.datastore.data import Tree, entry_step, from_json, to_json
-from yang.path import DataPath, PathError, Step
+from yang.datastore.data import Tree, from_json, to_json
+from yang.datastore.faults import fault
+from yang.datastore.messages import what_is_wrong
 from yang.provider import OperationError
 from yang.schema import Schema, SchemaNode
 
-_DATA_LOCATION: Final = re.compile(r'[Dd]ata location "((?:[^"\\]|\\.|"(?=[^,.]))*)"')
-_SCHEMA_LOCATION: Final = re.compile(r'[Ss]chema location "([^"]*)"')
-_APP_TAGS: Final = {
-    "data-not-unique": "operation-failed",
-    "instance-required": "data-missing",
-    "too-many-elements": "operation-failed",
-    "too-few-elements": "operation-failed",
-    "must-violation": "operation-failed",
-    "missing-choice": "data-missing",
-}
 _VARIABLE: Final = re.compile(rb"=\s*\$USER\s*\]")
 _HIDDEN: Final = "='\uf8ffUSER']".encode()
 _PRINT: Final = lib.LYD_PRINT_SHRINK | lib.LYD_PRINT_WITHSIBLINGS
-_MAX_MESSAGE: Final = 1_000
 
 
 class Validator:
@@ -58,8 +48,9 @@ class Validator:
         )
         if status in (lib.LY_SUCCESS, lib.LY_EINCOMPLETE):
             return None
-        message = self._last_error()[0]
-        return readable(message)
+        lib.ly_err_clean(self._context.cdata, ffi.NULL)
+        assert node.type is not None
+        return what_is_wrong(node.type, text)
 
     def _find(self, node: SchemaNode) -> Any:
         """libyang's schema node; its paths leave out the word input."""
@@ -148,37 +139,15 @@ class Validator:
                 return "the configuration is not valid", "", ""
             parts = (first.msg, first.path, first.apptag)
             message, path, app_tag = (
-                ffi.string(part).decode(errors="replace") if part != ffi.NULL else "" for part in parts
+                show_variables(ffi.string(part)).decode(errors="replace") if part != ffi.NULL else ""
+                for part in parts
             )
             return message, path, app_tag
         finally:
             lib.ly_err_clean(self._context.cdata, ffi.NULL)
 
     def _error(self, tree: Tree | None) -> OperationError:
-        message, location, app_tag = self._last_error()
-        tag = _APP_TAGS.get(app_tag, "invalid-value")
-        data = _DATA_LOCATION.search(location)
-        path = data[1].replace('\\"', '"') if data else None
-        schema = _SCHEMA_LOCATION.search(location)
-        if path is None and schema is not None:
-            path = schema[1]
-            if message.startswith("Mandatory"):
-                tag = "data-missing"
-                missing = self._missing_instance(path, tree)
-                path = missing or path
-        if message.startswith("Node ") and "not found" in message:
-            tag = "unknown-element"
-        return OperationError(tag, readable(message), path=path, app_tag=app_tag or None)
-
-    def _missing_instance(self, schema_path: str, tree: Tree | None) -> str | None:
-        """Where a mandatory node is missing: libyang names the schema node only."""
-        try:
-            node = DataPath.parse(schema_path).schema_node(self._schema)
-        except PathError:
-            return None
-        if tree is None:
-            return None
-        return _find_missing(node.chain, tree, ())
+        return fault(self._schema, tree, *self._last_error())
 
 
 def hide_variables(document: bytes) -> bytes:
@@ -189,61 +158,3 @@ def hide_variables(document: bytes) -> bytes:
 def show_variables(document: bytes) -> bytes:
     """The reverse of `hide_variables`."""
     return document.replace(_HIDDEN, b"=$USER]")
-
-
-def _find_missing(chain: tuple[SchemaNode, ...], tree: Tree, steps: tuple[Step, ...]) -> str | None:
-    node, *rest = chain
-    if not rest:
-        if node.json_name in tree:
-            return None
-        return str(DataPath((*steps, Step(node.module, node.name))))
-    value = tree.get(node.json_name)
-    if node.kind == "list":
-        entries: Mapping[Any, Any] = value or {}
-        for keys, entry in entries.items():
-            found = _find_missing(tuple(rest), entry, (*steps, entry_step(node, keys)))
-            if found:
-                return found
-        return None
-    if value is None and node.presence:
-        return None
-    return _find_missing(tuple(rest), value or {}, (*steps, Step(node.module, node.name)))
-
-
-_REWRITE: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...]] = (
-    (
-        re.compile(r'Mandatory node "(.*)" instance does not exist\.'),
-        lambda m: f'"{m[1]}" is mandatory and missing',
-    ),
-    (
-        re.compile(
-            r'Invalid leafref value "(.*)" - no target instance "(.*)" with the same value\.', re.DOTALL
-        ),
-        lambda m: f'"{m[1]}" does not exist: it must be one of {m[2]}',
-    ),
-    (
-        re.compile(r'Unsatisfied range - value "(.*)" is out of the allowed range\.', re.DOTALL),
-        lambda m: f'"{m[1]}" is out of range',
-    ),
-    (
-        re.compile(r'Unsatisfied length - string "(.*)" length is not allowed\.', re.DOTALL),
-        lambda m: f"the length of {len(m[1])} characters is not allowed",
-    ),
-    (
-        re.compile(r'Unsatisfied pattern - "(.*)" does not conform to "(.*)"\.', re.DOTALL),
-        lambda m: f'"{m[1]}" does not match the pattern {m[2]}',
-    ),
-    (
-        re.compile(r'Unique data leaf\(s\) "(.*)" not satisfied in "(.*)" and "(.*)"\.', re.DOTALL),
-        lambda m: f"{m[2]} and {m[3]} have the same {m[1]}, which must be unique",
-    ),
-)
-
-
-def readable(message: str) -> str:
-    """libyang's message as a sentence for an operator."""
-    for pattern, rewrite in _REWRITE:
-        match = pattern.fullmatch(message)
-        if match:
-            return rewrite(match)[:_MAX_MESSAGE]
-    return message.rstrip(".")[:_MAX_MESSAGE]
