@@ -261,7 +261,9 @@ def _keys_readable(node: SchemaNode, context: Context, rules: Rules) -> bool:
 def _check(
     op: str, node: SchemaNode, subtree: Any, steps: tuple[Step, ...], context: Context, rules: Rules
 ) -> None:
-    if not rules.permits(context, node, op):
+    # that a container without presence exists says nothing, only what is in it does (RFC 7950 section 7.5.1)
+    exists = node.kind != "container" or node.presence
+    if exists and not rules.permits(context, node, op):
         path = str(DataPath(steps))
         raise OperationError("access-denied", f"you may not {op} {path}", path=path)
     if node.kind not in ("container", "list") or subtree is None:
