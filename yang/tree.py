@@ -92,6 +92,7 @@ class Tree:
         *,
         module_dirs: Sequence[Path] = (),
         history_limit: int = 100,
+        factory: Mapping[str, Any] | None = None,
     ) -> Tree:
         """Load the schema and the configuration.
 
@@ -103,6 +104,8 @@ class Tree:
                 configuration is empty.
             module_dirs: folders with modules to load besides those of `yang.modules` (every file in them).
             history_limit: commits that are remembered.
+            factory: RFC 7951 members that the first configuration gets where it does not have them: the roles
+                that the element comes with.
 
         Raises:
             OperationError: the stored configuration does not fit the model; the message says where.
@@ -110,7 +113,7 @@ class Tree:
         worker = ThreadPoolExecutor(1, thread_name_prefix="libyang")
         try:
             schema, validator, store, snapshot = await asyncio.get_running_loop().run_in_executor(
-                worker, boot, state_dir, startup, tuple(module_dirs), history_limit
+                worker, boot, state_dir, startup, tuple(module_dirs), history_limit, factory
             )
         except BaseException:
             worker.shutdown(wait=False)

@@ -13,6 +13,7 @@ import structlog
 from bng.daemon import tls
 from bng.daemon.process import run_until_signal
 from bng.northbound.provider import Northbound
+from bng.roles import FACTORY
 from bng.units import Units, empty_units, units_of
 from nbi.server import MODULES_DIR, NetconfServer
 from telemetry.server import GnmiServer
@@ -41,7 +42,11 @@ class Management:
     async def run(self) -> None:
         """Serve until cancelled. Raises OperationError, OSError."""
         self.tree = await Tree.open(
-            self.northbound.registration(), self.state_dir, self.startup, module_dirs=[MODULES_DIR]
+            self.northbound.registration(),
+            self.state_dir,
+            self.startup,
+            module_dirs=[MODULES_DIR],
+            factory=FACTORY,
         )
         netconf = gnmi = None
         try:

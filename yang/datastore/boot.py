@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from yang.datastore.context import SchemaBuilder, load_context
 from yang.datastore.data import EMPTY, Tree, to_json
+from yang.datastore.factory import with_factory
 from yang.datastore.history import Entry, Store
 from yang.datastore.running import EMPTY_SNAPSHOT, Snapshot, complete, hash_passwords
 from yang.datastore.sealing import ConfigSealer
@@ -22,7 +24,8 @@ log = structlog.get_logger()
 
 
 def boot(
-    state_dir: Path, startup: Path | None, module_dirs: Sequence[Path], history_limit: int
+    state_dir: Path, startup: Path | None, module_dirs: Sequence[Path], history_limit: int,
+    factory: Mapping[str, Any] | None = None,
 ) -> tuple[Schema, Validator, Store, Snapshot]:
     """Load modules and configuration. See `yang.tree.Tree.open`."""
     context = load_context(module_dirs)
@@ -42,6 +45,8 @@ def boot(
         tree = _load(validator, document, origin)
     except OperationError as error:
         tree = _last_commit(validator, store, error)
+    if stored is None and factory:
+        tree = with_factory(schema, tree, factory)
     snapshot = complete(schema, validator, tree, EMPTY_SNAPSHOT)
     if stored is None or store.unconfirmed:
         reason = (
