@@ -76,28 +76,33 @@ class Edits:
         Raises:
             OperationError: ``access-denied``, or what is wrong with the change or its result.
         """
-        with self.concealing(rules):
+        with self.concealing(rules, asked=True):
             after = change(before)
-            self.check_access(before, after, rules)
-            if validate:
+        self.check_access(before, after, rules)
+        if validate:
+            with self.concealing(rules):
                 self._validator.complete(after)
-            return after
+        return after
 
     def readable(self, tree: Tree, rules: Rules) -> Tree:
         """The tree without what the user may not read: a datastore as the source of a copy."""
         return readable(self._schema.root, tree, rules)
 
     @contextmanager
-    def concealing(self, rules: Rules) -> Iterator[None]:
-        """Errors that would tell what the user may not read say no more than that (RFC 8341 section 3.2.5)."""
+    def concealing(self, rules: Rules, *, asked: bool = False) -> Iterator[None]:
+        """Errors that would tell what the user may not read say no more than that (RFC 8341 section 3.2.5).
+
+        Args:
+            asked: the paths of the errors are those of the request.
+        """
         try:
             yield
         except OperationErrors as failure:
-            raise OperationErrors([self.concealed(error, rules) for error in failure.errors]) from None
+            raise OperationErrors([self.concealed(error, rules, asked) for error in failure.errors]) from None
         except OperationError as error:
-            raise self.concealed(error, rules) from None
+            raise self.concealed(error, rules, asked) from None
 
-    def concealed(self, error: OperationError, rules: Rules) -> OperationError:
+    def concealed(self, error: OperationError, rules: Rules, asked: bool) -> OperationError:
         """The error, or another one in its place that tells nothing of what may not be read."""
         if error.tag == "access-denied" or not error.path or not rules.enabled:
             return error
@@ -107,11 +112,10 @@ class Edits:
             return error
         if rules.reads(self._schema.root, steps):
             return error
-        if error.tag in ("data-exists", "data-missing", "bad-attribute") and error.app_tag in (
-            None,
-            "missing-instance",
-        ):  # about what is there, and the path is the one of the request
+        if asked and error.tag in ("data-exists", "data-missing"):
             return OperationError("access-denied", f"you may not change {error.path}", path=error.path)
+        if asked and error.app_tag != "missing-instance":
+            return error  # about what the request says, not about what is there
         return OperationError(error.tag, "a constraint does not hold at a place that you may not see")
 
     def check_access(self, before: Tree, after: Tree, rules: Rules) -> None:

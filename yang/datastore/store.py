@@ -172,7 +172,7 @@ class Datastores:
                 self._candidate = tree
         if errors:
             rules = self._access.rules_for(session.user)
-            raise OperationErrors([self._edits.concealed(error, rules) for error in errors])
+            raise OperationErrors([self._edits.concealed(error, rules, True) for error in errors])
 
     async def edit_paths(self, session: Session, target: str, operations: Sequence[PathOperation]) -> None:
         """The same from paths and JSON values; operations are applied in the order given."""
