@@ -24,7 +24,10 @@ log = structlog.get_logger()
 
 
 def boot(
-    state_dir: Path, startup: Path | None, module_dirs: Sequence[Path], history_limit: int,
+    state_dir: Path,
+    startup: Path | None,
+    module_dirs: Sequence[Path],
+    history_limit: int,
     factory: Mapping[str, Any] | None = None,
 ) -> tuple[Schema, Validator, Store, Snapshot]:
     """Load modules and configuration. See `yang.tree.Tree.open`."""

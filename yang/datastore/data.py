@@ -142,9 +142,9 @@ def _another_case(node: SchemaNode, gone: SchemaNode, old: Tree, new: Tree) -> b
     own = dict(gone.cases)
     for name in new:
         other = node.child_json(name)
-        if other is not None and name not in old:
-            if any(own.get(choice, case) != case for choice, case in other.cases):
-                return True
+        came = other is not None and name not in old
+        if came and other and any(own.get(choice, case) != case for choice, case in other.cases):
+            return True
     return False
 
 

@@ -121,7 +121,9 @@ def _missing(
 
 
 def _no_choice(parent: SchemaNode, name: str, at: str) -> OperationError:
-    cases = [child.name for child in parent.data_children if any(_is(name, choice) for choice, _ in child.cases)]
+    cases = [
+        child.name for child in parent.data_children if any(_is(name, choice) for choice, _ in child.cases)
+    ]
     return OperationError(
         "data-missing",
         f"{at} needs {'one of ' if len(cases) > 1 else ''}{', '.join(cases) or name}"[:MAX_MESSAGE],

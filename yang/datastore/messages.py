@@ -1,6 +1,7 @@
 """What is wrong with a value or a configuration, in words for who has to change it.
 
-libyang finds what is wrong; its messages are for programmers. What a client reads is made here, of the schema.
+libyang finds what is wrong; its messages are for programmers. What a client reads is made here, of the
+schema.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ _FORMS: Final[Mapping[str, str]] = {
     "ietf-yang-types:mac-address": "a MAC address, as 02:00:5e:00:00:01",
     "ietf-yang-types:uuid": "a UUID",
     "iana-crypt-hash:crypt-hash": "$0$ and the password in cleartext, or its hash by crypt ($5$… or $6$…)",
-    "ietf-netconf-acm:node-instance-identifier": "the path of a node that the model has, as /module:list[key='x']",
+    "ietf-netconf-acm:node-instance-identifier": (
+        "the path of a node that the model has, as /module:list[key='x']"
+    ),
 }
 """What values of well-known types look like; their patterns tell it to nobody."""
 
@@ -144,19 +147,31 @@ _REWRITE: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ..
         ),
         (rf"Too many {_QUOTED} instances\.", lambda m: f'there are too many entries of "{m[1]}"'),
         (rf"Too few {_QUOTED} instances\.", lambda m: f'there are too few entries of "{m[1]}"'),
-        (rf"Duplicate instance of {_QUOTED}\.", lambda m: f'"{m[1]}" is given twice with the same key or value'),
         (
-            rf'Data for both cases "([^"]*)" and "([^"]*)" exist\.',
+            rf"Duplicate instance of {_QUOTED}\.",
+            lambda m: f'"{m[1]}" is given twice with the same key or value',
+        ),
+        (
+            r'Data for both cases "([^"]*)" and "([^"]*)" exist\.',
             lambda m: f"{m[1]} and {m[2]} exclude each other, and both are given",
         ),
-        (rf"Must condition {_QUOTED} not satisfied\.", lambda m: f"the condition {m[1]} of the model does not hold"),
+        (
+            rf"Must condition {_QUOTED} not satisfied\.",
+            lambda m: f"the condition {m[1]} of the model does not hold",
+        ),
         (rf"When condition {_QUOTED} not satisfied\.", lambda m: f"it may exist only where {m[1]}"),
         (
             r'Node "([^"]*)" not found as a child of "([^"]*)" node\.',
             lambda m: f'"{m[2]}" has no node "{m[1]}"',
         ),
-        (r'Unexpected data state node "([^"]*)" found\.', lambda m: f'"{m[1]}" is state, it cannot be configured'),
-        (r'Node "([^"]*)" not found in the "([^"]*)" module\.', lambda m: f'the module {m[2]} has no node "{m[1]}"'),
+        (
+            r'Unexpected data state node "([^"]*)" found\.',
+            lambda m: f'"{m[1]}" is state, it cannot be configured',
+        ),
+        (
+            r'Node "([^"]*)" not found in the "([^"]*)" module\.',
+            lambda m: f'the module {m[2]} has no node "{m[1]}"',
+        ),
         (
             r'No module named "([^"]*)" in the context\.',
             lambda m: f'this element has no module "{m[1]}"',

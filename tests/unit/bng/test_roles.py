@@ -51,12 +51,23 @@ def may(tree: Tree, role: str, rpc: str) -> bool:
 def test_the_rpcs_of_each_role(tree: Tree) -> None:
     everybody = {"get", "get-config", "close-session"}
     writers = everybody | {
-        *("lock", "unlock", "edit-config", "copy-config", "commit", "cancel-commit", "discard-changes", "validate")
+        *(
+            "lock",
+            "unlock",
+            "edit-config",
+            "copy-config",
+            "commit",
+            "cancel-commit",
+            "discard-changes",
+            "validate",
+        )
     }
     allowed = {"viewer": everybody, "operator": writers, "admin": writers | {"kill-session", "delete-config"}}
     rpcs = [node for node in tree.schema.root.children.values() if node.kind == "rpc"]
     for role, names in allowed.items():
-        assert {node.name for node in rpcs if node.module == "ietf-netconf" and may(tree, role, node.path)} == names
+        assert {
+            node.name for node in rpcs if node.module == "ietf-netconf" and may(tree, role, node.path)
+        } == names
         assert may(tree, role, "/notifications:create-subscription")
         assert may(tree, role, "/ietf-netconf-monitoring:get-schema")
         assert may(tree, role, "/aether-subscriber:disconnect-sessions") is (role != "viewer")
@@ -77,7 +88,9 @@ def test_the_rpcs_of_each_role(tree: Tree) -> None:
         ("admin", "/aether-bng:bng/aaa/user-password", "x", True),
     ],
 )
-async def test_what_each_role_may_write(tree: Tree, role: str, path: str, value: Any, permitted: bool) -> None:
+async def test_what_each_role_may_write(
+    tree: Tree, role: str, path: str, value: Any, permitted: bool
+) -> None:
     change = tree.transaction(USERS[role], "test", [PathOperation("update", DataPath.parse(path), value)])
     if permitted:
         await change
@@ -109,7 +122,11 @@ async def test_without_members_nobody_may_write(tmp_path: Path) -> None:
 
 
 async def test_rules_of_ones_own_stay(tmp_path: Path) -> None:
-    own = {"groups": {"group": [{"name": "x"}]}, "rule-list": [{"name": "y", "group": ["x"]}], "read-default": "deny"}
+    own = {
+        "groups": {"group": [{"name": "x"}]},
+        "rule-list": [{"name": "y", "group": ["x"]}],
+        "read-default": "deny",
+    }
     tree = await opened(tmp_path, {**BNG, NACM: own})
     nacm = tree.running_json(defaults=False)[NACM]
     assert (nacm["groups"], nacm["rule-list"], nacm["read-default"]) == (

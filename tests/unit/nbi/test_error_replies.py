@@ -28,7 +28,8 @@ SCHEMA = etree.XMLSchema(
    <xs:enumeration value="application"/></xs:restriction></xs:simpleType></xs:element>
   <xs:element name="error-tag" type="xs:string"/>
   <xs:element name="error-severity"><xs:simpleType><xs:restriction base="xs:string">
-   <xs:enumeration value="error"/><xs:enumeration value="warning"/></xs:restriction></xs:simpleType></xs:element>
+   <xs:enumeration value="error"/><xs:enumeration value="warning"/></xs:restriction>
+   </xs:simpleType></xs:element>
   <xs:element name="error-app-tag" type="xs:string" minOccurs="0"/>
   <xs:element name="error-path" type="xs:string" minOccurs="0"/>
   <xs:element name="error-message" minOccurs="0"><xs:complexType><xs:simpleContent>
@@ -78,11 +79,13 @@ class Case:
 
 
 def edit(config: str, operation: str = "") -> str:
-    return f"<edit-config><target><candidate/></target>{operation}<config {DECLARED}>{config}</config></edit-config>"
+    target = "<target><candidate/></target>"
+    return f"<edit-config>{target}{operation}<config {DECLARED}>{config}</config></edit-config>"
 
 
 def profile(content: str, attributes: str = "", name: str = "gold") -> str:
-    return f"<ash:shaping-profiles><ash:profile {attributes}><ash:name>{name}</ash:name>{content}</ash:profile></ash:shaping-profiles>"
+    entry = f"<ash:profile {attributes}><ash:name>{name}</ash:name>{content}</ash:profile>"
+    return f"<ash:shaping-profiles>{entry}</ash:shaping-profiles>"
 
 
 def profiles(names: Iterable[str]) -> str:
@@ -93,16 +96,20 @@ def profiles(names: Iterable[str]) -> str:
 
 def servers(count: int) -> str:
     entries = "".join(
-        f"<ab:server><ab:name>r{n}</ab:name><ab:address>192.0.2.{n}</ab:address><ab:secret>x</ab:secret></ab:server>"
+        f"<ab:server><ab:name>r{n}</ab:name><ab:address>192.0.2.{n}</ab:address>"
+        "<ab:secret>x</ab:secret></ab:server>"
         for n in range(1, count + 1)
     )
     return f"<ab:bng><ab:aaa>{entries}</ab:aaa></ab:bng>"
 
 
 ROUTERS = "".join(
-    f"<aar:access-router><aar:name>{n}</aar:name><aar:remote-id>same</aar:remote-id></aar:access-router>" for n in "ab"
+    f"<aar:access-router><aar:name>{n}</aar:name><aar:remote-id>same</aar:remote-id></aar:access-router>"
+    for n in "ab"
 )
-RATES = "<ash:download><ash:rate>9000</ash:rate></ash:download><ash:upload><ash:rate>9000</ash:rate></ash:upload>"
+RATES = (
+    "<ash:download><ash:rate>9000</ash:rate></ash:download><ash:upload><ash:rate>9000</ash:rate></ash:upload>"
+)
 GOLD = "/aether-shaping:shaping-profiles/aether-shaping:profile[aether-shaping:name='gold']"
 CASES = (
     Case(
@@ -183,8 +190,13 @@ CASES = (
         path=f"{GOLD}/aether-shaping:download/aether-shaping:rate",
         user="viewer",
     ),
-    Case("resource-denied", "<commit/>", "the data plane has no room for profile refused",
-         path="aether-shaping:profile[aether-shaping:name='refused']", first=(edit(profile(RATES, name="refused")),)),
+    Case(
+        "resource-denied",
+        "<commit/>",
+        "the data plane has no room for profile refused",
+        path="aether-shaping:profile[aether-shaping:name='refused']",
+        first=(edit(profile(RATES, name="refused")),),
+    ),
     Case(
         "data-exists",
         edit(profile(RATES, 'nc:operation="create"')),
@@ -208,10 +220,15 @@ CASES = (
         "operation-failed",
         "<validate><source><candidate/></source></validate>",
         "/aether-access-router:access-routers/access-router[name='a'] and "
-        "/aether-access-router:access-routers/access-router[name='b'] have the same remote-id, which must be unique",
+        "/aether-access-router:access-routers/access-router[name='b'] have the same remote-id, "
+        "which must be unique",
         app_tag="data-not-unique",
-        info={"non-unique": ["[aether-access-router:name='a']/aether-access-router:remote-id",
-                             "[aether-access-router:name='b']/aether-access-router:remote-id"]},
+        info={
+            "non-unique": [
+                "[aether-access-router:name='a']/aether-access-router:remote-id",
+                "[aether-access-router:name='b']/aether-access-router:remote-id",
+            ]
+        },
         path="aether-access-router:access-router[aether-access-router:name='b']",
         first=(edit(f"<aar:access-routers>{ROUTERS}</aar:access-routers>"),),
     ),
@@ -229,8 +246,12 @@ CASES = (
         "'admit' needs a profile",
         app_tag="must-violation",
         path="/aether-bng:aaa/aether-bng:unanswered/aether-bng:action",
-        first=(edit("<ab:bng><ab:aaa><ab:unanswered><ab:action>admit</ab:action></ab:unanswered>"
-                    "</ab:aaa></ab:bng>"),),
+        first=(
+            edit(
+                "<ab:bng><ab:aaa><ab:unanswered><ab:action>admit</ab:action></ab:unanswered>"
+                "</ab:aaa></ab:bng>"
+            ),
+        ),
     ),
     Case(
         "data-missing",
@@ -247,13 +268,19 @@ CASES = (
         app_tag="missing-choice",
         info={"missing-choice": "transport"},
         path="ietf-system:server[ietf-system:name='x']",
-        first=(edit("<sys:system><sys:dns-resolver><sys:server><sys:name>x</sys:name></sys:server>"
-                    "</sys:dns-resolver></sys:system>"),),
+        first=(
+            edit(
+                "<sys:system><sys:dns-resolver><sys:server><sys:name>x</sys:name></sys:server>"
+                "</sys:dns-resolver></sys:system>"
+            ),
+        ),
     ),
     Case(
         "bad-attribute",
-        edit("<nacm:nacm><nacm:rule-list yang:insert='before' yang:key=\"[nacm:name='none']\">"
-             "<nacm:name>viewers</nacm:name></nacm:rule-list></nacm:nacm>"),
+        edit(
+            "<nacm:nacm><nacm:rule-list yang:insert='before' yang:key=\"[nacm:name='none']\">"
+            "<nacm:name>viewers</nacm:name></nacm:rule-list></nacm:nacm>"
+        ),
         "/ietf-netconf-acm:nacm/rule-list[name='viewers']: there is no entry to insert it before",
         app_tag="missing-instance",
         info={"bad-attribute": "key"},
@@ -264,7 +291,10 @@ CASES = (
 
 def check(error: etree._Element, case: Case) -> None:
     SCHEMA.assertValid(etree.fromstring(etree.tostring(error, with_tail=False)))
-    text = {name: error.findtext(f"nc:error-{name}", None, NC) for name in ("type", "tag", "app-tag", "path", "message")}
+    text = {
+        name: error.findtext(f"nc:error-{name}", None, NC)
+        for name in ("type", "tag", "app-tag", "path", "message")
+    }
     assert (text["tag"], text["app-tag"], text["message"], text["type"]) == (
         case.tag, case.app_tag, case.message, case.type,
     )  # fmt: skip
@@ -275,7 +305,9 @@ def check(error: etree._Element, case: Case) -> None:
     found: dict[str, list[str]] = {}
     for element in error.iterfind("nc:error-info/*", NC):
         found.setdefault(etree.QName(element).localname, []).append(element.text)
-    wanted = {name: value if isinstance(value, list) else [value] for name, value in (case.info or {}).items()}
+    wanted = {
+        name: value if isinstance(value, list) else [value] for name, value in (case.info or {}).items()
+    }
     assert found.keys() == wanted.keys()
     for name, values in wanted.items():
         assert all(a.endswith(b) for a, b in zip(found[name], values, strict=True)), found

@@ -11,8 +11,13 @@ from nbi.protocol.names import BASE_NS
 NC = {"nc": BASE_NS}
 SECRET = "hush-hush-4711"
 PASSWORD = "open-sesame-0815"
-DECLARED = (
-    f'xmlns:nc="{BASE_NS}" xmlns:ab="urn:aether:yang:aether-bng" xmlns:sys="urn:ietf:params:xml:ns:yang:ietf-system"'
+DECLARED = " ".join(
+    f'xmlns:{prefix}="{uri}"'
+    for prefix, uri in (
+        ("nc", BASE_NS),
+        ("ab", "urn:aether:yang:aether-bng"),
+        ("sys", "urn:ietf:params:xml:ns:yang:ietf-system"),
+    )
 )
 
 
@@ -47,7 +52,9 @@ async def test_secrets_stay_inside(serve, tmp_path, capfd):
     await ask(edit(server(SECRET, f'colour="{SECRET}"')))
     await ask(edit(user(PASSWORD)))  # neither hash nor $0$
     await ask("<validate><source><candidate/></source></validate>")
-    await ask("<get-config><source><running/></source></get-config>")  # a rule of the element hides it from all
+    await ask(
+        "<get-config><source><running/></source></get-config>"
+    )  # a rule of the element hides it from all
     assert sum("rpc-error" in answer for answer in answers) == 4
     assert [answer for answer in answers if SECRET in answer or PASSWORD in answer] == []
 
@@ -55,7 +62,9 @@ async def test_secrets_stay_inside(serve, tmp_path, capfd):
     assert "config.committed" in logged, "the log is looked at"
     assert SECRET not in logged
     assert PASSWORD not in logged
-    files = [path for path in (served.path.parent).rglob("*") if path.is_file() and path.name != "startup.json"]
+    files = [
+        path for path in (served.path.parent).rglob("*") if path.is_file() and path.name != "startup.json"
+    ]
     assert {"running.json"} <= {path.name for path in files}
     for path in files:
         data = path.read_bytes()
@@ -70,7 +79,8 @@ async def test_what_may_not_be_read_cannot_be_asked_for(serve):
     replies = set()
     for name in ("radius-1", "radius-2"):
         for operation in ("create", "delete"):
-            entry = f"<ab:server><ab:name>{name}</ab:name><ab:secret nc:operation='{operation}'>x</ab:secret></ab:server>"
+            secret = f"<ab:secret nc:operation='{operation}'>x</ab:secret>"
+            entry = f"<ab:server><ab:name>{name}</ab:name>{secret}</ab:server>"
             error = await client.error(edit(f"<ab:bng><ab:aaa>{entry}</ab:aaa></ab:bng>"))
             replies.add(error.findtext("nc:error-tag", None, NC))
     assert replies == {"access-denied"}
@@ -86,7 +96,8 @@ async def test_a_change_of_nacm_is_in_force_for_a_subscription_at_once(serve):
     assert b"first" in etree.tostring(await viewer.notification())
     nacm = "urn:ietf:params:xml:ns:yang:ietf-netconf-acm"
     rule = (
-        f"<nacm xmlns='{nacm}'><rule-list xmlns:y='urn:ietf:params:xml:ns:yang:1' y:insert='first'><name>0</name>"
+        f"<nacm xmlns='{nacm}'><rule-list xmlns:y='urn:ietf:params:xml:ns:yang:1' y:insert='first'>"
+        "<name>0</name>"
         "<group>administrators</group><rule><name>0</name><notification-name>session-stop</notification-name>"
         "<action>deny</action></rule></rule-list></nacm>"
     )

@@ -240,7 +240,9 @@ async def test_a_partial_lock_needs_what_it_locks_to_be_readable(net: Any) -> No
 
 async def test_errors_do_not_tell_what_may_not_be_read(net: Any) -> None:
     """A fault of somebody else's edit, at a place that the user may not see, is not described."""
-    await net.edit("<nacm:nacm><nacm:rule-list><nacm:name>x</nacm:name><nacm:rule><nacm:name>hidden</nacm:name></nacm:rule></nacm:rule-list></nacm:nacm>")
+    await net.edit(
+        "<nacm:nacm><nacm:rule-list><nacm:name>x</nacm:name><nacm:rule><nacm:name>hidden</nacm:name></nacm:rule></nacm:rule-list></nacm:nacm>"
+    )
     with pytest.raises(OperationError) as caught:
         await net.tree.datastores.validate(Session(9, net.guest), "candidate")
     assert "hidden" not in caught.value.message

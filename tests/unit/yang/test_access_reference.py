@@ -44,7 +44,17 @@ PATHS = (
     "/aether-subscriber:sessions/session/disconnect",
     "/aether-nothing:nowhere",
 )
-MODULES = ("*", "*", "*", "aether-bng", "aether-shaping", "ietf-interfaces", "ietf-ip", "aether-subscriber", "ietf-netconf")
+MODULES = (
+    "*",
+    "*",
+    "*",
+    "aether-bng",
+    "aether-shaping",
+    "ietf-interfaces",
+    "ietf-ip",
+    "aether-subscriber",
+    "ietf-netconf",
+)
 OPERATIONS = ("create", "read", "update", "delete", "exec")
 RPCS = (
     "/ietf-netconf:get",
@@ -170,7 +180,9 @@ class Reference:
         return True
 
 
-def children(node: SchemaNode, members: Mapping[str, Any], place: Place) -> Iterator[tuple[SchemaNode, str, Any, Place]]:
+def children(
+    node: SchemaNode, members: Mapping[str, Any], place: Place
+) -> Iterator[tuple[SchemaNode, str, Any, Place]]:
     for name, value in members.items():
         child = node.child_json(name)
         assert child is not None
@@ -183,7 +195,9 @@ def children(node: SchemaNode, members: Mapping[str, Any], place: Place) -> Iter
             yield child, name, item, (*place, (child.module, child.name, keys))
 
 
-def flat(node: SchemaNode, members: Mapping[str, Any], place: Place) -> Iterator[tuple[Any, tuple[SchemaNode, Any]]]:
+def flat(
+    node: SchemaNode, members: Mapping[str, Any], place: Place
+) -> Iterator[tuple[Any, tuple[SchemaNode, Any]]]:
     """All nodes that a tree has, each with its value."""
     for child, _, value, at in children(node, members, place):
         if child.kind in ("list", "container"):
@@ -206,7 +220,9 @@ def thawed(place: Any) -> Place:
 
 
 def random_rule(random: Random, number: int) -> dict[str, Any]:
-    operations = "*" if random.random() < 0.4 else " ".join(o for o in OPERATIONS if random.random() < 0.5) or "read"
+    operations = (
+        "*" if random.random() < 0.4 else " ".join(o for o in OPERATIONS if random.random() < 0.5) or "read"
+    )
     rule = {
         "name": str(number),
         "module-name": random.choice(MODULES),
@@ -224,12 +240,16 @@ def random_rule(random: Random, number: int) -> dict[str, Any]:
 
 
 def random_nacm(random: Random) -> dict[str, Any]:
-    groups = ("ops", "dev")
+    groups, users = ("ops", "dev"), ("gold", "bob")
     return {
         "enable-nacm": random.random() < 0.95,
         "enable-external-groups": random.random() < 0.5,
         **{f"{what}-default": random.choice(("permit", "deny")) for what in ("read", "write", "exec")},
-        "groups": {"group": [{"name": g, "user-name": [u for u in ("gold", "bob") if random.random() < 0.6]} for g in groups]},
+        "groups": {
+            "group": [
+                {"name": g, "user-name": [u for u in users if random.random() < 0.6]} for g in groups
+            ]
+        },
         "rule-list": [
             {
                 "name": str(n),
@@ -248,17 +268,26 @@ def random_tree(random: Random) -> dict[str, Any]:
     rate = random.choice(("9000", "10000"))
     tree: dict[str, Any] = {
         "aether-shaping:shaping-profiles": {
-            "profile": some({"name": n, "download": {"rate": rate}, "upload": {"rate": "9000"}} for n in ("gold", "bob", "tin"))
+            "profile": some(
+                {"name": n, "download": {"rate": rate}, "upload": {"rate": "9000"}}
+                for n in ("gold", "bob", "tin")
+            )
         },
         "aether-bng:bng": {
             "identity": {"bng-id": random.choice(("one", "two"))},
             "interfaces": {"subscriber": some(("eth0", "eth1", "eth2"))},
-            "aaa": {"server": some({"name": n, "address": "10.0.0.1", "secret": random.choice("xy")} for n in ("r1", "r2"))},
+            "aaa": {
+                "server": some(
+                    {"name": n, "address": "10.0.0.1", "secret": random.choice("xy")} for n in ("r1", "r2")
+                )
+            },
         },
         "ietf-interfaces:interfaces": {
             "interface": some(
                 {"name": n, "type": "iana-if-type:other",
-                 "ietf-ip:ipv4": {"address": some({"ip": f"192.0.2.{k}", "prefix-length": 24} for k in (1, 2))}}
+                 "ietf-ip:ipv4": {
+                     "address": some({"ip": f"192.0.2.{k}", "prefix-length": 24} for k in (1, 2))
+                 }}
                 for n in ("eth0", "eth1")
             )
         },

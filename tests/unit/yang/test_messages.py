@@ -27,7 +27,11 @@ def validator() -> Validator:
         (f"{BNG}/aaa/server/address", "10.0.0", "expected an IPv4 address, as 192.0.2.1"),
         (f"{BNG}/aaa/server/secret", "", "expected 1 to 128 characters, not 0"),
         (f"{BNG}/nat/source-prefix", "10.0.0.0", "expected an IPv4 prefix, as 192.0.2.0/24"),
-        (f"{BNG}/identity/bng-id", "a b", "expected text that matches the pattern [A-Za-z0-9_][A-Za-z0-9_.\\-]*"),
+        (
+            f"{BNG}/identity/bng-id",
+            "a b",
+            "expected text that matches the pattern [A-Za-z0-9_][A-Za-z0-9_.\\-]*",
+        ),
         (f"{BNG}/identity/bng-id", "x" * 65, "expected 1 to 64 characters, not 65"),
         (f"{NACM}/read-default", "maybe", "expected one of permit, deny"),
         (f"{SYSTEM}/clock/timezone-utc-offset", "9999", "expected a whole number, -1500 to 1500"),
@@ -84,7 +88,12 @@ SERVER = {"name": "r", "address": "10.0.0.1", "secret": "s3cret"}
         (
             {
                 "ietf-netconf-acm:nacm": {
-                    "rule-list": [{"name": "x", "rule": [{"name": "y", "action": "permit", "path": "/", "rpc-name": "z"}]}]
+                    "rule-list": [
+                        {
+                            "name": "x",
+                            "rule": [{"name": "y", "action": "permit", "path": "/", "rpc-name": "z"}],
+                        }
+                    ]
                 }
             },
             "protocol-operation and data-node exclude each other, and both are given",
@@ -105,7 +114,9 @@ def test_documents(validator: Validator, document: dict[str, Any], message: str,
 
 
 def test_several_that_are_missing(validator: Validator) -> None:
-    tree = {"aether-bng:bng": {"identity": {"bng-id": "b"}, "aaa": {"server": {(n,): {"name": n} for n in "ab"}}}}
+    tree = {
+        "aether-bng:bng": {"identity": {"bng-id": "b"}, "aaa": {"server": {(n,): {"name": n} for n in "ab"}}}
+    }
     with pytest.raises(OperationErrors) as caught:
         validator.complete(tree)
     errors = {(error.tag, error.path, error.message) for error in caught.value.errors}
@@ -123,6 +134,8 @@ def test_several_that_are_missing(validator: Validator) -> None:
 def test_the_variable_of_nacm_paths_comes_through(validator: Validator) -> None:
     path = "/ietf-system:system/authentication/user[name=$USER]"
     rule = {"name": "y", "action": "permit", "path": path}
-    tree = validator.load(json.dumps({"ietf-netconf-acm:nacm": {"rule-list": [{"name": "x", "rule": [rule]}]}}).encode())
+    tree = validator.load(
+        json.dumps({"ietf-netconf-acm:nacm": {"rule-list": [{"name": "x", "rule": [rule]}]}}).encode()
+    )
     members = validator.complete(tree)
     assert members["ietf-netconf-acm:nacm"]["rule-list"][0]["rule"][0]["path"] == path

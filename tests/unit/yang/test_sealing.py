@@ -97,7 +97,9 @@ async def test_an_older_file_in_cleartext_is_taken_and_sealed(tmp_path: Path) ->
     await tree.close()
 
 
-@pytest.mark.parametrize(("key", "reason"), [(None, "is missing"), (b"k" * 32, "another key"), (b"", "damaged")])
+@pytest.mark.parametrize(
+    ("key", "reason"), [(None, "is missing"), (b"k" * 32, "another key"), (b"", "damaged")]
+)
 async def test_without_the_right_key_the_element_says_which_secret(
     tmp_path: Path, key: bytes | None, reason: str
 ) -> None:
