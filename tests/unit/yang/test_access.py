@@ -278,3 +278,27 @@ async def test_notifications_of_data_nodes_are_guarded_like_data(tmp_path: Path)
     )
     assert [access.may_receive(down, User("bob"), (key,)) for key in "123"] == [False, False, True]
     assert access.denied_notifications == 2
+
+
+async def test_a_path_with_the_name_of_the_user(net: Any) -> None:
+    """$USER: everybody may change their own entry (RFC 8341, node-instance-identifier)."""
+    rule = (
+        "<nacm:rule><nacm:name>own</nacm:name><nacm:action>permit</nacm:action>"
+        "<nacm:path>/sys:system/sys:authentication/sys:user[sys:name=$USER]</nacm:path></nacm:rule>"
+    )
+    members = "<nacm:group><nacm:name>all</nacm:name><nacm:user-name>guest</nacm:user-name></nacm:group>"
+    await net.edit(
+        f"<nacm:nacm><nacm:groups>{members}</nacm:groups><nacm:rule-list><nacm:name>all</nacm:name>"
+        f"<nacm:group>all</nacm:group>{rule}</nacm:rule-list></nacm:nacm>"
+    )
+    await net.commit()
+    assert "user[ietf-system:name=$USER]" in net.get("<nacm:nacm/>").replace("sys:", "ietf-system:")
+    users = "/ietf-system:system/authentication/user"
+    own = DataPath.parse(f"{users}[name='guest']/password")
+    await net.tree.transaction(net.guest, "test", [PathOperation("update", own, "$0$new")])
+    other = DataPath.parse(f"{users}[name='admin']/password")
+    with pytest.raises(OperationError) as caught:
+        await net.tree.transaction(net.guest, "test", [PathOperation("update", other, "$0$new")])
+    assert caught.value.tag == "access-denied"
+    text = net.get("<sys:system/>", net.guest)
+    assert text.count("<password>") == 1
