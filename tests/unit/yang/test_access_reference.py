@@ -317,7 +317,7 @@ async def test_as_the_rfc_says(net: Any, seed: int) -> None:
     access: AccessControl = tree.access
     edits: Edits = tree.datastores._edits
     seen = {True: 0, False: 0}
-    for _ in range(40):
+    for _ in range(25):
         nacm = random_nacm(random)
         access.configure(from_json(schema.root, {"ietf-netconf-acm:nacm": nacm}))
         before, after = random_tree(random), random_tree(random)
@@ -355,7 +355,7 @@ async def test_as_the_rfc_says(net: Any, seed: int) -> None:
                 assert access.may_receive(node, user) is reference.decide("read", (), node), path
             for key in ("00000000000000aa", "00000000000000bb"):
                 assert may_act(access, schema, user, key) is reference_action(reference, schema, key)
-    assert min(seen.values()) > 10
+    assert min(seen.values()) > 5
 
 
 def may_act(access: AccessControl, schema: Schema, user: User, key: str) -> bool:
