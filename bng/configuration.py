@@ -19,15 +19,19 @@ from bng.config import Config
 from bng.seam.segments import replace_file
 from bng.units import Units, digest, empty_units, merge, parse
 from yang.provider import OperationError
+from yang.sealing import Sealer, SealError
 
 log = structlog.get_logger()
+
+_PLACE = "control/config.json"
+"""What the sealed text is, for `yang.sealing`."""
 
 
 class Configuration:
     """The configuration in force.
 
     Args:
-        path: of the file that keeps it; its folder is made.
+        path: of the file that keeps it, sealed with the key in the folder above; its folder is made.
         apply: puts a configuration in force; gets the one before as well. It must not fail: what cannot be
             done now is tried again later.
 
@@ -38,6 +42,7 @@ class Configuration:
 
     def __init__(self, path: Path, apply: Callable[[Config, Config], Awaitable[None]]) -> None:
         self.path = path
+        self._sealer = Sealer(path.parent.parent)
         self._apply = apply
         self._prepared: tuple[int, Units, Config] | None = None
         self._tokens = itertools.count(1)
@@ -92,18 +97,22 @@ class Configuration:
 
     def _load(self) -> Units:
         try:
-            loaded = orjson.loads(self.path.read_bytes())
+            text = self._sealer.open(self.path.read_text(), _PLACE)  # earlier versions wrote it in cleartext
+            loaded = orjson.loads(text)
             return merge(empty_units(), loaded)
         except FileNotFoundError:
             return empty_units()
-        except (orjson.JSONDecodeError, OperationError, OSError, AttributeError) as error:
+        except (ValueError, OperationError, OSError, AttributeError, SealError) as error:
             log.error("config.unreadable", path=str(self.path), reason=str(error))
             return empty_units()
 
     async def _save(self, units: Units) -> None:
-        content = orjson.dumps(units, option=orjson.OPT_INDENT_2)
         try:
-            await asyncio.to_thread(replace_file, self.path, content)
+            # it has the secrets of RADIUS in it
+            content = self._sealer.seal(orjson.dumps(units).decode(), _PLACE)
+            await asyncio.to_thread(replace_file, self.path, content.encode())
+        except SealError as error:
+            log.error("config.not-kept", path=str(self.path), reason=str(error))
         except OSError as error:
             # Management keeps the truth and sends it again when the digests differ.
             log.error("config.not-kept", path=str(self.path), reason=error.strerror)

@@ -101,7 +101,7 @@ class Subscription:
         return self._tree.bus.subscribe_notifications(self._may_receive, limit=LIVE_LIMIT)
 
     def _may_receive(self, notification: Notification) -> bool:
-        return self._tree.may_receive(notification.path, self._user)
+        return self._tree.may_receive(notification.path, self._user, notification.keys)
 
     def close(self) -> None:
         """Leave the bus; safe to call twice."""

@@ -10,7 +10,7 @@ from telemetry.plan import PlanError
 from telemetry.protocol.paths import PathError
 from telemetry.protocol.values import BadValue
 from telemetry.subscribe import Lost, TermsError
-from yang.provider import OperationError
+from yang.provider import OperationError, OperationErrors
 
 Code = grpc.StatusCode
 
@@ -52,11 +52,21 @@ EXPECTED: Final = (OperationError, PathError, BadValue, TermsError, PlanError, L
 """Errors that are the client's to know; `refusal` has a status for each."""
 
 
+MAXIMUM_MESSAGE: Final = 4_000
+"""Characters of a status message; HTTP/2 headers, which carry it, are bounded."""
+
+
+def _sentence(error: OperationError) -> str:
+    where = f" ({error.path})" if error.path and error.path not in error.message else ""
+    return f"{error.message}{where}"
+
+
 def refusal(error: Exception) -> Refused:
     """The status for an error of `EXPECTED`."""
     if isinstance(error, OperationError):
-        where = f" ({error.path})" if error.path and error.path not in error.message else ""
-        return Refused(_BY_TAG.get(error.tag, Code.INVALID_ARGUMENT), f"{error.message}{where}")
+        several = error.errors if isinstance(error, OperationErrors) else (error,)
+        message = "; ".join(_sentence(one) for one in several)[:MAXIMUM_MESSAGE]
+        return Refused(_BY_TAG.get(error.tag, Code.INVALID_ARGUMENT), message)
     if isinstance(error, Lost):
         return Refused(Code.DATA_LOSS, str(error))
     return invalid(str(error))

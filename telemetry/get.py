@@ -55,6 +55,7 @@ async def get(tree: Tree, user: User, request: pb.GetRequest) -> pb.GetResponse:
     prefix = request.prefix if request.HasField("prefix") else None
     for asked in request.path or [pb.Path()]:
         try:
+            tree.check_exec("/ietf-netconf:get", user)  # what a Get is in NETCONF
             path = data_path(tree.schema, prefix, asked)
             notification = pb.Notification(timestamp=time.time_ns(), prefix=prefix_of(request))
             if asked.origin:

@@ -59,6 +59,8 @@ class Setter:
                 await self._finish(user, peer, commit, request)
                 return self._response(request)
             operations = list(self._operations(request))
+            for rpc in ("edit-config", "commit"):  # what a Set is in NETCONF
+                self._tree.check_exec(f"/ietf-netconf:{rpc}", user)
             confirm_timeout, persist_id = _confirmation(commit)
             if operations:
                 await self._tree.transaction(

@@ -172,6 +172,7 @@ class Builder:
 
     def sources(self) -> list[Source]:
         """One for each part of each subscription. Raises Refused and what `refusal` knows."""
+        self._service.tree.check_exec("/ietf-netconf:get", self._user)  # what a Subscribe is in NETCONF
         found = [source for subscription in self._asked.subscription for source in self._of(subscription)]
         if self._history is not None and not all(isinstance(source, LogSource) for source in found):
             raise invalid("only a log has a history: subscribe with this extension to lists of events alone")

@@ -8,11 +8,11 @@ looking up a path. Without path rules the context is always the same, and so is 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from yang.path import DataPath, PathError, Step
+from yang.path import USER, DataPath, PathError, Step
 from yang.provider import OperationError
 from yang.schema import Schema, SchemaNode
 
@@ -22,6 +22,8 @@ _GUARDED_OPERATIONS: Final = frozenset({"/ietf-netconf:kill-session", "/ietf-net
 _FREE_OPERATIONS: Final = frozenset({"/ietf-netconf:close-session"})
 _WRITES: Final = frozenset({"create", "update", "delete"})
 _MAX_RULE_SETS: Final = 256
+_NOWHERE: Final = (Step("", "", ()),)
+"""Steps of a path that names what the schema does not have: they match nothing."""
 
 Context = tuple[tuple[int, tuple[Step, ...]], ...]
 """Path rules that are alive: (number of the rule, steps that are left; none left: it has matched)."""
@@ -129,6 +131,25 @@ class Rules:
             return False
         return self.defaults["read" if operation == "read" else "write"]
 
+    def reads(self, node: SchemaNode, steps: Sequence[Step], context: Context | None = None) -> bool:
+        """Whether an instance, and every one that it is inside of, may be read.
+
+        Args:
+            node, context: where the steps begin; None: at the root.
+        """
+        if not self.enabled:
+            return True
+        context = self.start if context is None else context
+        for step in steps:
+            child = node.child(step.name, step.module or None)
+            if child is None:
+                return True  # what does not exist tells nothing
+            node = child
+            context = self.enter(context, node, _keys_of(node, step))
+            if not self.permits(context, node, "read"):
+                return False
+        return True
+
     def permits_exec(self, operation: SchemaNode, context: Context = ()) -> bool:
         """Whether an RPC, or an action whose node has this context, may be carried out."""
         if not self.enabled or operation.path in _FREE_OPERATIONS:
@@ -147,10 +168,16 @@ class Rules:
             return False
         return self.defaults["exec"]
 
-    def permits_notification(self, notification: SchemaNode) -> bool:
-        """Whether a notification may be received."""
+    def permits_notification(self, notification: SchemaNode, context: Context = ()) -> bool:
+        """Whether a notification may be received.
+
+        Args:
+            context: of a notification that is tied to a data node; such a one is guarded like data.
+        """
         if not self.enabled:
             return True
+        if notification.parent is not None and notification.parent.kind != "root":
+            return self.permits(context, notification, "read")
         for rule in self.rules:
             if rule.module not in ("*", notification.module) or "read" not in rule.operations:
                 continue
@@ -181,6 +208,22 @@ def _same_entry(step: Step, node: SchemaNode, keys: tuple[Any, ...] | None) -> b
     return all(named.get(name) == value for name, value in step.keys)
 
 
+def _keys_of(node: SchemaNode, step: Step) -> tuple[Any, ...] | None:
+    """The keys that a step names, as Python values; None unless it names one entry."""
+    given = dict(step.keys)
+    leaves = node.key_nodes if node.kind == "list" else (node,)
+    values = []
+    for leaf in leaves:
+        text = given.get(leaf.name if node.kind == "list" else ".")
+        if text is None or leaf.type is None:
+            return None
+        try:
+            values.append(leaf.type.parse(text))
+        except ValueError:
+            return None
+    return tuple(values)
+
+
 class AccessControl:
     """The NACM configuration in force, and the decisions that follow from it."""
 
@@ -191,7 +234,8 @@ class AccessControl:
         self._defaults: dict[str, bool] = {"read": True, "write": False, "exec": True}
         self._groups: dict[str, frozenset[str]] = {}
         self._rule_lists: list[tuple[frozenset[str], list[Rule]]] = []
-        self._compiled: dict[frozenset[str], Rules] = {}
+        self._compiled: dict[tuple[frozenset[str], str], Rules] = {}
+        self._personal = False
         self._lock = threading.Lock()
         self.denied_operations = 0
         self.denied_data_writes = 0
@@ -211,7 +255,9 @@ class AccessControl:
             )
             for entry in nacm.get("rule-list", {}).values()
         ]
+        personal = any(_is_personal(rule) for _, rules in rule_lists for rule in rules)
         with self._lock:
+            self._personal = personal
             self._enabled = nacm.get("enable-nacm", True)
             self._external_groups = nacm.get("enable-external-groups", True)
             self._defaults = {
@@ -229,9 +275,9 @@ class AccessControl:
         if "path" in entry:
             kind = "data"
             try:
-                steps = DataPath.parse_xpath(entry["path"], {}, self._schema).steps
+                steps = self._canonical(DataPath.parse(entry["path"], variables=True).steps)
             except PathError:
-                steps = (Step("", "", ()),)  # names what the schema does not have: it matches nothing
+                steps = _NOWHERE
         elif "rpc-name" in entry:
             kind, name = "rpc", entry["rpc-name"]
         elif "notification-name" in entry:
@@ -248,6 +294,27 @@ class AccessControl:
             permit=entry["action"] == "permit",
         )
 
+    def _canonical(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+        """The steps with the values of keys in canonical form, as those of instances are compared."""
+        node, result = self._schema.root, []
+        for step in steps:
+            child = node.child(step.name, step.module or None)
+            if child is None:
+                return _NOWHERE
+            node = child
+            keys = []
+            for name, text in step.keys:
+                is_value = name == "." and node.kind == "leaf-list"
+                leaf = node if is_value else node.child(name)
+                if leaf is None or leaf.type is None or not (is_value or leaf.is_key):
+                    return _NOWHERE
+                try:
+                    keys.append((name, text if text == USER else leaf.type.format(leaf.type.parse(text))))
+                except ValueError:
+                    return _NOWHERE
+            result.append(Step(node.module, node.name, tuple(keys)))
+        return tuple(result)
+
     def groups_of(self, user: User) -> frozenset[str]:
         """The NACM groups that a user is in."""
         own = self._groups.get(user.name, frozenset())
@@ -259,36 +326,86 @@ class AccessControl:
             return ALLOW_ALL
         with self._lock:
             groups = self.groups_of(user)
-            compiled = self._compiled.get(groups)
+            known = (groups, user.name if self._personal else "")
+            compiled = self._compiled.get(known)
             if compiled is None:
                 if len(self._compiled) >= _MAX_RULE_SETS:
                     self._compiled.clear()
-                compiled = self._compiled[groups] = self._compile(groups)
+                compiled = self._compiled[known] = self._compile(groups, user.name)
             return compiled
 
-    def _compile(self, groups: frozenset[str]) -> Rules:
+    def _compile(self, groups: frozenset[str], user: str) -> Rules:
         rules: list[Rule] = []
         if groups:  # a user without a group has the defaults only (section 3.4.5, step 5)
             for members, entries in self._rule_lists:
                 if "*" in members or members & groups:
-                    rules.extend(entries)
+                    rules.extend(_for_user(rule, user) for rule in entries)
         start = tuple((number, rule.path) for number, rule in enumerate(rules) if rule.kind == "data")
         return Rules(tuple(rules), True, dict(self._defaults), start)
 
-    def check_exec(self, operation: SchemaNode, user: User, context: Context = ()) -> None:
-        """Raise ``access-denied`` unless the user may carry out this RPC or action."""
-        if not self.rules_for(user).permits_exec(operation, context):
+    def check_exec(self, operation: SchemaNode, user: User, keys: tuple[Any, ...] = ()) -> None:
+        """Raise ``access-denied`` unless the user may carry out this RPC or action.
+
+        Args:
+            keys: values of all keys around an action. The instances that lead to it must be readable
+                (RFC 8341 section 3.1.3).
+        """
+        rules = self.rules_for(user)
+        context = self._context_of(rules, operation, keys)
+        if context is None or not rules.permits_exec(operation, context):
             self.denied_operations += 1
+            path = f"/ietf-netconf:rpc/{operation.json_name}"
+            if operation.kind == "action":
+                path = str(DataPath.of_node(operation, keys))
             raise OperationError(
                 "access-denied",
                 f"user {user.name} may not execute {operation.module}:{operation.name}",
                 error_type="protocol",
-                path=operation.path,
+                path=path,
             )
 
-    def may_receive(self, notification: SchemaNode, user: User) -> bool:
-        """Whether a user may receive a notification; counts those that are denied."""
-        if self.rules_for(user).permits_notification(notification):
+    def check_read(self, path: DataPath, user: User) -> None:
+        """Raise ``access-denied`` unless the user may read an instance, and what it is inside of."""
+        if not self.rules_for(user).reads(self._schema.root, path.steps):
+            self.denied_operations += 1
+            raise OperationError("access-denied", f"user {user.name} may not see {path}", path=str(path))
+
+    @staticmethod
+    def _context_of(rules: Rules, node: SchemaNode, keys: tuple[Any, ...]) -> Context | None:
+        """The context of an action or notification; None when what it is inside of may not be read."""
+        context, rest = rules.start, keys
+        for level in node.chain[:-1]:
+            own, rest = rest[: len(level.keys)], rest[len(level.keys) :]
+            context = rules.enter(context, level, own or None)
+            if not rules.permits(context, level, "read"):
+                return None
+        return rules.enter(context, node)
+
+    def may_receive(self, notification: SchemaNode, user: User, keys: tuple[Any, ...] = ()) -> bool:
+        """Whether a user may receive a notification; counts those that are denied.
+
+        Args:
+            keys: values of all keys around a notification that is tied to a data node.
+        """
+        rules = self.rules_for(user)
+        context = self._context_of(rules, notification, keys)
+        if context is not None and rules.permits_notification(notification, context):
             return True
         self.denied_notifications += 1
         return False
+
+
+def _is_personal(rule: Rule) -> bool:
+    """Whether a rule's path has the variable ``$USER``."""
+    return any(value == USER for step in rule.path for _, value in step.keys)
+
+
+def _for_user(rule: Rule, user: str) -> Rule:
+    """The rule with ``$USER`` replaced by the name of the user (RFC 8341, node-instance-identifier)."""
+    if not _is_personal(rule):
+        return rule
+    steps = tuple(
+        replace(step, keys=tuple((key, user if value == USER else value) for key, value in step.keys))
+        for step in rule.path
+    )
+    return replace(rule, path=steps)

@@ -231,16 +231,7 @@ class Invoker:
 
     def _check_access(self, node: SchemaNode, values: Keys, user: User) -> None:
         """The instance that an action is for must exist, and be readable (RFC 8341 section 3.1.3)."""
-        rules = self._access.rules_for(user)
-        context, rest = rules.start, values
-        for level in node.chain:
-            own, rest = rest[: len(level.keys)], rest[len(level.keys) :]
-            context = rules.enter(context, level, own)
-            if level is not node and not rules.permits(context, level, "read"):
-                raise OperationError(
-                    "access-denied", f"user {user.name} may not see {level.path}", error_type="protocol"
-                )
-        self._access.check_exec(node, user, context)
+        self._access.check_exec(node, user, values)
         if node.kind == "action" and node.parent is not None:
             path = DataPath.of_node(node.parent, values)
             if not self._reader.exists(path):

@@ -20,14 +20,13 @@ GnmiElem = tuple[str, Mapping[str, str]]
 
 _NAME: Final = r"[A-Za-z_][\w.-]*"
 _STEP: Final = re.compile(rf"/(?:({_NAME}):)?({_NAME}|\*|\.\.\.)")
-_PREDICATE: Final = re.compile(
-    rf"""\[\s*(?:(?:({_NAME}):)?({_NAME})|(\.))\s*=\s*(?:'([^']*)'|"((?:[^"\\]|\\.)*)")\s*\]""", re.DOTALL
-)
-_XPATH_PREDICATE: Final = re.compile(
-    rf"""\[\s*(?:(?:({_NAME}):)?({_NAME})|(\.))\s*=\s*(?:'([^']*)'|"([^"]*)")\s*\]""", re.DOTALL
-)
+_KEY: Final = rf"\[\s*(?:(?:({_NAME}):)?({_NAME})|(\.))\s*=\s*"
+_PREDICATE: Final = re.compile(rf"""{_KEY}(?:'([^']*)'|"((?:[^"\\]|\\.)*)"|(\$USER))\s*\]""", re.DOTALL)
+_XPATH_PREDICATE: Final = re.compile(rf"""{_KEY}(?:'([^']*)'|"([^"]*)"|(\$USER))\s*\]""", re.DOTALL)
 _ESCAPE: Final = re.compile(r'\\([\\"])')
 MAX_STEPS: Final = 64
+USER: Final = "\0USER"
+"""Value of a key that stands for the variable ``$USER`` of NACM's paths; no value of a leaf can be equal."""
 
 
 class PathError(ValueError):
@@ -57,17 +56,20 @@ class DataPath:
     steps: tuple[Step, ...] = ()
 
     @classmethod
-    def parse(cls, text: str) -> DataPath:
+    def parse(cls, text: str, *, variables: bool = False) -> DataPath:
         r"""Read an RFC 7951 instance-identifier: ``/module:a/b[key='v']/module2:c``.
 
         A value in double quotes may hold ``\"`` and ``\\``. Names may be wildcards.
+
+        Args:
+            variables: a value may be ``$USER``, which becomes `USER` (RFC 8341, node-instance-identifier).
 
         Raises:
             PathError: it is not one.
         """
         steps: list[Step] = []
         module = ""
-        for prefix, name, predicates in _split(text, _PREDICATE):
+        for prefix, name, predicates in _split(text, _PREDICATE, variables):
             module = prefix or module
             if not module and name not in (ANY, DESCEND):
                 raise PathError(f'"{text[:200]}": the first name needs its module, as in /module:{name}')
@@ -96,7 +98,7 @@ class DataPath:
 
         steps: list[Step] = []
         module = ""
-        for prefix, name, predicates in _split(text, _XPATH_PREDICATE):
+        for prefix, name, predicates in _split(text, _XPATH_PREDICATE, False):
             if prefix:
                 module = module_of(prefix)
             elif not module and name not in (ANY, DESCEND):
@@ -219,7 +221,9 @@ class DataPath:
             yield module, step
 
 
-def _split(text: str, predicate: re.Pattern[str]) -> Iterable[tuple[str, str, list[tuple[str, str, str]]]]:
+def _split(
+    text: str, predicate: re.Pattern[str], variables: bool
+) -> Iterable[tuple[str, str, list[tuple[str, str, str]]]]:
     """Steps of a path as (prefix, name, [(prefix of the key, key, value)])."""
     text = text.strip()
     if text == "/":
@@ -236,11 +240,11 @@ def _split(text: str, predicate: re.Pattern[str]) -> Iterable[tuple[str, str, li
         predicates: list[tuple[str, str, str]] = []
         while position < len(text) and text[position] == "[":
             match = predicate.match(text, position)
-            if match is None:
+            if match is None or (match[6] and not variables):
                 raise PathError(f'"{text[:200]}": the predicate at character {position + 1} is not key=value')
             value = match[4]
             if value is None:
-                value = match[5]
+                value = match[5] if match[6] is None else USER
                 if predicate is _PREDICATE:
                     value = _ESCAPE.sub(r"\1", value)
             predicates.append((match[1] or "", match[2] or ".", value))
@@ -249,6 +253,8 @@ def _split(text: str, predicate: re.Pattern[str]) -> Iterable[tuple[str, str, li
 
 
 def _quote(value: str) -> str:
+    if value == USER:
+        return "$USER"
     if "'" not in value:
         return f"'{value}'"
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')

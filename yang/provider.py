@@ -257,12 +257,14 @@ class Notification:
         record: its content.
         time_ns: eventTime.
         seq: number in the journal; 0 for notifications that are not kept.
+        keys: values of all keys around a notification that is tied to a data node.
     """
 
     path: str
     record: Record
     time_ns: int
     seq: int = 0
+    keys: Keys = ()
 
 
 @dataclass(slots=True)

@@ -54,6 +54,8 @@ class SchemaNode:
         reference: the YANG reference, or "".
         cases: choices that the node is in, outermost first: (identity of the choice, name of the case).
         deny_all, deny_write: nacm:default-deny-all and nacm:default-deny-write of the node or an ancestor.
+        secret: a leaf or leaf-list of text that says nacm:default-deny-all itself, and is not a hash already:
+            files hold it sealed (`yang.sealing`).
         parent: None for the root.
         children: by qualified name (module, name), in schema order.
         path: ``/module:a/b/module2:c``: a module is named where it differs from the parent's.
@@ -79,6 +81,7 @@ class SchemaNode:
     cases: tuple[tuple[str, str], ...] = ()
     deny_all: bool = False
     deny_write: bool = False
+    secret: bool = False
     parent: SchemaNode | None = None
     children: dict[tuple[str, str], SchemaNode] = field(default_factory=dict)
     path: str = ""
@@ -99,6 +102,8 @@ class SchemaNode:
         child.json_name = child.name if own else f"{child.module}:{child.name}"
         child.attr = child.name.replace("-", "_").replace(".", "_")
         child.path = f"{self.path}/{child.json_name}"
+        # libyang hands the statement on to what is inside: a secret is what is denied by itself
+        child.secret = child.secret and not self.deny_all
         child.deny_all = child.deny_all or self.deny_all
         child.deny_write = child.deny_write or self.deny_write
         self.children[child.module, child.name] = child

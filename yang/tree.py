@@ -96,6 +96,7 @@ class Tree:
         history_limit: int = 100,
         saves: Callable[[Mapping[str, Any]], bool] = save_always,
         boot_id: str | None = None,
+        factory: Mapping[str, Any] | None = None,
     ) -> Tree:
         """Load the schema and the configuration.
 
@@ -111,6 +112,8 @@ class Tree:
                 `yang.datastore.commits.Commits`. Where they are not, a machine that was booted since running
                 was written loads startup; a process that starts again goes on with running.
             boot_id: names this boot of the machine; the kernel is asked when None.
+            factory: RFC 7951 members that the first configuration gets where it does not have them: the roles
+                that the element comes with.
 
         Raises:
             OperationError: the stored configuration does not fit the model; the message says where.
@@ -119,7 +122,7 @@ class Tree:
         try:
             booted = this_boot() if boot_id is None else boot_id
             schema, validator, store, snapshot, saved = await asyncio.get_running_loop().run_in_executor(
-                worker, boot, state_dir, startup, tuple(module_dirs), history_limit, booted
+                worker, boot, state_dir, startup, tuple(module_dirs), history_limit, booted, factory
             )
         except BaseException:
             worker.shutdown(wait=False)
@@ -388,9 +391,9 @@ class Tree:
 
     # --- notifications ---------------------------------------------------------------------------
 
-    def may_receive(self, notification_path: str, user: User) -> bool:
-        """NACM for a notification, by schema path."""
-        return self.access.may_receive(self.schema.node(notification_path), user)
+    def may_receive(self, notification_path: str, user: User, keys: Keys = ()) -> bool:
+        """NACM for a notification, by schema path; `keys` are those around one that is tied to a node."""
+        return self.access.may_receive(self.schema.node(notification_path), user, keys)
 
     def encode_notification(self, notification: Notification) -> bytes:
         """The content of a notification as one XML element."""

@@ -53,6 +53,8 @@ class LeafType:
         typedef: ``module:name`` of the outermost typedef, or "".
         enums: name → value of an enumeration; name → position of bits.
         range: the range or length that the leaf itself states, as in YANG, or "".
+        limits: the range or length that values have to keep, the leaf's or its typedef's, as in YANG, or "".
+        patterns: all patterns that text has to match, those of the typedefs included.
         fraction_digits: of decimal64.
         members: of a union, in order.
         identities: values (``module:name``) that an identityref allows.
@@ -69,6 +71,8 @@ class LeafType:
     identities: frozenset[str] = frozenset()
     leafref: str = ""
     prefixed: bool = False
+    limits: str = ""
+    patterns: tuple[str, ...] = ()
 
     @property
     def is_path(self) -> bool:
@@ -251,8 +255,9 @@ def _identityref(kind: LeafType, text: str, resolve: Resolver | None) -> str:
     raise ValueError("expected an identity of the right base")
 
 
-def _instance_identifier(_kind: LeafType, text: str, resolve: Resolver | None) -> str:
-    return str(DataPath.parse(map_prefixes(text, resolve) if resolve is not None else text))
+def _instance_identifier(kind: LeafType, text: str, resolve: Resolver | None) -> str:
+    text = map_prefixes(text, resolve) if resolve is not None else text
+    return str(DataPath.parse(text, variables=kind.typedef == _NODE_PATH))
 
 
 def _string(kind: LeafType, text: str, resolve: Resolver | None) -> str:

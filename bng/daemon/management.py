@@ -13,6 +13,7 @@ import structlog
 from bng.daemon import tls
 from bng.daemon.process import run_until_signal
 from bng.northbound.provider import Northbound
+from bng.roles import FACTORY
 from bng.units import Units, empty_units, units_of
 from nbi.server import MODULES_DIR, NetconfServer
 from telemetry.server import GnmiServer
@@ -46,6 +47,7 @@ class Management:
             self.startup,
             module_dirs=[MODULES_DIR],
             saves=saves_commits,
+            factory=FACTORY,
         )
         netconf = gnmi = None
         try:

@@ -19,9 +19,6 @@ _GROUPS = {
     "viewer": ["viewer", "collector"],
 }
 
-_OPERATOR_MODULES = ("aether-shaping", "aether-access-router", "aether-subscriber")
-"""What operators, and the OSS, change and invoke."""
-
 
 def startup(config: LabConfig, bng: Bng, secrets: Secrets) -> dict[str, Any]:
     """The content of ``startup.json``.
@@ -63,67 +60,11 @@ def _interface(name: str, address: IPv4Interface, description: str) -> dict[str,
     }
 
 
-_WRITER_RPCS = (
-    *("lock", "edit-config", "copy-config", "delete-config", "commit", "cancel-commit"),
-    *("discard-changes", "validate"),
-)
-
-
-def _no_rpc(module: str, rpc: str) -> dict[str, Any]:
-    return {
-        "name": f"no-{rpc}",
-        "module-name": module,
-        "rpc-name": rpc,
-        "access-operations": "exec",
-        "action": "deny",
-    }
-
-
 def _access_control() -> dict[str, Any]:
+    """Who has which of the roles that a BNG comes with; what they may do are the BNG's own rules."""
     return {
-        "enable-nacm": True,
-        "read-default": "permit",
-        "write-default": "deny",
-        "exec-default": "permit",
         "enable-external-groups": False,
         "groups": {"group": [{"name": name, "user-name": users} for name, users in _GROUPS.items()]},
-        "rule-list": [
-            {
-                "name": "admin",
-                "group": ["admin"],
-                "rule": [
-                    {"name": "everything", "module-name": "*", "access-operations": "*", "action": "permit"}
-                ],
-            },
-            {
-                "name": "operator",
-                "group": ["operator"],
-                "rule": [
-                    {"name": module, "module-name": module, "access-operations": "*", "action": "permit"}
-                    for module in _OPERATOR_MODULES
-                ],
-            },
-            {
-                "name": "viewer",
-                "group": ["viewer"],
-                "rule": [
-                    {
-                        "name": "no-actions",
-                        "module-name": "aether-subscriber",
-                        "access-operations": "exec",
-                        "action": "deny",
-                    },
-                    # a reader neither locks others out nor throws their candidate away
-                    *(_no_rpc("ietf-netconf", rpc) for rpc in _WRITER_RPCS),
-                    {
-                        "name": "no-partial-lock",
-                        "module-name": "ietf-netconf-partial-lock",
-                        "access-operations": "exec",
-                        "action": "deny",
-                    },
-                ],
-            },
-        ],
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 from nbi.protocol.conflicts import Conflict, add_conflict
-from nbi.protocol.names import BASE_NS, qualified
+from nbi.protocol.names import BASE_NS, YANG_NS, qualified
 from nbi.protocol.paths import instance_identifier_to_xpath
 from nbi.protocol.xml import new_element
 
@@ -40,6 +40,8 @@ ERROR_TAGS = frozenset(
 
 ERROR_TYPES = frozenset({"transport", "rpc", "protocol", "application"})
 
+_YANG_INFO = frozenset({"non-unique", "missing-choice"})
+"""Elements of error-info in YANG's namespace (RFC 7950 section 15); several values are one a line."""
 _INFO_ORDER = ("session-id", "bad-attribute", "bad-element", "bad-namespace")
 
 
@@ -94,11 +96,21 @@ class RpcError(Exception):
         if self.info or self.conflicts:
             info = etree.SubElement(error, qualified(BASE_NS, "error-info"))
             for name in sorted(self.info, key=_info_rank):
-                _add(info, name, self.info[name])
+                self._add_info(info, name, self.info[name], namespaces)
             for conflict in self.conflicts:
                 for text in add_conflict(info, conflict, namespaces):
                     text.text = xml_text(text.text or "")
         return error
+
+    @staticmethod
+    def _add_info(info: etree._Element, name: str, text: str, namespaces: Mapping[str, str]) -> None:
+        if name not in _YANG_INFO:
+            _add(info, name, text)
+            return
+        for line in text.split("\n"):
+            value, nsmap = instance_identifier_to_xpath(line, namespaces) if "/" in line else (line, {})
+            element = new_element(qualified(YANG_NS, name), {**nsmap, None: YANG_NS}, parent=info)
+            element.text = xml_text(value)
 
     @staticmethod
     def _add_path(error: etree._Element, path: str, namespaces: Mapping[str, str]) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from yang.datastore.context import SchemaBuilder, load_context
 from yang.datastore.data import EMPTY, Tree, to_json
+from yang.datastore.factory import with_factory
 from yang.datastore.history import Entry, Store
 from yang.datastore.running import EMPTY_SNAPSHOT, Snapshot, complete, hash_passwords
+from yang.datastore.sealing import ConfigSealer
 from yang.datastore.startup import Startup, StartupFile
 from yang.datastore.validator import Validator
 from yang.provider import OperationError
 from yang.schema import Schema
+from yang.sealing import Sealer
 
 log = structlog.get_logger()
 
@@ -26,18 +30,22 @@ def boot(
     module_dirs: Sequence[Path],
     history_limit: int,
     boot_id: str,
+    factory: Mapping[str, Any] | None = None,
 ) -> tuple[Schema, Validator, Store, Snapshot, Startup]:
     """Load modules and configuration. See `yang.tree.Tree.open`.
 
     Args:
         first: the file of the first start.
         boot_id: names this boot of the machine; "" when that is not known.
+        factory: what the first configuration gets where it does not have it.
     """
     context = load_context(module_dirs)
     schema = SchemaBuilder(context).build()
     validator = Validator(context, schema)
     store = Store(state_dir / "config", history_limit)
-    startup = _startup(validator, StartupFile(state_dir / "config"))
+    sealer = ConfigSealer(schema, Sealer(state_dir))
+    store.seal, store.open = sealer.seal, sealer.loads
+    startup = _startup(validator, StartupFile(state_dir / "config", sealer))
     stored = store.load()
     booted = startup.file.is_new_boot(boot_id)
     reason = ""
@@ -45,10 +53,10 @@ def boot(
         tree, origin = startup.own, "startup"
         reason = "the machine was booted" if booted else "running was not there"
         if not tree:  # it was deleted
-            tree, origin = _first(validator, first)
+            tree, origin = _first(schema, validator, sealer, first, factory)
     elif stored is None:
         try:
-            tree, origin = _first(validator, first)
+            tree, origin = _first(schema, validator, sealer, first, factory)
         except OperationError as error:
             tree, origin = _last_commit(validator, store, error), "history"
         reason = "startup"
@@ -66,20 +74,29 @@ def boot(
         entry = Entry(store.next_number, now, "", "startup", reason, ())
         store.save(to_json(schema.root, tree), entry)
         store.drop_backup()
+    else:
+        store.seal_running(to_json(schema.root, tree))
     startup.file.mark_boot(boot_id)
     log.info("config.loaded", origin=origin, modules=len(schema.modules))
     return schema, validator, store, snapshot, startup
 
 
-def _first(validator: Validator, file: Path | None) -> tuple[Tree, str]:
+def _first(
+    schema: Schema,
+    validator: Validator,
+    sealer: ConfigSealer,
+    file: Path | None,
+    factory: Mapping[str, Any] | None,
+) -> tuple[Tree, str]:
     """The configuration of the first start, and where it came from."""
-    if file is None:
-        return EMPTY, ""
-    try:
-        document = file.read_bytes()
-    except OSError as error:
-        raise OperationError("operation-failed", f"{file} cannot be read: {error.strerror}") from error
-    return _load(validator, document, str(file)), str(file)
+    tree = EMPTY
+    if file is not None:
+        try:
+            document = sealer.loads(file.read_bytes(), str(file))
+        except OSError as error:
+            raise OperationError("operation-failed", f"{file} cannot be read: {error.strerror}") from error
+        tree = _load(validator, document, str(file))
+    return with_factory(schema, tree, factory) if factory else tree, str(file or "")
 
 
 def _startup(validator: Validator, file: StartupFile) -> Startup:

@@ -216,9 +216,10 @@ class Commits:
         rules = self._access.rules_for(user)
         await self._running.in_worker(self._edits.check_access, before, tree, rules)
         await self._part_startup()
-        return await self._running.replace(
-            tree, author, lambda changed: self._locks.check_paths(session_id, changed)
-        )
+        with self._edits.concealing(rules):
+            return await self._running.replace(
+                tree, author, lambda changed: self._locks.check_paths(session_id, changed)
+            )
 
     async def cancel_commit(self, session: Session, persist_id: str | None = None) -> None:
         """Revert the confirmed commit that is under way."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 import libyang
 from _libyang import ffi, lib
 
+from yang.datastore.limits import limits_of, patterns_of
 from yang.datastore.sources import module_files, own_dir, standard_dirs
 from yang.schema import Kind, Module, Schema, SchemaNode
 from yang.types import LeafType
@@ -182,11 +183,13 @@ class SchemaBuilder:
     def _complete_leaf(self, node: SchemaNode, cnode: Any) -> None:
         wrapped: Any = libyang.schema.SNode.new(self._context, cnode)
         node.type = self._type(wrapped.type(), node.module, cnode)
+        node.secret = node.deny_all and _is_text(node.type) and node.type.typedef != _PASSWORD_HASH
         # A password's hash is a secret, though RFC 7317 only protects it from being written.
         node.deny_all = node.deny_all or node.type.typedef == _PASSWORD_HASH
         node.units = wrapped.units() or ""
         if node.kind == "leaf":
             node.is_key = bool(cnode.flags & lib.LYS_KEY)
+            node.secret = node.secret and not node.is_key
             values = ffi.cast("struct lysc_node_leaf *", cnode).dflt
             texts = [_canonical(self._context, values)] if values != ffi.NULL else []
         else:
@@ -230,6 +233,8 @@ class SchemaBuilder:
             members=members,
             identities=identities,
             leafref=leafref,
+            limits=limits_of(cdata),
+            patterns=patterns_of(cdata),
             prefixed=base == "instance-identifier" or name.rpartition(":")[2] in _PREFIXED_TYPEDEFS,
         )
 
@@ -255,6 +260,10 @@ class SchemaBuilder:
                 found.add(identity)
         lib.ly_err_clean(self._context.cdata, ffi.NULL)
         return frozenset(found)
+
+
+def _is_text(kind: LeafType) -> bool:
+    return kind.base in ("string", "binary") or any(_is_text(member) for member in kind.members)
 
 
 def _content_id(modules: Sequence[Module]) -> str:

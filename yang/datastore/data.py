@@ -10,7 +10,7 @@ comparison can skip them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from yang.access import Context, Rules
@@ -29,6 +29,7 @@ class Difference:
     Attributes:
         context: NACM context of the node.
         subtree: what was created or deleted.
+        implicit: deleted because a node of another case of its choice was created (RFC 7950 section 7.9).
     """
 
     op: Literal["create", "update", "delete"]
@@ -36,6 +37,7 @@ class Difference:
     steps: tuple[Step, ...]
     context: Context
     subtree: Any
+    implicit: bool = False
 
     @property
     def path(self) -> str:
@@ -124,12 +126,26 @@ def differences(
         child = node.child_json(name)
         assert child is not None, name
         if child.kind == "list":
-            yield from _entries(child, before or {}, after or {}, rules, steps, context)
+            found = _entries(child, before or {}, after or {}, rules, steps, context)
         elif child.kind == "leaf-list":
-            yield from _values(child, before or (), after or (), rules, steps, context)
+            found = _values(child, before or (), after or (), rules, steps, context)
         else:
             here = (*steps, Step(child.module, child.name))
-            yield from _single(child, before, after, rules, here, rules.enter(context, child))
+            found = _single(child, before, after, rules, here, rules.enter(context, child))
+        if after is None and child.cases and _another_case(node, child, old, new):
+            found = (replace(difference, implicit=True) for difference in found)
+        yield from found
+
+
+def _another_case(node: SchemaNode, gone: SchemaNode, old: Tree, new: Tree) -> bool:
+    """Whether a node came up in another case of a choice that `gone` is in."""
+    own = dict(gone.cases)
+    for name in new:
+        other = node.child_json(name)
+        came = other is not None and name not in old
+        if came and other and any(own.get(choice, case) != case for choice, case in other.cases):
+            return True
+    return False
 
 
 def _single(
@@ -190,16 +206,64 @@ def _values(
 
 
 def check_access(found: Difference, rules: Rules) -> None:
-    """Raise ``access-denied`` unless a difference, with all below it, is permitted."""
-    if not rules.enabled:
+    """Raise ``access-denied`` unless a difference, with all below it, is permitted.
+
+    What another change, which must be permitted itself, does implicitly needs no permission (RFC 8341
+    section 3.2.5).
+    """
+    if not rules.enabled or found.implicit:
         return
     _check(found.op, found.node, found.subtree, found.steps, found.context, rules)
+
+
+def readable(node: SchemaNode, tree: Tree, rules: Rules, context: Context | None = None) -> Tree:
+    """The tree without what may not be read: a copy's source (RFC 8341 section 3.2.6).
+
+    Args:
+        context: of the instance of `node`; None: that of the root.
+    """
+    if not rules.enabled:
+        return tree
+    context = rules.start if context is None else context
+    result: dict[str, Any] = {}
+    for name, value in tree.items():
+        child = node.child_json(name)
+        assert child is not None, name
+        if child.kind == "list":
+            kept: Any = {}
+            for keys, entry in value.items():
+                inner = rules.enter(context, child, keys)
+                if rules.permits(inner, child, "read") and _keys_readable(child, inner, rules):
+                    kept[keys] = readable(child, entry, rules, inner)
+            if kept:
+                result[name] = kept
+        elif child.kind == "leaf-list":
+            kept = tuple(
+                entry
+                for entry in value
+                if rules.permits(rules.enter(context, child, (entry,)), child, "read")
+            )
+            if kept:
+                result[name] = kept
+        else:
+            inner = rules.enter(context, child)
+            if rules.permits(inner, child, "read"):
+                kept = readable(child, value, rules, inner) if child.kind == "container" else value
+                if child.kind != "container" or kept or child.presence:
+                    result[name] = kept
+    return result
+
+
+def _keys_readable(node: SchemaNode, context: Context, rules: Rules) -> bool:
+    return all(rules.permits(rules.enter(context, key), key, "read") for key in node.key_nodes)
 
 
 def _check(
     op: str, node: SchemaNode, subtree: Any, steps: tuple[Step, ...], context: Context, rules: Rules
 ) -> None:
-    if not rules.permits(context, node, op):
+    # that a container without presence exists says nothing, only what is in it does (RFC 7950 section 7.5.1)
+    exists = node.kind != "container" or node.presence
+    if exists and not rules.permits(context, node, op):
         path = str(DataPath(steps))
         raise OperationError("access-denied", f"you may not {op} {path}", path=path)
     if node.kind not in ("container", "list") or subtree is None:
@@ -207,8 +271,6 @@ def _check(
     for name, value in subtree.items():
         child = node.child_json(name)
         assert child is not None, name
-        if child.is_key:
-            continue
         if child.kind == "list":
             for keys, entry in value.items():
                 here = (*steps, entry_step(child, keys))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from yang.datastore.data import Tree, entry_step, value_step
+from yang.datastore.messages import bad_value, what_is_wrong
 from yang.path import DataPath, Step
 from yang.provider import Keys, OperationError
 from yang.schema import SchemaNode
@@ -298,7 +299,7 @@ class ValueReader:
         try:
             return self.checked(node, node.type.from_json(value), str(value))
         except ValueError as error:
-            raise self._bad_value(node, str(value), str(error)) from error
+            raise self._bad_value(node, str(value), _reason(node, str(value), error)) from error
 
     def from_text(self, node: SchemaNode, text: str, resolve: Any) -> Any:
         """Python value of the text of an XML element."""
@@ -306,7 +307,7 @@ class ValueReader:
         try:
             return self.checked(node, node.type.parse(text, resolve), text)
         except ValueError as error:
-            raise self._bad_value(node, text, str(error)) from error
+            raise self._bad_value(node, text, _reason(node, text, error)) from error
 
     def checked(self, node: SchemaNode, value: Any, text: str) -> Any:
         """The value, if libyang accepts it too."""
@@ -317,12 +318,16 @@ class ValueReader:
         return value
 
     def _bad_value(self, node: SchemaNode, text: str, why: str) -> OperationError:
-        shown = "the value" if node.deny_all else f'"{text[:100]}"'
-        # libyang quotes the value in its message, which must not show a secret
-        reason = "it is not allowed" if node.deny_all else why
-        return self.error(node, "invalid-value", f"{node.path}: {shown}: {reason}")
+        return self.error(node, "invalid-value", bad_value(node, text, why))
 
     def error(self, node: SchemaNode, tag: str, message: str) -> OperationError:
         """An error about a node of the edit."""
         info = {"bad-element": node.name} if tag.endswith("-element") else None
         return OperationError(tag, message, path=node.path or None, info=info)
+
+
+def _reason(node: SchemaNode, text: str, error: ValueError) -> str:
+    """Why a value is none of a leaf's type: of numbers, names and unions what would be one."""
+    assert node.type is not None
+    plain = node.type.base in ("string", "instance-identifier", "binary", "empty") or node.type.is_path
+    return str(error) if plain else what_is_wrong(node.type, text)

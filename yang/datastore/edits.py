@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from lxml import etree
 
 from yang.access import AccessControl, Rules
-from yang.datastore.data import EMPTY, Tree, check_access, differences
+from yang.datastore.data import EMPTY, Tree, check_access, differences, readable
 from yang.datastore.edit import Editor, ValueReader
 from yang.datastore.edit_paths import edits_of_operations
 from yang.datastore.edit_xml import XmlEdits
 from yang.datastore.model import PathOperation
 from yang.datastore.validator import Validator
-from yang.provider import OperationError
+from yang.path import DataPath, PathError
+from yang.provider import OperationError, OperationErrors
 from yang.schema import Schema
 
 Change = Callable[[Tree], Tree]
@@ -74,11 +76,47 @@ class Edits:
         Raises:
             OperationError: ``access-denied``, or what is wrong with the change or its result.
         """
-        after = change(before)
+        with self.concealing(rules, asked=True):
+            after = change(before)
         self.check_access(before, after, rules)
         if validate:
-            self._validator.complete(after)
+            with self.concealing(rules):
+                self._validator.complete(after)
         return after
+
+    def readable(self, tree: Tree, rules: Rules) -> Tree:
+        """The tree without what the user may not read: a datastore as the source of a copy."""
+        return readable(self._schema.root, tree, rules)
+
+    @contextmanager
+    def concealing(self, rules: Rules, *, asked: bool = False) -> Iterator[None]:
+        """Errors that would tell what the user may not read say no more than that (RFC 8341 section 3.2.5).
+
+        Args:
+            asked: the paths of the errors are those of the request.
+        """
+        try:
+            yield
+        except OperationErrors as failure:
+            raise OperationErrors([self.concealed(error, rules, asked) for error in failure.errors]) from None
+        except OperationError as error:
+            raise self.concealed(error, rules, asked) from None
+
+    def concealed(self, error: OperationError, rules: Rules, asked: bool) -> OperationError:
+        """The error, or another one in its place that tells nothing of what may not be read."""
+        if error.tag == "access-denied" or not error.path or not rules.enabled:
+            return error
+        try:
+            steps = DataPath.parse(error.path).steps
+        except PathError:
+            return error
+        if rules.reads(self._schema.root, steps):
+            return error
+        if asked and error.tag in ("data-exists", "data-missing"):
+            return OperationError("access-denied", f"you may not change {error.path}", path=error.path)
+        if asked and error.app_tag != "missing-instance":
+            return error  # about what the request says, not about what is there
+        return OperationError(error.tag, "a constraint does not hold at a place that you may not see")
 
     def check_access(self, before: Tree, after: Tree, rules: Rules) -> None:
         """Raise ``access-denied`` unless all that differs may be changed."""

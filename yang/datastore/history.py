@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
+
+from yang.sealing import PREFIX
 
 _SUFFIX: Final = ".json.gz"
 _UNREADABLE: Final = (OSError, EOFError, zlib.error)
@@ -61,6 +63,10 @@ class Store:
         self._folder = folder
         self._history = folder / "history"
         self._limit = max(limit, 1)
+        self.seal: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda members: members
+        """Makes of members those that are written (`yang.datastore.sealing`)."""
+        self.open: Callable[[bytes, str], bytes] = lambda document, _: document
+        """The reverse, for documents: content, name of the file."""
         for path in (folder, self._history):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.entries: list[Entry] = [
@@ -84,12 +90,12 @@ class Store:
         for name in ("unconfirmed.json", "running.json"):
             path = self._folder / name
             if path.is_file():
-                return path.read_bytes()
+                return self.open(path.read_bytes(), str(path))
         return None
 
     def save(self, members: Mapping[str, Any], entry: Entry) -> None:
         """Make a configuration the one that is loaded next time, and remember the commit."""
-        document = orjson.dumps(members)
+        document = orjson.dumps(self.seal(members))
         head = orjson.dumps(asdict(entry))
         packed = gzip.compress(head + b"\n" + document, compresslevel=1)
         write_durably(self._path(entry.number), packed)
@@ -98,9 +104,16 @@ class Store:
         while len(self.entries) > self._limit:
             self._path(self.entries.pop(0).number).unlink(missing_ok=True)
 
+    def seal_running(self, members: Mapping[str, Any]) -> None:
+        """Write the running configuration anew where its file has secrets in cleartext, as older ones had."""
+        path = self._folder / "running.json"
+        sealed = self.seal(members)
+        if sealed is not members and path.is_file() and PREFIX.encode() not in path.read_bytes():
+            write_durably(path, orjson.dumps(sealed))
+
     def keep_backup(self, members: Mapping[str, Any]) -> None:
         """Remember what a confirmed commit reverts to, should the element stop before it is confirmed."""
-        write_durably(self._folder / "unconfirmed.json", orjson.dumps(members))
+        write_durably(self._folder / "unconfirmed.json", orjson.dumps(self.seal(members)))
 
     def drop_backup(self) -> None:
         """The confirmed commit was confirmed or reverted."""
@@ -109,10 +122,12 @@ class Store:
     def configuration(self, number: int) -> bytes | None:
         """RFC 7951 document of running after a commit; None when it is not remembered, or its file is
         damaged."""
+        path = self._path(number)
         try:
-            return gzip.decompress(self._path(number).read_bytes()).partition(b"\n")[2]
+            document = gzip.decompress(path.read_bytes()).partition(b"\n")[2]
         except _UNREADABLE:
             return None
+        return self.open(document, str(path))
 
     def _path(self, number: int) -> Path:
         return self._history / f"{number:010d}{_SUFFIX}"

@@ -14,10 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
 from yang.datastore.data import Tree
 from yang.datastore.history import write_durably
+from yang.datastore.sealing import ConfigSealer
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _DELETED: Final = b"null"
@@ -32,10 +31,15 @@ def this_boot() -> str:
 
 
 class StartupFile:
-    """``config/startup.json`` and ``config/boot-id``; used in the worker thread."""
+    """``config/startup.json`` and ``config/boot-id``; used in the worker thread.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        sealer: for the secrets in it.
+    """
+
+    def __init__(self, folder: Path, sealer: ConfigSealer) -> None:
         self._folder = folder
+        self._sealer = sealer
         self._path = folder / "startup.json"
         self._boot = folder / "boot-id"
 
@@ -52,8 +56,9 @@ class StartupFile:
             write_durably(self._boot, boot_id.encode() + b"\n")
 
     def read(self) -> bytes | None:
-        """The RFC 7951 document; None when there is no file. Raises OSError."""
-        return self._path.read_bytes() if self._path.exists() else None
+        """The RFC 7951 document; None when there is no file. Raises OSError; OperationError when a secret in
+        it cannot be opened."""
+        return self._sealer.loads(self._path.read_bytes(), "startup.json") if self._path.exists() else None
 
     @staticmethod
     def is_deleted(document: bytes) -> bool:
@@ -62,7 +67,7 @@ class StartupFile:
 
     def write(self, members: Mapping[str, Any] | None) -> None:
         """Make this the startup configuration; None: it is deleted. Raises OSError."""
-        write_durably(self._path, _DELETED if members is None else orjson.dumps(members))
+        write_durably(self._path, _DELETED if members is None else self._sealer.dumps(members))
 
     def part(self, permanent: Callable[[], Mapping[str, Any]]) -> None:
         """From now on startup is what is permanent in running at this moment. Raises OSError.

@@ -15,7 +15,6 @@ from yang.datastore.data import EMPTY, Tree, differences, from_json, to_json
 from yang.datastore.locks import PartialLock, denied
 from yang.datastore.model import PathOperation, Session
 from yang.datastore.running import Author, finish, hash_passwords
-from yang.datastore.visible import readable
 from yang.path import DataPath, PathError
 from yang.provider import OperationError, OperationErrors
 from yang.schema import SchemaNode
@@ -124,6 +123,7 @@ class Datastores(Commits):
             try:
                 path = DataPath.parse(text)
                 path.schema_node(self._schema)
+                self._access.check_read(path, session.user)
             except PathError as error:
                 raise OperationError(
                     "invalid-value", str(error), app_tag="invalid-lock-specification"
@@ -173,7 +173,8 @@ class Datastores(Commits):
                 self._candidates.charge(session.id, config)
             await self._edit_candidate(session, apply, test_option)
         if errors:
-            raise OperationErrors(errors)
+            rules = self._access.rules_for(session.user)
+            raise OperationErrors([self._edits.concealed(error, rules, True) for error in errors])
 
     async def edit_paths(self, session: Session, target: str, operations: Sequence[PathOperation]) -> None:
         """The same from paths and JSON values; operations are applied in the order given."""
@@ -270,12 +271,13 @@ class Datastores(Commits):
 
     async def validate(self, session: Session, source: str | etree._Element) -> None:
         """Check all constraints of a datastore or of a complete configuration."""
-        if isinstance(source, str):
-            _check_name(source)
-            tree = self._explicit(source, session.id)
-        else:
-            tree = await self.parse(source)
-        await self._running.in_worker(self._validator.complete, tree)
+        with self._edits.concealing(self._access.rules_for(session.user)):
+            if isinstance(source, str):
+                _check_name(source)
+                tree = self._explicit(source, session.id)
+            else:
+                tree = await self.parse(source)
+            await self._running.in_worker(self._validator.complete, tree)
 
     async def parse(self, config: etree._Element) -> Tree:
         """What a ``<config>`` element holds, if it fits the schema; constraints are not checked."""
@@ -295,7 +297,7 @@ class Datastores(Commits):
         _check_name(source)
         rules = self._access.rules_for(session.user)
         tree = self._explicit(source, session.id)
-        result: Tree = await self._running.in_worker(readable, self._schema.root, tree, rules)
+        result: Tree = await self._running.in_worker(self._edits.readable, tree, rules)
         return result
 
     # --- lifecycle -------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -11,23 +11,15 @@ import libyang
 import orjson
 from _libyang import ffi, lib
 
-from yang.datastore.data import Tree, entry_step, from_json, to_json
-from yang.path import DataPath, PathError, Step
+from yang.datastore.data import Tree, from_json, to_json
+from yang.datastore.faults import fault
+from yang.datastore.messages import what_is_wrong
 from yang.provider import OperationError
 from yang.schema import Schema, SchemaNode
 
-_DATA_LOCATION: Final = re.compile(r'[Dd]ata location "((?:[^"\\]|\\.|"(?=[^,.]))*)"')
-_SCHEMA_LOCATION: Final = re.compile(r'[Ss]chema location "([^"]*)"')
-_APP_TAGS: Final = {
-    "data-not-unique": "operation-failed",
-    "instance-required": "data-missing",
-    "too-many-elements": "operation-failed",
-    "too-few-elements": "operation-failed",
-    "must-violation": "operation-failed",
-    "missing-choice": "data-missing",
-}
+_VARIABLE: Final = re.compile(rb"=\s*\$USER\s*\]")
+_HIDDEN: Final = "='\uf8ffUSER']".encode()
 _PRINT: Final = lib.LYD_PRINT_SHRINK | lib.LYD_PRINT_WITHSIBLINGS
-_MAX_MESSAGE: Final = 1_000
 
 
 class Validator:
@@ -50,14 +42,15 @@ class Validator:
             self._cnodes[node] = cnode
         if cnode == ffi.NULL or "\0" in text:
             return "it cannot be checked" if cnode == ffi.NULL else "it holds a NUL character"
-        data = text.encode()
+        data = hide_variables(text.encode())
         status = lib.lyd_value_validate(
             self._context.cdata, cnode, data, len(data), ffi.NULL, ffi.NULL, ffi.NULL
         )
         if status in (lib.LY_SUCCESS, lib.LY_EINCOMPLETE):
             return None
-        message = self._last_error()[0]
-        return readable(message)
+        lib.ly_err_clean(self._context.cdata, ffi.NULL)
+        assert node.type is not None
+        return what_is_wrong(node.type, text)
 
     def _find(self, node: SchemaNode) -> Any:
         """libyang's schema node; its paths leave out the word input."""
@@ -89,7 +82,7 @@ class Validator:
         """RFC 7951 members with defaults of a configuration that need not be valid (a candidate)."""
         document = orjson.dumps(to_json(self._schema.root, tree))
         out = ffi.new("struct lyd_node **")
-        text = ffi.new("char[]", document)
+        text = ffi.new("char[]", hide_variables(document))
         flags = lib.LYD_PARSE_ONLY | lib.LYD_PARSE_STRICT | lib.LYD_PARSE_NO_STATE
         if lib.lyd_parse_data_mem(self._context.cdata, text, lib.LYD_JSON, flags, 0, out) != lib.LY_SUCCESS:
             raise self._error(tree)
@@ -107,7 +100,7 @@ class Validator:
         if b"\0" in document:
             raise OperationError("malformed-message", "the configuration holds a NUL character")
         out = ffi.new("struct lyd_node **")
-        text = ffi.new("char[]", document)
+        text = ffi.new("char[]", hide_variables(document))
         status = lib.lyd_parse_data_mem(
             self._context.cdata,
             text,
@@ -130,7 +123,8 @@ class Validator:
         if lib.lyd_print_mem(buffer, root, lib.LYD_JSON, _PRINT | defaults) != lib.LY_SUCCESS:
             raise self._error(None)
         try:
-            members: dict[str, Any] = orjson.loads(ffi.string(buffer[0])) if buffer[0] != ffi.NULL else {}
+            printed = show_variables(ffi.string(buffer[0])) if buffer[0] != ffi.NULL else b"{}"
+            members: dict[str, Any] = orjson.loads(printed)
         finally:
             lib.free(buffer[0])
         return members
@@ -145,92 +139,22 @@ class Validator:
                 return "the configuration is not valid", "", ""
             parts = (first.msg, first.path, first.apptag)
             message, path, app_tag = (
-                ffi.string(part).decode(errors="replace") if part != ffi.NULL else "" for part in parts
+                show_variables(ffi.string(part)).decode(errors="replace") if part != ffi.NULL else ""
+                for part in parts
             )
             return message, path, app_tag
         finally:
             lib.ly_err_clean(self._context.cdata, ffi.NULL)
 
     def _error(self, tree: Tree | None) -> OperationError:
-        message, location, app_tag = self._last_error()
-        tag = _APP_TAGS.get(app_tag, "invalid-value")
-        data = _DATA_LOCATION.search(location)
-        path = data[1].replace('\\"', '"') if data else None
-        schema = _SCHEMA_LOCATION.search(location)
-        if path is None and schema is not None:
-            path = schema[1]
-            if message.startswith("Mandatory"):
-                tag = "data-missing"
-                missing = self._missing_instance(path, tree)
-                path = missing or path
-        if message.startswith("Node ") and "not found" in message:
-            tag = "unknown-element"
-        return OperationError(tag, readable(message), path=path, app_tag=app_tag or None)
-
-    def _missing_instance(self, schema_path: str, tree: Tree | None) -> str | None:
-        """Where a mandatory node is missing: libyang names the schema node only."""
-        try:
-            node = DataPath.parse(schema_path).schema_node(self._schema)
-        except PathError:
-            return None
-        if tree is None:
-            return None
-        return _find_missing(node.chain, tree, ())
+        return fault(self._schema, tree, *self._last_error())
 
 
-def _find_missing(chain: tuple[SchemaNode, ...], tree: Tree, steps: tuple[Step, ...]) -> str | None:
-    node, *rest = chain
-    if not rest:
-        if node.json_name in tree:
-            return None
-        return str(DataPath((*steps, Step(node.module, node.name))))
-    value = tree.get(node.json_name)
-    if node.kind == "list":
-        entries: Mapping[Any, Any] = value or {}
-        for keys, entry in entries.items():
-            found = _find_missing(tuple(rest), entry, (*steps, entry_step(node, keys)))
-            if found:
-                return found
-        return None
-    if value is None and node.presence:
-        return None
-    return _find_missing(tuple(rest), value or {}, (*steps, Step(node.module, node.name)))
+def hide_variables(document: bytes) -> bytes:
+    """``$USER`` in NACM's paths as a literal: libyang 2.1 does not know variables there."""
+    return _VARIABLE.sub(_HIDDEN, document) if b"$USER" in document else document
 
 
-_REWRITE: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...]] = (
-    (
-        re.compile(r'Mandatory node "(.*)" instance does not exist\.'),
-        lambda m: f'"{m[1]}" is mandatory and missing',
-    ),
-    (
-        re.compile(
-            r'Invalid leafref value "(.*)" - no target instance "(.*)" with the same value\.', re.DOTALL
-        ),
-        lambda m: f'"{m[1]}" does not exist: it must be one of {m[2]}',
-    ),
-    (
-        re.compile(r'Unsatisfied range - value "(.*)" is out of the allowed range\.', re.DOTALL),
-        lambda m: f'"{m[1]}" is out of range',
-    ),
-    (
-        re.compile(r'Unsatisfied length - string "(.*)" length is not allowed\.', re.DOTALL),
-        lambda m: f"the length of {len(m[1])} characters is not allowed",
-    ),
-    (
-        re.compile(r'Unsatisfied pattern - "(.*)" does not conform to "(.*)"\.', re.DOTALL),
-        lambda m: f'"{m[1]}" does not match the pattern {m[2]}',
-    ),
-    (
-        re.compile(r'Unique data leaf\(s\) "(.*)" not satisfied in "(.*)" and "(.*)"\.', re.DOTALL),
-        lambda m: f"{m[2]} and {m[3]} have the same {m[1]}, which must be unique",
-    ),
-)
-
-
-def readable(message: str) -> str:
-    """libyang's message as a sentence for an operator."""
-    for pattern, rewrite in _REWRITE:
-        match = pattern.fullmatch(message)
-        if match:
-            return rewrite(match)[:_MAX_MESSAGE]
-    return message.rstrip(".")[:_MAX_MESSAGE]
+def show_variables(document: bytes) -> bytes:
+    """The reverse of `hide_variables`."""
+    return document.replace(_HIDDEN, b"=$USER]")

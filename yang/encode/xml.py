@@ -239,7 +239,7 @@ class XmlEncoder:
 
         def write(value: Any) -> str:
             # in XML every name of a path has its prefix
-            text = DataPath.parse(value).to_xpath({}) if kind.is_path else kind.format(value)
+            text = DataPath.parse(value, variables=True).to_xpath({}) if kind.is_path else kind.format(value)
             declared = "".join(
                 f' xmlns:{prefix}="{namespace}"'
                 for prefix in prefixes_in(text)

@@ -8,7 +8,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -40,7 +40,7 @@ class LeafPlan:
     """
 
     node: SchemaNode
-    only: frozenset[Any] | None = None
+    only: Container[Any] | None = None
     skip_default: bool = False
     tag_default: bool = False
 
@@ -221,7 +221,8 @@ class NodePlan:
         """A condition on what the user may not read never holds: it would tell the value."""
         rules = self.planner.rules
         for level in match.path:
-            context = rules.enter(context, level)
+            named = level.kind == "leaf-list" and match.value is not None
+            context = rules.enter(context, level, (match.value,) if named else None)
             if not rules.permits(context, level, "read"):
                 return False
         return True
@@ -235,6 +236,26 @@ class NodePlan:
                     children = merge_children(children, branch.children)
             self._bodies[known] = self.planner.body(self.node, children, context, self.depth)
         return self._bodies[known]
+
+
+@dataclass(frozen=True, slots=True)
+class _Readable:
+    """The values of a leaf-list that a user may read, where rules speak of single ones.
+
+    Attributes:
+        context: of what the leaf-list is in.
+        wanted: the values that are asked for, None for all.
+    """
+
+    rules: Rules
+    context: Context
+    leaf: SchemaNode
+    wanted: Container[Any] | None
+
+    def __contains__(self, value: object) -> bool:
+        if self.wanted is not None and value not in self.wanted:
+            return False
+        return self.rules.permits(self.rules.enter(self.context, self.leaf, (value,)), self.leaf, "read")
 
 
 class Planner:
@@ -295,6 +316,8 @@ class Planner:
     ) -> Body | None:
         if node.kind != "root" and not self.rules.permits(context, node, "read"):
             return None
+        if not all(self._readable(context, key) for key in node.key_nodes):
+            return None  # an entry cannot be shown without its keys
         selected = self._selected(node, children)
         leaves: list[LeafPlan] = []
         inner: list[NodePlan] = []
@@ -307,8 +330,10 @@ class Planner:
             if depth == 0:
                 continue
             if child.is_leaf:
-                if self._shown(child) and self._readable(context, child):
-                    leaves.append(self._leaf(select))
+                if self._shown(child) and (
+                    self._readable(context, child) or self.rules.conditional(context, child)
+                ):
+                    leaves.append(self._leaf(select, context))
             elif child.kind in ("container", "list") and self._contains(child):
                 below = depth - 1 if depth is not None else None
                 provider = self.providers.get(child.path)
@@ -352,10 +377,12 @@ class Planner:
             self._state_below[node] = below
         return below
 
-    def _leaf(self, select: SelectNode) -> LeafPlan:
-        only: frozenset[Any] | None = None
+    def _leaf(self, select: SelectNode, context: Context) -> LeafPlan:
+        only: Container[Any] | None = None
         if all(branch.matches for branch in select.branches):
             only = frozenset(match.value for branch in select.branches for match in branch.matches)
+        if select.node.kind == "leaf-list" and self.rules.conditional(context, select.node):
+            only = _Readable(self.rules, context, select.node, only)
         defaults = bool(select.node.defaults) and select.node.config
         return LeafPlan(
             select.node,

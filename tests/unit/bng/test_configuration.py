@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,18 @@ def test_what_is_wrong_is_refused_at_prepare(tmp_path: Path) -> None:
 def test_a_damaged_file_is_no_obstacle(tmp_path: Path, content: str) -> None:
     (tmp_path / "c.json").write_text(content)
     assert Applied(tmp_path / "c.json").configuration.config == Config()
+
+
+async def test_the_file_has_no_secret_in_cleartext(tmp_path: Path) -> None:
+    path = tmp_path / "control" / "config.json"
+    server = {"name": "r", "address": "192.0.2.1", "secret": "hush-hush"}
+    units = {"bng": {"identity": {"bng-id": "b"}, "aaa": {"server": [server]}}}
+    path.parent.mkdir()
+    path.write_text(json.dumps(units))  # as earlier versions wrote it
+    made = Applied(path)
+    await made.take({"shaping-profiles": {"gold": profile(9000)}})
+    assert "hush-hush" not in path.read_text()
+    assert Applied(path).configuration.digest == made.configuration.digest
+    (tmp_path / "sealing.key").unlink()
+    assert Applied(path).configuration.config == Config()
+    assert path.exists()

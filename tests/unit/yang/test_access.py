@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from yang.access import AccessControl, User
+from yang.datastore.context import SchemaBuilder, load_context
 from yang.datastore.data import from_json
-from yang.datastore.model import PathOperation
+from yang.datastore.model import PathOperation, Session
 from yang.path import DataPath
 from yang.provider import OperationError
 from yang.schema import Schema
@@ -184,3 +186,118 @@ async def test_actions_need_permission(net: Any) -> None:
     with pytest.raises(OperationError):
         net.tree.check_exec("/ietf-netconf:get", net.guest)
     net.tree.check_exec("/ietf-netconf:get", net.admin)
+
+
+async def test_implicit_deletions_need_no_permission(net: Any) -> None:
+    """RFC 8341 section 3.2.5: a node that leaves because another case of its choice came up."""
+    path = DataPath.parse("/ietf-netconf-acm:nacm/rule-list[name='guests']")
+    system = "/ietf-netconf-acm:nacm/rule-list/rule"
+    rules = [
+        {"name": "names", "path": f"{system}/rpc-name", "access-operations": "create", "action": "permit"},
+        {"name": "see", "path": "/ietf-netconf-acm:nacm", "access-operations": "read", "action": "permit"},
+        {"name": "target", "path": "/aether-bng:bng", "access-operations": "read", "action": "permit"},
+    ]
+    group = DataPath.parse("/ietf-netconf-acm:nacm/groups/group[name='guests']")
+    await net.tree.transaction(
+        net.admin,
+        "test",
+        [
+            PathOperation("update", path, {"group": ["guests"], "rule": rules}),
+            PathOperation("update", group, {"user-name": ["guest"]}),
+        ],
+    )
+    rule = DataPath.parse("/ietf-netconf-acm:nacm/rule-list[name='guests']/rule[name='target']")
+    leaf = rule.child("rpc-name")
+    await net.tree.transaction(net.guest, "test", [PathOperation("update", leaf, "get")])
+    found = net.tree.running_json(defaults=False)["ietf-netconf-acm:nacm"]["rule-list"][-1]["rule"][2]
+    assert found["rpc-name"] == "get"
+    assert "path" not in found
+    with pytest.raises(OperationError) as caught:  # by itself it may not be deleted
+        await net.tree.transaction(net.guest, "test", [PathOperation("delete", leaf)])
+    assert caught.value.tag == "access-denied"
+
+
+async def test_a_copy_leaves_out_what_may_not_be_read(net: Any) -> None:
+    """RFC 8341 section 3.2.6: the copy would delete the secret, which the user may not do either."""
+    path = DataPath.parse("/ietf-netconf-acm:nacm/write-default")
+    await net.tree.transaction(net.admin, "test", [PathOperation("update", path, "permit")])
+    guest = Session(9, net.guest)
+    with pytest.raises(OperationError) as caught:
+        await net.tree.datastores.copy(guest, "candidate", "running")
+    assert caught.value.tag == "access-denied"
+    await net.tree.datastores.copy(Session(9, net.admin), "candidate", "running")
+    assert not net.tree.datastores.is_dirty()
+
+
+async def test_a_partial_lock_needs_what_it_locks_to_be_readable(net: Any) -> None:
+    guest = Session(9, net.guest)
+    with pytest.raises(OperationError) as caught:
+        await net.tree.datastores.partial_lock(guest, ["/aether-bng:bng/aaa/server[name='r1']/secret"])
+    assert caught.value.tag == "access-denied"
+    await net.tree.datastores.partial_lock(guest, ["/aether-bng:bng/aaa"])
+
+
+async def test_errors_do_not_tell_what_may_not_be_read(net: Any) -> None:
+    """A fault of somebody else's edit, at a place that the user may not see, is not described."""
+    await net.edit(
+        "<nacm:nacm><nacm:rule-list><nacm:name>x</nacm:name><nacm:rule><nacm:name>hidden</nacm:name></nacm:rule></nacm:rule-list></nacm:nacm>"
+    )
+    with pytest.raises(OperationError) as caught:
+        await net.tree.datastores.validate(Session(9, net.guest), "candidate")
+    assert "hidden" not in caught.value.message
+    assert caught.value.path is None
+    with pytest.raises(OperationError) as caught:
+        await net.tree.datastores.validate(Session(9, net.admin), "candidate")
+    assert "hidden" in caught.value.message
+
+
+def test_denied_operations_are_counted(schema: Schema) -> None:
+    access = configure(schema, {"path": "/aether-subscriber:sessions/session[id='a']", "action": "deny"})
+    action = schema.node("/aether-subscriber:sessions/session/disconnect")
+    access.check_exec(action, User("bob"), ("b",))
+    with pytest.raises(OperationError) as caught:
+        access.check_exec(action, User("bob"), ("a",))
+    assert caught.value.path == "/aether-subscriber:sessions/session[id='a']/disconnect"
+    assert access.denied_operations == 1
+
+
+async def test_notifications_of_data_nodes_are_guarded_like_data(tmp_path: Path) -> None:
+    """RFC 8341 section 3.1.3: what leads to them must be readable, and so must they."""
+    (tmp_path / "t.yang").write_text(
+        """module t { yang-version 1.1; namespace "urn:t"; prefix t;
+          list line { key id; leaf id { type string; } notification down { leaf why { type string; } } } }"""
+    )
+    schema = SchemaBuilder(load_context([tmp_path])).build()
+    down = schema.node("/t:line/down")
+    access = configure(
+        schema,
+        {"path": "/t:line[id='1']", "action": "deny"},
+        {"path": "/t:line[id='2']/down", "access-operations": "read", "action": "deny"},
+        {"notification-name": "down", "action": "deny"},
+    )
+    assert [access.may_receive(down, User("bob"), (key,)) for key in "123"] == [False, False, True]
+    assert access.denied_notifications == 2
+
+
+async def test_a_path_with_the_name_of_the_user(net: Any) -> None:
+    """$USER: everybody may change their own entry (RFC 8341, node-instance-identifier)."""
+    rule = (
+        "<nacm:rule><nacm:name>own</nacm:name><nacm:action>permit</nacm:action>"
+        "<nacm:path>/sys:system/sys:authentication/sys:user[sys:name=$USER]</nacm:path></nacm:rule>"
+    )
+    members = "<nacm:group><nacm:name>all</nacm:name><nacm:user-name>guest</nacm:user-name></nacm:group>"
+    await net.edit(
+        f"<nacm:nacm><nacm:groups>{members}</nacm:groups><nacm:rule-list><nacm:name>all</nacm:name>"
+        f"<nacm:group>all</nacm:group>{rule}</nacm:rule-list></nacm:nacm>"
+    )
+    await net.commit()
+    assert "user[ietf-system:name=$USER]" in net.get("<nacm:nacm/>").replace("sys:", "ietf-system:")
+    users = "/ietf-system:system/authentication/user"
+    own = DataPath.parse(f"{users}[name='guest']/password")
+    await net.tree.transaction(net.guest, "test", [PathOperation("update", own, "$0$new")])
+    other = DataPath.parse(f"{users}[name='admin']/password")
+    with pytest.raises(OperationError) as caught:
+        await net.tree.transaction(net.guest, "test", [PathOperation("update", other, "$0$new")])
+    assert caught.value.tag == "access-denied"
+    text = net.get("<sys:system/>", net.guest)
+    assert text.count("<password>") == 1
