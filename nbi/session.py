@@ -208,7 +208,19 @@ class NetconfSession:
                 return None
             self._link.read(True)
             self._input.clear()
-            await self._input.wait()
+            await self._wait_for_input()
+
+    async def _wait_for_input(self) -> None:
+        """Wait for octets; a session that asks nothing and is told nothing ends in the end."""
+        while True:
+            idle_timeout = self._owner.limits.idle_timeout
+            try:
+                async with asyncio.timeout(idle_timeout or None):
+                    await self._input.wait()
+                return
+            except TimeoutError:
+                if self._subscription is None or self._subscription.done():
+                    raise _End("timeout", f"idle for {idle_timeout:g} s") from None
 
     async def _farewell(self, violation: ProtocolViolation) -> None:
         self._count("in_bad_rpcs")

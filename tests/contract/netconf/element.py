@@ -330,7 +330,12 @@ async def serve(arguments: argparse.Namespace) -> None:
         unix_path=state_dir / "netconf.sock",
         unix_user=User("admin"),
         replay=element.journal,
-        limits=Limits(max_message=arguments.max_message, stall_timeout=arguments.stall_timeout),
+        limits=Limits(
+            max_message=arguments.max_message,
+            stall_timeout=arguments.stall_timeout,
+            max_sessions_per_user=128,
+            failure_delay=0.02,
+        ),
     )
     await server.start()
     print(json.dumps({"port": server.ports[0], "unix": str(state_dir / "netconf.sock")}), flush=True)
