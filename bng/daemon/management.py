@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from bng.daemon import tls
-from bng.daemon.process import run_until_signal
+from bng.daemon.process import hand_over_quickly, run_until_signal
 from bng.northbound.netconf import NetconfSettings, limits_of
 from bng.northbound.provider import Northbound
 from bng.units import Units, empty_units, units_of
@@ -128,6 +128,7 @@ def _is_ours(host: str) -> bool:
 
 def main(state_dir: Path, startup: Path | None) -> int:
     """Run the management process until SIGTERM. Returns the exit code."""
+    hand_over_quickly()
     try:
         run_until_signal(Management(state_dir, startup).run())
     except OperationError as error:

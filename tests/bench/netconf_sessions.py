@@ -2,7 +2,7 @@
 
 Each is a TCP connection of its own: key exchange, login by password, subsystem, both hellos, the reply to a
 get-config of one leaf, close-session. The baseline is what SSH alone costs with the same library, client,
-algorithms and host key: login, subsystem, one line there and back, close; the password is compared with a
+algorithms and host key (Ed25519): login, subsystem, one line there and back, close; the password is compared with a
 constant and there is no NETCONF.
 """
 
@@ -28,7 +28,7 @@ from tests.bench import harness
 from tests.bench.netconf_get import BASE, HELLO, server
 
 SESSIONS, AT_ONCE = 400, 4
-PASSWORD = "correct horse"  # noqa: S105
+PASSWORD = "correct horse"
 GET = (
     f"<rpc xmlns='{BASE}' message-id='1'><get-config><source><running/></source><filter>"
     "<bng xmlns='urn:aether:yang:aether-bng'><identity><bng-id/></identity></bng></filter></get-config></rpc>"
@@ -52,6 +52,7 @@ async def connected(port: int) -> AsyncIterator[asyncssh.SSHClientProcess[bytes]
         client_keys=None,
         agent_path=None,
         preferred_auth="password",
+        server_host_key_algs=["ssh-ed25519"],
         config=None,
     ) as connection:
         yield await connection.create_process(subsystem="netconf", encoding=None)
@@ -106,13 +107,11 @@ async def serve_bare(host_key: str) -> None:
         process.exit(0)
 
     class Owner:
-        class limits:  # noqa: N801
+        class limits:
             login_timeout = keepalive_interval = 30
 
     given = options(Owner, [asyncssh.read_private_key(host_key)])  # type: ignore[arg-type]
-    acceptor = await asyncssh.listen(
-        "127.0.0.1", 0, server_factory=Server, process_factory=echo, **given
-    )
+    acceptor = await asyncssh.listen("127.0.0.1", 0, server_factory=Server, process_factory=echo, **given)
     print(acceptor.get_port(), flush=True)
     await asyncio.to_thread(sys.stdin.read)
 
