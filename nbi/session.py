@@ -161,7 +161,7 @@ class NetconfSession:
         if self._requested is not None:
             self._requested.close()
         await self._owner.tree.datastores.close_session(self.id)
-        if self.reason in ("closed", "bad-hello", "other"):
+        if self._eof or self.reason in ("closed", "bad-hello", "other"):
             self._link.close()
             # A client that does not read what is left is not waited for.
             asyncio.get_running_loop().call_later(self._owner.limits.stall_timeout, self._link.abort)
@@ -186,7 +186,7 @@ class NetconfSession:
         while not self._closing:
             message = await self._next_message()
             if message is None:
-                raise _End("closed", "the client closed the connection")
+                raise _End("dropped", "the client closed the connection without close-session")
             self._busy = True
             try:
                 await self._answer(message)

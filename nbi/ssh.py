@@ -269,8 +269,8 @@ class SshConnection(asyncssh.SSHServer):
 
 
 def send_no_padding(connection: asyncssh.SSHServerConnection) -> None:
-    """Keep asyncssh from sending an empty SSH_MSG_IGNORE before every packet: it helps with ciphers in CBC mode
-    (RFC 4253 section 9.3.1), none of which is offered here, and costs as much as a small reply."""
+    """Keep asyncssh from sending an empty SSH_MSG_IGNORE before every packet: it helps with ciphers in CBC
+    mode (RFC 4253 section 9.3.1), none of which is offered here, and costs as much as a small reply."""
     send = connection.send_packet
 
     def send_packet(pkttype: int, *args: bytes, handler: Any = None) -> None:

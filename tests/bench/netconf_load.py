@@ -179,10 +179,12 @@ async def notify(element: Any, module: Any) -> None:
         element.tree.bus.publish(element.journal.notification(event))
 
 
-async def measure(
-    folder: Path, seconds: int
-) -> tuple[list[float], list[float], dict[str, Any], float, float]:
-    """Lateness under load and idle, what the clients did, MiB before and growth."""
+Measured = tuple[list[float], list[float], dict[str, Any], float, float]
+"""Lateness under load and idle, what the clients did, MiB before and growth."""
+
+
+async def measure(folder: Path, seconds: int) -> Measured:
+    """Have the clients work for so long."""
     module = load("netconf_element", ELEMENT)
     element = await module.open_element(folder, RECORDS)
     server = NetconfServer(
@@ -250,9 +252,9 @@ def main() -> None:
         baseline / value,
         f"p99 over {arguments.seconds} s; median {percentile(late, 0.5):.2f} ms, p99.9 "
         f"{percentile(late, 0.999):.1f} ms, worst {late[-1] * 1000:.1f} ms; {done['gets']} gets (p99 "
-        f"{done['get_p99']:.0f} ms at the client), {done['edits']} edits with commit (p99 {done['edit_p99']:.0f} "
-        f"ms), {done['notifications']} notifications received; memory {before:.0f} MiB, {grown:+.1f} MiB while "
-        "working",
+        f"{done['get_p99']:.0f} ms at the client), {done['edits']} edits with commit "
+        f"(p99 {done['edit_p99']:.0f} ms), {done['notifications']} notifications received; "
+        f"memory {before:.0f} MiB, {grown:+.1f} MiB while working",
     )
 
 

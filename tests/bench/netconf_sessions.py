@@ -2,8 +2,8 @@
 
 Each is a TCP connection of its own: key exchange, login by password, subsystem, both hellos, the reply to a
 get-config of one leaf, close-session. The baseline is what SSH alone costs with the same library, client,
-algorithms and host key (Ed25519): login, subsystem, one line there and back, close; the password is compared with a
-constant and there is no NETCONF.
+algorithms and host key (Ed25519): login, subsystem, one line there and back, close; the password is compared
+with a constant and there is no NETCONF.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import uvloop
 from nbi.ssh import options
 from tests.bench import harness
 from tests.bench.netconf_get import BASE, HELLO, server
+from tests.support.setup_bench import percentile
 
 SESSIONS, AT_ONCE = 400, 4
 PASSWORD = "correct horse"
@@ -156,8 +157,8 @@ def main() -> None:
         "SSH alone by the same library: login, subsystem, one line there and back",
         round(baseline, 1),
         value / baseline,
-        f"{arguments.sessions} sessions, {AT_ONCE} at once, password checked against SHA-512 crypt; connection "
-        f"to close: median {took[len(took) // 2] * 1000:.1f} ms, p99 {took[int(len(took) * 0.99)] * 1000:.1f} ms; "
+        f"{arguments.sessions} sessions, {AT_ONCE} at once, password checked against SHA-512 crypt; "
+        f"connection to close: median {percentile(took, 0.5):.1f} ms, p99 {percentile(took, 0.99):.1f} ms; "
         "asyncssh client in one process, server in another",
     )
 

@@ -46,7 +46,8 @@ async def run_subsystem(path: Path, said: str, login: str = "") -> tuple[int, by
     become = ""
     if login:
         entry = pwd.getpwnam(login)
-        become = f"import os, socket, threading\nos.setgroups([]); os.setgid({entry.pw_gid}); os.setuid({entry.pw_uid})\n"
+        become = "import os, socket, threading\nos.setgroups([])\n"
+        become += f"os.setgid({entry.pw_gid})\nos.setuid({entry.pw_uid})\n"
     source = Path(subsystem.__file__).read_text().replace("from __future__ import annotations\n", "")
     process = await asyncio.create_subprocess_exec(
         sys.executable,
