@@ -11,8 +11,8 @@ from typing import Any
 import structlog
 
 from bng.daemon import tls
+from bng.daemon.netconf import NetconfSettings, limits_of
 from bng.daemon.process import hand_over_quickly, run_until_signal
-from bng.northbound.netconf import NetconfSettings, limits_of
 from bng.northbound.provider import Northbound
 from bng.units import Units, empty_units, units_of
 from nbi.server import MODULES_DIR, NetconfServer

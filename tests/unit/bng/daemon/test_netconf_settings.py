@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bng.northbound.netconf import NetconfSettings, clients_of, limits_of, settings
+from bng.daemon.netconf import NetconfSettings, clients_of, limits_of, settings
 from nbi.callhome import Client, Endpoint
 from nbi.info import Limits
 from nbi.server import MODULES_DIR, NetconfServer
