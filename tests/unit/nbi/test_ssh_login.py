@@ -13,6 +13,7 @@ import asyncssh
 import pytest
 
 from nbi.algorithms import SIGNATURES
+from nbi.ssh import MSG_IGNORE
 from tests.unit.nbi.ssh_client import (
     NC,
     SSH_USERS,
@@ -388,6 +389,24 @@ async def test_strangers_that_say_nothing_are_bounded_and_dismissed(serve, host_
     for _, writer in silent:
         writer.close()
     assert await logs_in(port, password="correct horse")
+
+
+async def test_no_packet_is_sent_for_nothing(serve, host_key):
+    """asyncssh's padding before each packet is kept back: a reply is one packet."""
+    served = await serve(host_key=host_key)
+    async with connect(served.server.ports[0], password="correct horse") as connection:
+        process = await connection.create_process(subsystem="netconf", encoding=None)
+        await process.stdout.readuntil(b"]]>]]>")
+        ignored: list[int] = []
+        connection._packet_handlers = dict(connection._packet_handlers)
+        connection._packet_handlers[MSG_IGNORE] = lambda *packet: ignored.append(1) or True
+        capability = "<capability>urn:ietf:params:netconf:base:1.0</capability>"
+        get = f"<rpc xmlns='{NC}' message-id='1'><get><filter/></get></rpc>]]>]]>"
+        hello = f"<hello xmlns='{NC}'><capabilities>{capability}</capabilities></hello>]]>]]>"
+        process.stdin.write((hello + get * 3).encode())
+        for _ in range(3):
+            await process.stdout.readuntil(b"]]>]]>")
+        assert not ignored
 
 
 async def test_an_idle_session_ends_but_not_a_subscriber(serve):
