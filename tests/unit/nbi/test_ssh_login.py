@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import itertools
 import re
 import subprocess
-import time
 
 import asyncssh
 import pytest
+import pytest_asyncio
+from lxml import etree
 
 from nbi.algorithms import SIGNATURES
-from nbi.ssh import MSG_IGNORE
+from tests.unit.nbi.conftest import start_served, stop_served
 from tests.unit.nbi.ssh_client import (
     NC,
     SSH_USERS,
@@ -29,6 +29,8 @@ from tests.unit.nbi.ssh_client import (
 )
 from yang.users import fingerprint
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 PLAIN = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
 SECURITY_KEYS = ("sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com")
 
@@ -38,14 +40,31 @@ def rsa() -> asyncssh.SSHKey:
     return asyncssh.generate_private_key("ssh-rsa", key_size=2048)
 
 
-@pytest.fixture
-async def admin(serve, host_key):
-    """A server with SSH, and a session of user admin on its unix socket."""
-    served = await serve(host_key=host_key, failure_delay=0.0)
-    client = await served.client()
-    client.served = served
-    client.port = served.server.ports[0]
-    return client
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory, host_key):
+    """One server for all tests of this module."""
+    served = await start_served(
+        tmp_path_factory.mktemp("shared"), host_key=host_key, failure_delay=0.0, max_sessions=1000
+    )
+    yield served
+    await stop_served(served)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def admin(shared):
+    """A session of user admin on its unix socket; afterwards the users are those of before."""
+    client = await shared.client()
+    client.served, client.port = shared, shared.server.ports[0]
+    whole = "<source><running/></source>"
+    wanted = f"<filter><system xmlns='{SYSTEM}'/></filter>"
+    reply = await client.rpc(f"<get-config>{whole}{wanted}</get-config>")
+    system = reply.find(".//{*}system")
+    system.set(f"{{{NC}}}operation", "replace")
+    before = etree.tostring(system).decode()
+    yield client
+    await client.ok(f"<edit-config><target><candidate/></target><config>{before}</config></edit-config>")
+    await client.ok("<commit/>")
+    client.close()
 
 
 async def test_keys_of_every_kind(admin, rsa):
@@ -321,99 +340,3 @@ async def test_who_deletes_himself_gets_his_reply(admin):
     # the unix socket's user is vouched for by the machine
     assert await admin.rpc(configured) is not None
     assert admin.session_id in served.server.sessions
-
-
-# --- limits ------------------------------------------------------------------------------------
-
-
-async def test_too_many_sessions_of_a_user_are_refused_with_the_reason(serve, host_key):
-    served = await serve(host_key=host_key, max_sessions=4, max_sessions_per_user=2)
-    port = served.server.ports[0]
-    async with connect(port, password="correct horse") as connection:
-        for _ in range(2):
-            await connection.create_process(subsystem="netconf", encoding=None)
-        with pytest.raises(asyncssh.ChannelOpenError, match="max-sessions-per-user"):
-            await connection.create_process(subsystem="netconf", encoding=None)
-        async with connect(port, "viewer", password="only looking") as other:
-            for _ in range(2):
-                await other.create_process(subsystem="netconf", encoding=None)
-            with pytest.raises(asyncssh.ChannelOpenError, match=r"max-sessions\)"):
-                await other.create_process(subsystem="netconf", encoding=None)
-
-
-async def test_guesses_that_do_not_wait_for_the_answer_count(serve, host_key):
-    """A client that takes its guess back by sending the next one has guessed all the same."""
-    served = await serve(host_key=host_key, failure_delay=30.0, max_login_failures=3)
-    sent = 0
-
-    class Hasty(asyncssh.SSHClient):
-        def connection_made(self, conn):
-            self.conn = conn
-
-        def password_auth_requested(self):
-            nonlocal sent
-            sent += 1
-            asyncio.get_running_loop().call_later(0.05, self.again)
-            return f"wrong {sent}"
-
-        def again(self):
-            self.conn.try_next_auth(next_method=False)
-
-    with pytest.raises((asyncssh.DisconnectError, asyncssh.ConnectionLost), match=r"too many|lost"):
-        await connect(served.server.ports[0], client_factory=Hasty, preferred_auth="password", password=None)
-    assert sent <= 4
-
-
-async def test_wrong_passwords_are_answered_later_and_later(serve, host_key):
-    served = await serve(host_key=host_key, failure_delay=0.05, max_login_failures=4)
-    times = []
-
-    class Guesser(asyncssh.SSHClient):
-        def password_auth_requested(self):
-            times.append(time.monotonic())
-            return "wrong"
-
-    with pytest.raises(asyncssh.DisconnectError, match="too many authentication failures"):
-        await connect(served.server.ports[0], client_factory=Guesser)
-    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
-    assert len(times) == 4
-    assert all(gap >= 0.05 * number for number, gap in enumerate(gaps, start=1)), gaps
-
-
-async def test_strangers_that_say_nothing_are_bounded_and_dismissed(serve, host_key):
-    served = await serve(host_key=host_key, max_logins_per_peer=3, login_timeout=0.5)
-    port = served.server.ports[0]
-    silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
-    answers = [await asyncio.wait_for(reader.read(), 5) for reader, _ in silent]
-    assert [answer.startswith(b"SSH-2.0-") for answer in answers] == [True, True, True, False]
-    for _, writer in silent:
-        writer.close()
-    assert await logs_in(port, password="correct horse")
-
-
-async def test_no_packet_is_sent_for_nothing(serve, host_key):
-    """asyncssh's padding before each packet is kept back: a reply is one packet."""
-    served = await serve(host_key=host_key)
-    async with connect(served.server.ports[0], password="correct horse") as connection:
-        process = await connection.create_process(subsystem="netconf", encoding=None)
-        await process.stdout.readuntil(b"]]>]]>")
-        ignored: list[int] = []
-        connection._packet_handlers = dict(connection._packet_handlers)
-        connection._packet_handlers[MSG_IGNORE] = lambda *packet: ignored.append(1) or True
-        capability = "<capability>urn:ietf:params:netconf:base:1.0</capability>"
-        get = f"<rpc xmlns='{NC}' message-id='1'><get><filter/></get></rpc>]]>]]>"
-        hello = f"<hello xmlns='{NC}'><capabilities>{capability}</capabilities></hello>]]>]]>"
-        process.stdin.write((hello + get * 3).encode())
-        for _ in range(3):
-            await process.stdout.readuntil(b"]]>]]>")
-        assert not ignored
-
-
-async def test_an_idle_session_ends_but_not_a_subscriber(serve):
-    served = await serve(idle_timeout=0.3)
-    idle, subscriber = await served.client(), await served.client()
-    await subscriber.ok("<create-subscription xmlns='urn:ietf:params:xml:ns:netconf:notification:1.0'/>")
-    assert await idle.ended()
-    assert subscriber.session_id in served.server.sessions
-    ended = await subscriber.notification()
-    assert ended.findtext(".//{*}termination-reason") == "timeout"
