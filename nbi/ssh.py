@@ -105,6 +105,7 @@ class SshConnection(asyncssh.SSHServer):
         self._admitted = False
         self._peer = ""
         self._attempts = 0
+        self._names = 0
         self._known: dict[str, User] = {}
         self._certified: tuple[str, PublicKey] | None = None
         self._channels = 0
@@ -150,6 +151,13 @@ class SshConnection(asyncssh.SSHServer):
             log.info("netconf.connection-lost", peer=self._peer, detail=str(exc))
 
     # --- authentication --------------------------------------------------------------------------
+
+    def begin_auth(self, username: str) -> bool:  # noqa: ARG002
+        """A user name is tried: as many of them as secrets, for each costs asyncssh more than a guess."""
+        self._names += 1
+        if self._names > self._owner.limits.max_login_failures:
+            self._dismiss()
+        return True
 
     def password_auth_supported(self) -> bool:
         """Passwords are checked by the tree."""

@@ -10,7 +10,9 @@ import asyncssh
 import pytest
 
 from nbi.ssh import MSG_IGNORE
-from tests.unit.nbi.ssh_client import NC, connect, logs_in
+from tests.unit.nbi.ssh_client import NC, connect, logs_in, string
+
+MSG_USERAUTH_REQUEST = 50
 
 
 async def test_too_many_sessions_of_a_user_are_refused_with_the_reason(serve, host_key):
@@ -49,6 +51,30 @@ async def test_guesses_that_do_not_wait_for_the_answer_count(serve, host_key):
     with pytest.raises((asyncssh.DisconnectError, asyncssh.ConnectionLost), match=r"too many|lost"):
         await connect(served.server.ports[0], client_factory=Hasty, preferred_auth="password", password=None)
     assert sent <= 4
+
+
+async def test_many_user_names_on_one_connection(serve, host_key):
+    """Each costs the server more than it costs the client to ask which methods there are for him."""
+    served = await serve(host_key=host_key, max_login_failures=3)
+
+    class Asking(asyncssh.SSHClient):
+        task = None
+
+        def connection_made(self, conn):
+            self.conn = conn
+
+        async def password_auth_requested(self):
+            self.task = self.task or asyncio.ensure_future(self.ask())
+            await asyncio.sleep(5)
+
+        async def ask(self):
+            for number in range(20):
+                texts = (f"user{number}", "ssh-connection", "none")
+                self.conn.send_packet(MSG_USERAUTH_REQUEST, *(string(text.encode()) for text in texts))
+                await asyncio.sleep(0.01)
+
+    with pytest.raises(asyncssh.DisconnectError, match="too many authentication failures"):
+        await connect(served.server.ports[0], client_factory=Asking)
 
 
 async def test_wrong_passwords_are_answered_later_and_later(serve, host_key):
