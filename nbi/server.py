@@ -47,7 +47,8 @@ class NetconfServer:
     Args:
         tree: what is served; opened with `MODULES_DIR` among its module folders.
         listen: addresses to listen on for SSH, (host, port); port 0 takes a free one.
-        host_key_path: the server's private key, made when it does not exist.
+        host_key_path: the Ed25519 host key; the others are beside it (`nbi.hostkeys`). They are made where
+            they do not exist, and only when there is an address to listen on: `call_home` needs them too.
         unix_path: a unix socket that speaks NETCONF without SSH, or None.
         unix_user: who processes of the server's own user and of root are there.
         unix_group: group whose processes may connect as well, each as the configured user of the name that
