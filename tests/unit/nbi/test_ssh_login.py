@@ -248,6 +248,29 @@ async def test_allowed_addresses_and_security_keys_in_certificates(admin, ca, mi
     assert await logs_in(admin.port, "certified", client_keys=[token])
 
 
+async def test_openssh_and_ssh_keygen(admin, ca, tmp_path):
+    """Certificates as ssh-keygen makes them, by the client that shows them."""
+
+    def keygen(*arguments: str) -> None:
+        subprocess.run(["ssh-keygen", "-q", *arguments], check=True, cwd=tmp_path)
+
+    ca.write_private_key(str(tmp_path / "ca"))
+    (tmp_path / "ca").chmod(0o600)
+    keygen("-t", "ecdsa", "-N", "", "-f", "id")
+    await configure(admin, user("certified") + authority("ours", ca, "<revoked-serial>9</revoked-serial>"))
+    for serial, options, expected in (
+        (8, ("-n", "certified", "-V", "-5m:+1h"), 0),
+        (9, ("-n", "certified"), 1),
+        (8, ("-n", "another"), 1),
+        (8, ("-n", "certified", "-O", "verify-required"), 1),
+    ):
+        keygen("-s", "ca", "-I", "somebody", "-z", str(serial), *options, "id.pub")
+        code, error = await openssh(
+            admin.port, "certified", f"-i{tmp_path / 'id'}", f"-oCertificateFile={tmp_path / 'id-cert.pub'}"
+        )
+        assert code == expected, error
+
+
 async def test_an_authority_for_some_users_only(admin, ca, mine):
     limited = authority("ours", ca, "<user>another</user>")
     await configure(admin, user("certified") + user("another") + limited)
