@@ -165,7 +165,7 @@ class NetconfSession:
         if self._requested is not None:
             self._requested.close()
         await self._owner.tree.datastores.close_session(self.id)
-        if self.reason in ("closed", "bad-hello", "other"):
+        if self._eof or self.reason in ("closed", "bad-hello", "other"):
             self._link.close()
             # A client that does not read what is left is not waited for.
             asyncio.get_running_loop().call_later(self._owner.limits.stall_timeout, self._link.abort)
@@ -193,7 +193,7 @@ class NetconfSession:
         while not self._closing:
             message = await self._next_message()
             if message is None:
-                raise _End("closed", "the client closed the connection")
+                raise _End("dropped", "the client closed the connection without close-session")
             self._busy = True
             try:
                 await self._answer(message)
@@ -215,7 +215,19 @@ class NetconfSession:
                 return None
             self._link.read(True)
             self._input.clear()
-            await self._input.wait()
+            await self._wait_for_input()
+
+    async def _wait_for_input(self) -> None:
+        """Wait for octets; a session that asks nothing and is told nothing ends in the end."""
+        while True:
+            idle_timeout = self._owner.limits.idle_timeout
+            try:
+                async with asyncio.timeout(idle_timeout or None):
+                    await self._input.wait()
+                return
+            except TimeoutError:
+                if self._subscription is None or self._subscription.done():
+                    raise _End("timeout", f"idle for {idle_timeout:g} s") from None
 
     async def _farewell(self, violation: ProtocolViolation) -> None:
         self._count("in_bad_rpcs")

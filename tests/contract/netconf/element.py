@@ -330,7 +330,12 @@ async def serve(arguments: argparse.Namespace) -> None:
         unix_path=state_dir / "netconf.sock",
         unix_user=User("admin"),
         replay=element.journal,
-        limits=Limits(max_message=arguments.max_message, stall_timeout=arguments.stall_timeout),
+        limits=Limits(
+            max_message=arguments.max_message,
+            stall_timeout=arguments.stall_timeout,
+            max_sessions_per_user=128,
+            failure_delay=0.02,
+        ),
         files_dir=state_dir / "files",
     )
     await server.start()
