@@ -46,6 +46,11 @@ class Limits:
         max_logins_per_peer: the same from one address, so that one peer cannot keep all others out.
         login_timeout: seconds for authentication.
         max_login_failures: wrong secrets on one connection.
+        max_session_subscriptions, max_user_subscriptions, max_subscriptions: dynamic subscriptions of a
+            session, of a user in all sessions, of all.
+        min_period: least period of periodic subscriptions, in hundredths of a second.
+        max_on_change_leaves: leaves that all on-change subscriptions together may remember, to tell what
+            changed; about 100 octets each.
     """
 
     max_message: int = 16 * 1024 * 1024
@@ -56,3 +61,8 @@ class Limits:
     max_logins_per_peer: int = 16
     login_timeout: float = 30.0
     max_login_failures: int = 6
+    max_session_subscriptions: int = 32
+    max_user_subscriptions: int = 128
+    max_subscriptions: int = 256
+    min_period: int = 100
+    max_on_change_leaves: int = 4_000_000

@@ -19,7 +19,8 @@ from nbi.operations.filters import WITH_DEFAULTS_MODES
 from nbi.protocol.capabilities import ModuleCapability, server_capabilities
 from nbi.protocol.errors import RpcError
 from nbi.session import NetconfSession
-from nbi.subscriptions import Replay
+from nbi.subscriptions import Registry, Replay
+from nbi.subscriptions.providers import subscription_providers
 from yang.access import User
 from yang.datastore.model import Session as DatastoreSession
 from yang.provider import Notification, StateProvider
@@ -68,6 +69,7 @@ class NetconfServer:
         self.replay = replay
         self.limits = limits or Limits()
         self.totals = Counters()
+        self.subscriptions = Registry(tree, replay, self.limits)
         self.namespaces = {module.name: module.namespace for module in tree.schema.modules}
         self.capabilities = _capabilities(tree)
         self.hashing = ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="netconf-login")
@@ -97,6 +99,7 @@ class NetconfServer:
         self._started_ns = time.time_ns()
         self.tree.capabilities = self.capabilities
         self._add_providers()
+        self.subscriptions.start()
         try:
             if self._listen:
                 host_key = ssh.load_host_key(self._host_key_path)
@@ -112,6 +115,7 @@ class NetconfServer:
 
     async def stop(self) -> None:
         """End all sessions, release their locks, close all sockets."""
+        self.subscriptions.stop()
         for acceptor in self._acceptors:
             acceptor.close()
         if self._unix is not None:
@@ -139,7 +143,7 @@ class NetconfServer:
         providers: list[StateProvider] = [
             monitoring.SessionsProvider(self.sessions),
             monitoring.StatisticsProvider(self._statistics),
-            monitoring.StreamsProvider(self.replay),
+            *subscription_providers(self.subscriptions),
         ]
         for provider in providers:
             if self.tree.schema.find(provider.path) is not None:

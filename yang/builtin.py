@@ -83,11 +83,13 @@ def _module(module: Module) -> Node:
         revision=module.revision or (None if module.implemented else ""),
         namespace=module.namespace,
         feature=list(module.features),
+        deviation=list(module.deviations),
     )
 
 
 def _legacy_library(schema: Schema) -> Node:
     """The deprecated tree of RFC 7895, which older clients still ask for."""
+    revisions = {module.name: module.revision for module in schema.modules}
     return Node(
         module_set_id=schema.content_id,
         module=[
@@ -96,6 +98,7 @@ def _legacy_library(schema: Schema) -> Node:
                 revision=module.revision,
                 namespace=module.namespace,
                 feature=list(module.features),
+                deviation=[Node(name=name, revision=revisions[name]) for name in module.deviations],
                 conformance_type="implement" if module.implemented else "import",
             )
             for module in schema.modules

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 from lxml import etree
@@ -53,6 +54,7 @@ class RpcError(Exception):
         path: data path at fault in RFC 7951 form, or None.
         app_tag: error-app-tag, or None.
         info: elements of error-info, name → text.
+        structure: one more element of error-info, of a namespace of its own; or None.
     """
 
     tag: str
@@ -61,6 +63,7 @@ class RpcError(Exception):
     path: str | None = None
     app_tag: str | None = None
     info: Mapping[str, str] = field(default_factory=dict)
+    structure: etree._Element | None = None
 
     def __post_init__(self) -> None:
         if self.tag not in ERROR_TAGS:
@@ -88,10 +91,12 @@ class RpcError(Exception):
         message = etree.SubElement(error, qualified(BASE_NS, "error-message"))
         message.set("{http://www.w3.org/XML/1998/namespace}lang", "en")
         message.text = xml_text(self.message)
-        if self.info:
+        if self.info or self.structure is not None:
             info = etree.SubElement(error, qualified(BASE_NS, "error-info"))
             for name in sorted(self.info, key=_info_rank):
                 _add(info, name, self.info[name])
+            if self.structure is not None:
+                info.append(deepcopy(self.structure))
         return error
 
     @staticmethod

@@ -5,7 +5,7 @@ import time
 
 from lxml import etree
 
-from nbi import subscriptions
+from nbi.subscriptions import events as subscriptions
 from nbi.subscriptions import event_time
 
 NOTIFICATION = "urn:ietf:params:xml:ns:netconf:notification:1.0"
