@@ -213,6 +213,10 @@ class SubscriptionArguments:
         text = leaf_text(element)
         if len(text) > MAX_XPATH:
             raise self._unsupported(structure, f"an XPath may have {MAX_XPATH} characters at most")
+        try:
+            etree.XPath(text)
+        except etree.XPathSyntaxError as error:
+            raise self._unsupported(structure, f"{text!r} is not an XPath expression: {error}") from None
         known = module_resolver(self._tree.schema, element)
 
         def resolve(prefix: str) -> str | None:

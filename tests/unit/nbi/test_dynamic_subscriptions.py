@@ -3,68 +3,25 @@
 import time
 
 import pytest
-from lxml import etree
 
 from nbi.subscriptions import event_time
 from nbi.subscriptions.registry import FIRST_ID
-
-SN = "urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications"
-YP = "urn:ietf:params:xml:ns:yang:ietf-yang-push"
-NOTIFICATION = "urn:ietf:params:xml:ns:netconf:notification:1.0"
-SUBSCRIBER = "urn:aether:yang:aether-subscriber"
-START = 1_790_000_000_000_000_000
-NC = "urn:ietf:params:xml:ns:netconf:base:1.0"
-
-
-def establish(inner: str) -> str:
-    return f"<establish-subscription xmlns='{SN}' xmlns:yp='{YP}'>{inner}</establish-subscription>"
-
-
-def stream(inner: str = "") -> str:
-    return establish(f"<stream>NETCONF</stream>{inner}")
-
-
-def modify(identifier: int, inner: str) -> str:
-    return f"<modify-subscription xmlns='{SN}' xmlns:yp='{YP}'><id>{identifier}</id>{inner}</modify-subscription>"
-
-
-def delete(identifier: int) -> str:
-    return f"<delete-subscription xmlns='{SN}'><id>{identifier}</id></delete-subscription>"
-
-
-async def established(client, operation: str) -> int:
-    reply = await client.rpc(operation)
-    identifier = reply.findtext(f"{{{SN}}}id")
-    assert identifier is not None, etree.tostring(reply).decode()
-    return int(identifier)
-
-
-async def next_event(client) -> etree._Element:
-    return (await client.notification())[1]
-
-
-def name(event: etree._Element) -> str:
-    return etree.QName(event).localname
-
-
-def end_session(served, number: int) -> None:
-    element = served.element
-    element.end(element.sessions.by_id[f"{number:016x}"], None)
-
-
-def problem(error: etree._Element) -> tuple[str, str, str, str]:
-    """Tag, app-tag, structure and reason of an rpc-error."""
-    structure = error.find(f"{{{NC}}}error-info/*")
-    assert error.findtext(f"{{{NC}}}error-type") == "application"
-    reason = structure.findtext("{*}reason")
-    prefix, _, local = reason.partition(":")
-    module = structure.find("{*}reason").nsmap[prefix].rpartition(":")[2]
-    return (
-        error.findtext(f"{{{NC}}}error-tag"),
-        error.findtext(f"{{{NC}}}error-app-tag"),
-        name(structure),
-        f"{module}:{local}",
-    )
+from tests.unit.nbi.subscribing import (
+    NC,
+    NOTIFICATION,
+    SN,
+    START,
+    SUBSCRIBER,
+    delete,
+    end_session,
+    establish,
+    established,
+    modify,
+    name,
+    next_event,
+    problem,
+    stream,
+)
 
 
 async def test_events_come_to_each_subscription(serve):
@@ -184,12 +141,14 @@ async def test_modify_does_not_make_another_kind_of_it(serve):
     assert await client.error_tag(modify(identifier, periodic)) == "invalid-value"
 
 
+DS = "urn:ietf:params:xml:ns:yang:ietf-datastores"
 CONFIGURED = f"""<edit-config><target><candidate/></target><config>
   <filters xmlns='{SN}'><stream-filter><name>stops</name>
     <stream-xpath-filter xmlns:s='{SUBSCRIBER}'>/s:session-stop[s:session-id='%s']</stream-xpath-filter>
   </stream-filter></filters></config></edit-config>"""
 REMOVED = f"""<edit-config><target><candidate/></target><config>
-  <filters xmlns='{SN}' xmlns:nc='{NC}'><stream-filter nc:operation='delete'><name>stops</name></stream-filter>
+  <filters xmlns='{SN}' xmlns:nc='{NC}'>
+    <stream-filter nc:operation='delete'><name>stops</name></stream-filter>
   </filters></config></edit-config>"""
 
 
@@ -231,6 +190,7 @@ async def test_what_cannot_be_established(serve):
             "establish-subscription-stream-error-info",
             f"{prefix}:{identity}",
         ), inner
+    two = "<stream-filter-name>a</stream-filter-name><stream-xpath-filter>/a</stream-xpath-filter>"
     for operation, tag in (
         (establish(""), "missing-element"),
         (establish("<stream>OTHER</stream>"), "invalid-value"),
@@ -238,11 +198,11 @@ async def test_what_cannot_be_established(serve):
         (stream("<stop-time>tomorrow</stop-time>"), "invalid-value"),
         (stream("<replay-start-time>2999-01-01T00:00:00Z</replay-start-time>"), "invalid-value"),
         (stream("<what/>"), "unknown-element"),
-        (stream("<stream-filter-name>a</stream-filter-name><stream-xpath-filter>/a</stream-xpath-filter>"), "bad-element"),
-        (stream("<yp:datastore xmlns:ds='urn:ietf:params:xml:ns:yang:ietf-datastores'>ds:running</yp:datastore>"), "bad-element"),
+        (stream(two), "bad-element"),
+        (stream(f"<yp:datastore xmlns:ds='{DS}'>ds:running</yp:datastore>"), "bad-element"),
         (delete(1).replace("<id>1</id>", ""), "missing-element"),
         (delete(1).replace(">1<", ">-1<"), "invalid-value"),
-    ):  # fmt: skip
+    ):
         assert await client.error_tag(operation) == tag, operation
 
 
