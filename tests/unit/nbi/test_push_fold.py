@@ -126,6 +126,9 @@ def random_nacm(source: random.Random) -> dict:
         }
         for number in source.sample(range(6), source.randint(0, 5))
     ]
+    everything = {"name": "everything", "module-name": "*", "action": "permit"}
+    whole = {"name": "all/of it", "group": ["*"], "rule": [everything]}
+    lists.insert(source.randint(0, len(lists)), whole)  # or nothing of this could be read
     return {
         "enable-nacm": True,
         "read-default": "permit",
@@ -133,7 +136,7 @@ def random_nacm(source: random.Random) -> dict:
         "enable-external-groups": source.choice([True, False]),
         "groups": {
             "group": [
-                {"name": f"g{number}", "user-name": [f"u{number}", *source.sample(["a", "b", "c"], 2)]}
+                {"name": f"g{number}", "user-name": ["admin", *source.sample(["a", "b", "c"], 2)]}
                 for number in source.sample(range(6), source.randint(1, 4))
             ]
         },
