@@ -10,6 +10,13 @@ START = 1_790_000_000_000_000_000
 NC = "urn:ietf:params:xml:ns:netconf:base:1.0"
 
 
+DS = "urn:ietf:params:xml:ns:yang:ietf-datastores"
+SHAPING = "urn:aether:yang:aether-shaping"
+SESSIONS = f"<sessions xmlns='{SUBSCRIBER}'><session/></sessions>"
+ALL = "/aether-subscriber:sessions/aether-subscriber:session"
+PROFILES = f"<shaping-profiles xmlns='{SHAPING}'/>"
+
+
 def establish(inner: str) -> str:
     return f"<establish-subscription xmlns='{SN}' xmlns:yp='{YP}'>{inner}</establish-subscription>"
 
@@ -60,3 +67,29 @@ def problem(error: etree._Element) -> tuple[str, str, str, str]:
         name(structure),
         f"{module}:{local}",
     )
+
+
+def on(datastore: str, filter: str, trigger: str) -> str:
+    return establish(
+        f"<yp:datastore xmlns:ds='{DS}'>ds:{datastore}</yp:datastore>"
+        f"{f'<yp:datastore-subtree-filter>{filter}</yp:datastore-subtree-filter>' if filter else ''}{trigger}"
+    )
+
+
+def by_xpath(expression: str) -> str:
+    return f"<yp:datastore-xpath-filter>{expression}</yp:datastore-xpath-filter>"
+
+
+def periodic(period: int, inner: str = "") -> str:
+    return f"<yp:periodic><yp:period>{period}</yp:period>{inner}</yp:periodic>"
+
+
+def on_change(inner: str = "") -> str:
+    return f"<yp:on-change>{inner}</yp:on-change>"
+
+
+NO_SYNC = "<yp:sync-on-start>false</yp:sync-on-start>"
+
+
+def session(number: int) -> str:
+    return f"{number:016x}"

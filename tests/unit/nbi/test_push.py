@@ -10,18 +10,32 @@ from lxml import etree
 
 from nbi.server import MODULES_DIR
 from nbi.subscriptions import event_time, push
-from tests.unit.nbi.subscribing import NC, SN, YP, establish, established, modify, name, problem
+from tests.unit.nbi.subscribing import (
+    ALL,
+    DS,
+    NC,
+    NO_SYNC,
+    PROFILES,
+    SESSIONS,
+    SHAPING,
+    SN,
+    SUBSCRIBER,
+    YP,
+    by_xpath,
+    establish,
+    established,
+    modify,
+    name,
+    on,
+    on_change,
+    periodic,
+    problem,
+    session,
+)
 from yang.access import User
 from yang.datastore.context import load_context
 from yang.datastore.model import PathOperation
 from yang.path import DataPath
-
-DS = "urn:ietf:params:xml:ns:yang:ietf-datastores"
-SUBSCRIBER = "urn:aether:yang:aether-subscriber"
-SHAPING = "urn:aether:yang:aether-shaping"
-SESSIONS = f"<sessions xmlns='{SUBSCRIBER}'><session/></sessions>"
-ALL = "/aether-subscriber:sessions/aether-subscriber:session"
-PROFILES = f"<shaping-profiles xmlns='{SHAPING}'/>"
 
 
 @pytest.fixture(scope="session")
@@ -47,28 +61,6 @@ def judge() -> Callable[[etree._Element], None]:
         lib.lyd_free_all(op[0])
 
     return check
-
-
-def on(datastore: str, filter: str, trigger: str) -> str:
-    return establish(
-        f"<yp:datastore xmlns:ds='{DS}'>ds:{datastore}</yp:datastore>"
-        f"{f'<yp:datastore-subtree-filter>{filter}</yp:datastore-subtree-filter>' if filter else ''}{trigger}"
-    )
-
-
-def by_xpath(expression: str) -> str:
-    return f"<yp:datastore-xpath-filter>{expression}</yp:datastore-xpath-filter>"
-
-
-def periodic(period: int, inner: str = "") -> str:
-    return f"<yp:periodic><yp:period>{period}</yp:period>{inner}</yp:periodic>"
-
-
-def on_change(inner: str = "") -> str:
-    return f"<yp:on-change>{inner}</yp:on-change>"
-
-
-NO_SYNC = "<yp:sync-on-start>false</yp:sync-on-start>"
 
 
 class Subscriber:
@@ -123,10 +115,6 @@ def subscriber(serve, judge):
         return Subscriber(served, await served.client(), judge)
 
     return start
-
-
-def session(number: int) -> str:
-    return f"{number:016x}"
 
 
 # --- periodic ------------------------------------------------------------------------------------
