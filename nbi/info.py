@@ -55,6 +55,11 @@ class Limits:
         max_login_failures: wrong secrets on one connection.
         failure_delay: seconds that the answer to the first wrong password waits; to the second twice as
             long, and so on.
+        max_session_subscriptions, max_user_subscriptions, max_subscriptions: dynamic subscriptions of a
+            session, of a user in all sessions, of all.
+        min_period: least period of periodic subscriptions, in hundredths of a second.
+        max_on_change_leaves: leaves that all on-change subscriptions together may remember, to tell what
+            changed; about 100 octets each.
     """
 
     max_message: int = 16 * 1024 * 1024
@@ -69,3 +74,8 @@ class Limits:
     login_timeout: float = 30.0
     max_login_failures: int = 6
     failure_delay: float = 0.3
+    max_session_subscriptions: int = 32
+    max_user_subscriptions: int = 128
+    max_subscriptions: int = 256
+    min_period: int = 100
+    max_on_change_leaves: int = 4_000_000

@@ -1,4 +1,4 @@
-"""State that the server itself brings: sessions and statistics (RFC 6022), streams (RFC 5277)."""
+"""State that the server itself brings: sessions and statistics (RFC 6022)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from nbi.info import Counters
+from nbi.protocol.notification import event_time
 from nbi.session import NetconfSession
-from nbi.subscriptions import STREAM, Replay, event_time
 from yang.provider import Keys, Record
 
 MONITORING = "/ietf-netconf-monitoring:netconf-state"
-STREAMS = "/nc-notifications:netconf/streams"
 SESSION_START = "/ietf-netconf-notifications:netconf-session-start"
 SESSION_END = "/ietf-netconf-notifications:netconf-session-end"
 
@@ -86,43 +85,6 @@ def _counters(counters: Counters) -> dict[str, int]:
         "out_rpc_errors": counters.out_rpc_errors,
         "out_notifications": counters.out_notifications,
     }
-
-
-class StreamsProvider:
-    """``netconf/streams`` of RFC 5277: the one stream, and how far back it can be replayed."""
-
-    path = STREAMS
-
-    def __init__(self, replay: Replay | None) -> None:
-        self._replay = replay
-
-    def get(self, keys: Keys) -> Record | None:
-        """The container with its list."""
-        return None if keys else self._record()
-
-    def iter(self) -> Iterable[Record]:
-        """The one record."""
-        return (self._record(),)
-
-    def _record(self) -> Record:
-        created = self._log_created()
-        stream = SimpleNamespace(
-            name=STREAM,
-            description="All notifications of this server.",
-            replaySupport=self._replay is not None,
-            replayLogCreationTime=None if created is None else event_time(created),
-        )
-        return SimpleNamespace(stream=[stream])
-
-    def _log_created(self) -> int | None:
-        if self._replay is None:
-            return None
-        log = self._replay.log
-        try:
-            entries = log.read(log.oldest, 1)
-        except LookupError:
-            return None
-        return log.time_of(entries[0]) if entries else None
 
 
 def session_start_record(session: NetconfSession) -> Record:

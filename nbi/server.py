@@ -22,7 +22,8 @@ from nbi.operations.filters import WITH_DEFAULTS_MODES
 from nbi.protocol.capabilities import ModuleCapability, server_capabilities
 from nbi.protocol.errors import RpcError
 from nbi.session import NetconfSession
-from nbi.subscriptions import Replay
+from nbi.subscriptions import Registry, Replay
+from nbi.subscriptions.providers import subscription_providers
 from yang.access import User
 from yang.datastore.model import Session as DatastoreSession
 from yang.provider import Notification, StateProvider
@@ -80,6 +81,7 @@ class NetconfServer:
         self.replay = replay
         self.limits = limits or Limits()
         self.totals = Counters()
+        self.subscriptions = Registry(tree, replay, self.limits)
         self.namespaces = {module.name: module.namespace for module in tree.schema.modules}
         self.files = None if files_dir is None else ConfigFiles(files_dir, self.limits.max_message)
         self.capabilities = _capabilities(tree, self.files)
@@ -116,6 +118,7 @@ class NetconfServer:
         self.tree.capabilities = self.capabilities
         self.tree.on_users_gone.append(self._users_gone)
         self._add_providers()
+        self.subscriptions.start()
         try:
             if self._listen:
                 await self._load_host_keys()
@@ -138,6 +141,7 @@ class NetconfServer:
         """End all sessions, release their locks, close all sockets."""
         if self._users_gone in self.tree.on_users_gone:
             self.tree.on_users_gone.remove(self._users_gone)
+        self.subscriptions.stop()
         await self.call_home.stop()
         for acceptor in self._acceptors:
             acceptor.close()
@@ -166,7 +170,7 @@ class NetconfServer:
         providers: list[StateProvider] = [
             monitoring.SessionsProvider(self.sessions),
             monitoring.StatisticsProvider(self._statistics),
-            monitoring.StreamsProvider(self.replay),
+            *subscription_providers(self.subscriptions),
         ]
         for provider in providers:
             if self.tree.schema.find(provider.path) is not None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Protocol
 
 import structlog
@@ -25,7 +24,7 @@ from nbi.protocol.errors import ERROR_TAGS, ERROR_TYPES, RpcError
 from nbi.protocol.framing import MAX_CHUNK
 from nbi.protocol.names import CAP_PRIVATE_CANDIDATE
 from nbi.protocol.rpc import OK, REPLY_END, Rpc, error_reply
-from nbi.subscriptions import Replay, Subscription, SubscriptionEnded, SubscriptionRequest
+from nbi.subscriptions import Registry, SessionSubscriptions
 from yang.datastore.merge import ConflictError
 from yang.provider import OperationError, OperationErrors
 from yang.tree import Tree
@@ -43,7 +42,7 @@ class SessionOwner(Protocol):
     """What a session needs of its server."""
 
     tree: Tree
-    replay: Replay | None
+    subscriptions: Registry
     limits: Limits
     totals: Counters
     capabilities: list[str]
@@ -87,8 +86,9 @@ class NetconfSession:
         self._interruptible = False
         self._output = asyncio.Lock()
         self.task: asyncio.Task[None]
-        self._subscription: asyncio.Task[None] | None = None
-        self._requested: Subscription | None = None
+        self.subscriptions = SessionSubscriptions(
+            owner.subscriptions, info.datastore.user, info.datastore.id, info.peer, self, self.end
+        )
         self._log = log.bind(session=info.datastore.id, user=info.datastore.user.name, peer=info.peer)
 
     @property
@@ -158,12 +158,7 @@ class NetconfSession:
 
     async def _release(self) -> None:
         """Let go of everything, in an order that lets the last octets out."""
-        if self._subscription is not None:
-            self._subscription.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._subscription
-        if self._requested is not None:
-            self._requested.close()
+        await self.subscriptions.close()
         await self._owner.tree.datastores.close_session(self.id)
         if self._eof or self.reason in ("closed", "bad-hello", "other"):
             self._link.close()
@@ -226,7 +221,7 @@ class NetconfSession:
                     await self._input.wait()
                 return
             except TimeoutError:
-                if self._subscription is None or self._subscription.done():
+                if not self.subscriptions.active:
                     raise _End("timeout", f"idle for {idle_timeout:g} s") from None
 
     async def _farewell(self, violation: ProtocolViolation) -> None:
@@ -277,7 +272,7 @@ class NetconfSession:
             error=errors[0].tag if errors else None,
             milliseconds=round((time.monotonic() - started) * 1000, 1),
         )
-        self._begin_subscription()
+        self.subscriptions.begin()
 
     async def _invoke(self, rpc: Rpc) -> Reply:
         operation = HANDLERS.get(str(rpc.operation.tag))
@@ -343,12 +338,29 @@ class NetconfSession:
             link.write(framer.part(pending) + framer.end())
             await link.drain()
 
-    async def _send_notification(self, message: bytes) -> None:
+    async def send_notification(self, message: bytes) -> None:
+        """Send a whole message, and wait for the client."""
         async with self._output:
             # Written at once: a cancellation must not leave half a message behind.
             self._link.write(self._connection.framer.message(message))
             self._count("out_notifications")
             await self._link.drain()
+
+    async def stream_notification(self, parts: AsyncIterator[bytes]) -> None:
+        """Send a message in chunks of up to 64 KiB, waiting for the client in between; a cancellation, or
+        an exception of `parts`, leaves it incomplete."""
+        framer, link = self._connection.framer, self._link
+        pending = bytearray()
+        async with self._output:
+            async for part in parts:
+                pending += part
+                while len(pending) >= MAX_CHUNK:
+                    link.write(framer.part(pending[:MAX_CHUNK]))
+                    del pending[:MAX_CHUNK]
+                    await link.drain()
+            link.write(framer.part(pending) + framer.end())
+            self._count("out_notifications")
+            await link.drain()
 
     def _count(self, name: str) -> None:
         for counters in (self.counters, self._owner.totals):
@@ -367,31 +379,6 @@ class NetconfSession:
                 "invalid-value", "a session cannot kill itself", info={"bad-element": "session-id"}
             )
         await self._owner.kill(session_id, self.id)
-
-    def subscribe(self, request: SubscriptionRequest) -> None:
-        """Start a subscription once the reply has been sent."""
-        if self._subscription is not None and not self._subscription.done():
-            raise RpcError("in-use", "this session has a subscription already")
-        self._requested = Subscription(
-            self._owner.tree, self.info.datastore.user, self._owner.replay, request, self._send_notification
-        )
-
-    def _begin_subscription(self) -> None:
-        if self._requested is not None:
-            self._subscription = asyncio.create_task(self._notify(self._requested))
-            self._requested = None
-
-    async def _notify(self, subscription: Subscription) -> None:
-        try:
-            await subscription.run()
-        except (SubscriptionEnded, PeerStalled) as ended:
-            self._log.warning("netconf.subscription-ended", detail=str(ended))
-            self.end("dropped")
-        except ConnectionError:
-            self.end("dropped")
-        except Exception:
-            self._log.exception("netconf.subscription-failed")
-            self.end("other")
 
 
 def _rpc_error(error: OperationError) -> RpcError:

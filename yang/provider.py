@@ -13,8 +13,8 @@ are nested records, leaf-lists are sequences of values, lists are sequences of r
 
 Values are Python's own: ``int`` for all integer types, ``bool``, ``str`` for strings, enumerations,
 addresses, date-and-time (RFC 3339, already formatted) and identityrefs (``module:name``), ``bytes`` for
-binary, ``decimal.Decimal`` for decimal64. Text that came from the network has been cleaned before it got
-here: it holds no character that XML 1.0 forbids.
+binary, ``decimal.Decimal`` for decimal64, for anydata the text of its XML element. Text that came from the
+network has been cleaned before it got here: it holds no character that XML 1.0 forbids.
 """
 
 from __future__ import annotations

@@ -14,17 +14,22 @@ from nbi.operations import (
     copy_config,
     create_subscription,
     delete_config,
+    delete_subscription,
     discard_changes,
     edit_config,
     edit_data,
+    establish_subscription,
     get,
     get_config,
     get_data,
     get_schema,
     kill_session,
+    kill_subscription,
     lock,
+    modify_subscription,
     partial_lock,
     partial_unlock,
+    resync_subscription,
     unlock,
     update,
     validate,
@@ -37,6 +42,8 @@ from nbi.protocol.names import (
     NOTIFICATION_NS,
     PARTIAL_LOCK_NS,
     PRIVATE_CANDIDATE_NS,
+    PUSH_NS,
+    SUBSCRIBED_NS,
     qualified,
 )
 
@@ -45,6 +52,11 @@ __all__ = ["HANDLERS", "Context", "Handler", "Operation", "Reply"]
 
 def _base(name: str, handler: Handler, *, interruptible: bool = False) -> tuple[str, Operation]:
     return qualified(BASE_NS, name), Operation(f"/ietf-netconf:{name}", handler, interruptible)
+
+
+def _subscribed(name: str, handler: Handler, *, interruptible: bool = False) -> tuple[str, Operation]:
+    path = f"/ietf-subscribed-notifications:{name}"
+    return qualified(SUBSCRIBED_NS, name), Operation(path, handler, interruptible)
 
 
 HANDLERS: dict[str, Operation] = dict(
@@ -83,6 +95,14 @@ HANDLERS: dict[str, Operation] = dict(
         (
             qualified(PRIVATE_CANDIDATE_NS, "update"),
             Operation("/ietf-netconf-private-candidate:update", update.handle),
+        ),
+        _subscribed("establish-subscription", establish_subscription.handle),
+        _subscribed("modify-subscription", modify_subscription.handle),
+        _subscribed("delete-subscription", delete_subscription.handle, interruptible=True),
+        _subscribed("kill-subscription", kill_subscription.handle),
+        (
+            qualified(PUSH_NS, "resync-subscription"),
+            Operation("/ietf-yang-push:resync-subscription", resync_subscription.handle),
         ),
     ]
 )

@@ -9,7 +9,7 @@ from typing import Protocol
 from lxml import etree
 
 from nbi.files import ConfigFiles
-from nbi.subscriptions import SubscriptionRequest
+from nbi.subscriptions import SessionSubscriptions
 from yang.access import User
 from yang.datastore.model import Session
 from yang.tree import Tree
@@ -24,15 +24,12 @@ Its first piece is asked for before anything is sent, so that an error in it sti
 class SessionControl(Protocol):
     """What an operation can do to sessions."""
 
+    @property
+    def subscriptions(self) -> SessionSubscriptions:
+        """Those of this session."""
+
     def close_after_reply(self) -> None:
         """End the session once the reply has been sent."""
-
-    def subscribe(self, request: SubscriptionRequest) -> None:
-        """Start a subscription once the reply has been sent.
-
-        Raises:
-            RpcError: the session has one already, or the request cannot be met.
-        """
 
     async def kill(self, session_id: int) -> None:
         """End another session; returns when its locks are released.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 from lxml import etree
@@ -57,6 +58,7 @@ class RpcError(Exception):
         app_tag: error-app-tag, or None.
         info: elements of error-info, name → text.
         conflicts: further elements of error-info, for an update of a private candidate that failed.
+        structure: one more element of error-info, of a namespace of its own; or None.
     """
 
     tag: str
@@ -66,6 +68,7 @@ class RpcError(Exception):
     app_tag: str | None = None
     info: Mapping[str, str] = field(default_factory=dict)
     conflicts: Sequence[Conflict] = ()
+    structure: etree._Element | None = None
 
     def __post_init__(self) -> None:
         if self.tag not in ERROR_TAGS:
@@ -93,13 +96,15 @@ class RpcError(Exception):
         message = etree.SubElement(error, qualified(BASE_NS, "error-message"))
         message.set("{http://www.w3.org/XML/1998/namespace}lang", "en")
         message.text = xml_text(self.message)
-        if self.info or self.conflicts:
+        if self.info or self.conflicts or self.structure is not None:
             info = etree.SubElement(error, qualified(BASE_NS, "error-info"))
             for name in sorted(self.info, key=_info_rank):
                 self._add_info(info, name, self.info[name], namespaces)
             for conflict in self.conflicts:
                 for text in add_conflict(info, conflict, namespaces):
                     text.text = xml_text(text.text or "")
+            if self.structure is not None:
+                info.append(deepcopy(self.structure))
         return error
 
     @staticmethod

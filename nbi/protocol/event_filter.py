@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from lxml import etree
 
 from nbi.protocol.names import split_tag
+
+MAX_NESTED: Final = 3
+"""Levels of predicates inside predicates: each may look at every node of an event for every node."""
+_LITERALS: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
+_BRACKETS: Final = re.compile(r"[\[\]]")
 
 EventFilter = Callable[[etree._Element], bool]
 """Whether a subscriber wants the notification with this content."""
@@ -50,8 +57,14 @@ def xpath_filter(expression: str, namespaces: Mapping[str | None, str]) -> Event
     An event passes if the result is true, a non-empty node set, a non-empty text or a number but 0.
 
     Raises:
-        ValueError: not an XPath 1.0 expression, or one with an unknown prefix.
+        ValueError: not an XPath 1.0 expression, one with an unknown prefix, or predicates nested too deep.
     """
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(_LITERALS.sub("", expression)):
+        depth += 1 if bracket == "[" else -1
+        deepest = max(deepest, depth)
+    if deepest > MAX_NESTED:
+        raise ValueError(f"predicates may be nested {MAX_NESTED} deep at most")
     prefixes = {prefix: uri for prefix, uri in namespaces.items() if prefix is not None}
     try:
         compiled = etree.XPath(expression, namespaces=prefixes, regexp=False, smart_strings=False)

@@ -14,6 +14,8 @@ DATASTORES_NS: Final = "urn:ietf:params:xml:ns:yang:ietf-datastores"
 PARTIAL_LOCK_NS: Final = "urn:ietf:params:xml:ns:netconf:partial-lock:1.0"
 CONFIGURATION_NS: Final = "urn:aether:yang:aether-configuration"
 PRIVATE_CANDIDATE_NS: Final = "urn:ietf:params:xml:ns:yang:ietf-netconf-private-candidate"
+SUBSCRIBED_NS: Final = "urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications"
+PUSH_NS: Final = "urn:ietf:params:xml:ns:yang:ietf-yang-push"
 YANG_NS: Final = "urn:ietf:params:xml:ns:yang:1"
 """Namespace of the YANG 1.1 element `action` (RFC 7950 section 7.15.2) and of YANG's errors."""
 

@@ -50,13 +50,18 @@ def load_context(extra_dirs: Sequence[Path] = ()) -> libyang.Context:
         ValueError: a module does not compile; the message is libyang's.
     """
     search = ":".join(str(path) for path in (*standard_dirs(), own_dir(), *extra_dirs))
-    context = libyang.Context(search)
+    # compiled at the end, all at once: a deviation takes effect before what it removes asks for more modules
+    context = libyang.Context(search, explicit_compile=True)
     for path, features in module_files(extra_dirs):
         try:
             with path.open() as file:
                 context.parse_module_file(file, features=list(features) or None)
         except libyang.LibyangError as error:
             raise ValueError(f"{path.name}: {error}") from error
+    try:
+        context.compile_schema()  # type: ignore[no-untyped-call]
+    except libyang.LibyangError as error:
+        raise ValueError(f"the modules do not compile: {error}") from error
     return context
 
 

@@ -32,6 +32,9 @@ STANDARD_MODULES: Final[dict[str, tuple[str, ...]]] = {
     "ietf-netconf-monitoring": (),
     "ietf-netconf-notifications": (),
     "ietf-netconf-with-defaults": (),
+    "ietf-yang-patch": (),
+    "ietf-subscribed-notifications": ("encode-xml", "replay", "subtree", "xpath"),
+    "ietf-yang-push": ("on-change",),
 }
 """Standard modules that are implemented → the features that are enabled."""
 EXTRA_FEATURES: Final = {"ietf-netconf-private-candidate": ("private-candidate",)}

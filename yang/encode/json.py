@@ -72,7 +72,9 @@ class JsonEncoder:
     def leaf(self, source: Source, leaf: LeafPlan, slot: str) -> None:
         """See `Dialect`."""
         kind = leaf.node.type
-        assert kind is not None
+        if kind is None:  # anydata is kept as XML
+            source.emit(f"{slot} = None")
+            return
         if kind.base in ("boolean", "enumeration", "bits", "string", "identityref") or (
             kind.base.startswith(("int", "uint")) and not kind.base.endswith("64")
         ):

@@ -69,6 +69,9 @@ class _GroupDialect:
 
     def leaf(self, source: Source, leaf: LeafPlan, slot: str) -> None:
         """See `Dialect`."""
+        if leaf.node.kind == "anydata":
+            source.emit(f"{slot} = None")
+            return
         names = tuple(node.json_name for node in leaf.node.chain[len(self._base.chain) :])
         value = "v" if leaf.node.kind == "leaf" else "list(v)"
         source.emit(f"{slot} = ({source.name(names)}, {value}, {source.name(leaf.node)})")

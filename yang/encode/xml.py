@@ -174,6 +174,9 @@ class XmlEncoder:
     def leaf(self, source: Source, leaf: LeafPlan, slot: str) -> None:
         """See `Dialect`."""
         node = leaf.node
+        if node.kind == "anydata":
+            source.emit(f"{slot} = v")  # the text of its element
+            return
         head, tail = self._tags(node)
         if leaf.tag_default:
             tagged = source.name(head[:-1] + _TAGGED + ">")

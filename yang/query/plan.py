@@ -32,7 +32,7 @@ MAX_BODIES: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class LeafPlan:
-    """A leaf or leaf-list that a body shows.
+    """A leaf, leaf-list or anydata that a body shows.
 
     Attributes:
         only: shown (or, of a leaf-list, entries shown) only if among these values; None: no condition.
@@ -52,7 +52,7 @@ class Body:
     Attributes:
         node: the container, list, or the root.
         leaves: in schema order; the keys of a list entry come first.
-        inner: containers and lists below, and anydata.
+        inner: containers and lists below.
         always: shown even if nothing is in it.
         compiled: encoders, by name; owned by `yang.encode`.
     """
@@ -334,6 +334,9 @@ class Planner:
                     self._readable(context, child) or self.rules.conditional(context, child)
                 ):
                     leaves.append(self._leaf(select, context))
+            elif child.kind == "anydata":
+                if self._shown(child) and self._readable(context, child):
+                    leaves.append(LeafPlan(child))
             elif child.kind in ("container", "list") and self._contains(child):
                 below = depth - 1 if depth is not None else None
                 provider = self.providers.get(child.path)

@@ -26,7 +26,7 @@ from nbi.server import MODULES_DIR, NetconfServer
 from nbi.subscriptions import event_time
 from yang.access import User
 from yang.datastore.sources import standard_dirs
-from yang.provider import ConfigDiff, Keys, Notification, OperationError, Registration
+from yang.provider import Change, ConfigDiff, Keys, Notification, OperationError, Registration
 from yang.tree import Tree
 
 PASSWORDS = {"admin": "correct horse", "viewer": "only looking"}
@@ -100,12 +100,22 @@ class Sessions:
 
     def __init__(self, count: int) -> None:
         self.by_id = {session.id: session for session in map(make_session, range(count))}
+        self.changed: list[str] = []
+        self.reads = 0
+
+    @property
+    def version(self) -> int:
+        return len(self.changed)
+
+    def changes(self, since: int) -> Sequence[Change]:
+        return [Change((id_,), self.by_id.get(id_), 0) for id_ in dict.fromkeys(self.changed[since:])]
 
     def get(self, keys: Keys) -> Session | None:
         return self.by_id.get(keys[0])
 
     def iter(self) -> Iterable[Session]:
-        return self.by_id.values()
+        self.reads += 1
+        return list(self.by_id.values())
 
 
 @dataclass(slots=True)
@@ -209,8 +219,14 @@ class Element:
             },
         )
 
+    def touch(self, session_id: str) -> None:
+        """A session began, ended, or is different now."""
+        self.sessions.changed.append(session_id)
+        self.tree.bus.state_changed(self.sessions.path)
+
     def end(self, session: Session, reason: str | None) -> None:
         del self.sessions.by_id[session.id]
+        self.touch(session.id)
         event = self.journal.append("session-stop", session, time.time_ns(), reason)
         notification = self.journal.notification(event)
         assert notification is not None

@@ -204,3 +204,37 @@ def test_ten_sessions_at_once(element):
 
     with ThreadPoolExecutor(10) as pool:
         assert list(pool.map(work, range(10))) == [1, 2000] * 5
+
+
+def test_push_beside_requests(element):
+    push = "urn:ietf:params:xml:ns:yang:ietf-yang-push"
+    subscribed = "urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications"
+    with open_session(element) as session:
+        running = "<yp:datastore xmlns:ds='urn:ietf:params:xml:ns:yang:ietf-datastores'>ds:running"
+        filter = f"<yp:datastore-subtree-filter><shaping-profiles xmlns='{SHAPING}'/>"
+        reply = session.dispatch(
+            etree.fromstring(
+                f"<establish-subscription xmlns='{subscribed}' xmlns:yp='{push}'>{running}</yp:datastore>"
+                f"{filter}</yp:datastore-subtree-filter><yp:on-change/></establish-subscription>"
+            )
+        )
+        identifier = etree.fromstring(reply.xml.encode()).findtext(f"{{{subscribed}}}id")
+        update = session.take_notification(timeout=30).notification_ele[1]
+        assert update.tag == f"{{{push}}}push-update"
+        assert [leaf.text for leaf in update.iterfind(".//s:profile/s:name", NS)] == ["gold"]
+        session.edit_config(target="candidate", config=profile("pushed"))
+        session.commit()
+        patch = session.take_notification(timeout=30).notification_ele[1]
+        (target,) = patch.iterfind(f".//{{{push}}}target")
+        assert target.text == "/aether-shaping:shaping-profiles/profile=pushed"
+        deletion = profile("pushed").replace(
+            "<profile>", f"<profile xmlns:nc='{BASE}' nc:operation='delete'>"
+        )
+        session.edit_config(target="candidate", config=deletion)
+        session.commit()
+        assert session.take_notification(timeout=30) is not None
+        ending = f"<delete-subscription xmlns='{subscribed}'><id>{identifier}</id></delete-subscription>"
+        session.dispatch(etree.fromstring(ending))
+        with pytest.raises(RPCError) as refused:
+            session.dispatch(etree.fromstring(ending))
+        assert refused.value.app_tag == "ietf-subscribed-notifications:no-such-subscription"

@@ -59,7 +59,7 @@ async def test_sessions_are_counted_by_how_they_end(serve):
 async def test_sessions_have_counters_of_their_own(serve):
     served = await serve()
     first, second = await served.client(), await served.client()
-    await first.error_tag("<lock><target><startup/></target></lock>")
+    await first.error_tag("<lock><target><nowhere/></target></lock>")
     first.writer.write(b"\n#5\n<rpc>\n##\n")
     await first.reply()
     listed = {

@@ -5,8 +5,8 @@ import time
 
 from lxml import etree
 
-from nbi import subscriptions
 from nbi.subscriptions import event_time
+from nbi.subscriptions import events as subscriptions
 
 NOTIFICATION = "urn:ietf:params:xml:ns:netconf:notification:1.0"
 SUBSCRIBER = "urn:aether:yang:aether-subscriber"

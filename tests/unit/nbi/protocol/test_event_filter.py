@@ -1,5 +1,7 @@
 """Which notifications a subscriber wants."""
 
+import time
+
 import pytest
 from lxml import etree
 
@@ -58,3 +60,16 @@ def test_xpath(expression, passes):
 def test_not_an_xpath(expression):
     with pytest.raises(ValueError, match="not an XPath"):
         xpath_filter(expression, {"e": "urn:e"})
+
+
+def test_predicates_are_not_nested_without_end():
+    nested = "*"
+    for _ in range(20):
+        nested = f"//*[{nested}]"
+    with pytest.raises(ValueError, match="nested"):
+        xpath_filter(nested, {})
+    began = time.perf_counter()
+    content = etree.fromstring("<a>" + "<b/>" * 40 + "</a>")
+    assert xpath_filter("//*[count(//*[count(//*[. = 'x']) = 0]) > 0]", {})(content)
+    assert time.perf_counter() - began < 1
+    assert not xpath_filter("//*[. = '[[[[']", {})(content)

@@ -1,4 +1,4 @@
-"""Notifications on a session (RFC 5277): replay from the journal, then live from the bus.
+"""One subscription to the event stream: replay from the journal, then live from the bus.
 
 What is live and what is replayed overlap, so that nothing is lost between them; numbers of the journal
 tell what has been sent. A subscriber too slow for the bus goes back to the journal and catches up.
@@ -8,27 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
-from nbi.protocol.errors import RpcError
+from lxml import etree
+
 from nbi.protocol.event_filter import EventFilter
-from nbi.protocol.names import NETMOD_NOTIFICATION_NS, NOTIFICATION_NS
+from nbi.protocol.notification import SECOND, message
 from nbi.protocol.xml import parse
+from nbi.subscriptions.terms import EventTerms
 from yang.access import User
 from yang.bus import NotificationSubscription, Overrun
 from yang.provider import LogProvider, Notification, Record
 from yang.tree import Tree
 
-STREAM = "NETCONF"
+STREAM: Final = "NETCONF"
 REPLAY_BATCH = 256
 LIVE_LIMIT = 4096
 """Notifications that may wait for one subscriber before it has to read the journal instead."""
+_ENCODED: Final = 512
 
 SendNotification = Callable[[bytes], Awaitable[None]]
-_SECOND = 1_000_000_000
 
 
 class Replay(Protocol):
@@ -44,55 +45,95 @@ class Replay(Protocol):
     def notification(self, record: Record) -> Notification | None: ...
 
 
+def log_times(replay: Replay) -> tuple[int | None, int | None]:
+    """When the log was created, and before when entries have been removed from it; None: not known, or none
+    have. Nanoseconds since the epoch."""
+    log = replay.log
+    try:
+        entries = log.read(log.oldest, 1)
+    except LookupError:
+        return None, None
+    if not entries:
+        return None, None
+    first = log.time_of(entries[0])
+    return (first, None) if log.oldest <= 1 else (first - 1, first - 1)
+
+
 class SubscriptionEnded(Exception):
     """The subscription cannot go on; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class SubscriptionRequest:
-    """What create-subscription asked for.
+class Encoded:
+    """The last notifications as XML, so that many subscribers do not encode each of them anew."""
 
-    Attributes:
-        wanted: the filter, or None for everything.
-        start: replay from here, nanoseconds since the epoch; None for no replay.
-        stop: end here, nanoseconds since the epoch; None for no end.
-    """
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._kept: OrderedDict[int, tuple[Notification, bytes, etree._Element | None]] = OrderedDict()
 
-    wanted: EventFilter | None = None
-    start: int | None = None
-    stop: int | None = None
+    def content(self, notification: Notification) -> bytes:
+        """The notification's element."""
+        return self._entry(notification)[1]
+
+    def element(self, notification: Notification) -> etree._Element:
+        """The same, parsed; not to be changed."""
+        _, content, element = self._entry(notification)
+        if element is None:
+            element = parse(content)
+            self._kept[id(notification)] = notification, content, element
+        return element
+
+    def _entry(self, notification: Notification) -> tuple[Notification, bytes, etree._Element | None]:
+        kept = self._kept.get(id(notification))
+        if kept is None:  # the notification is kept as well, so that no other one gets its id
+            kept = notification, self._tree.encode_notification(notification), None
+            self._kept[id(notification)] = kept
+            if len(self._kept) > _ENCODED:
+                self._kept.popitem(last=False)
+        return kept
 
 
-class Subscription:
+class EventStream:
     """One subscription: `run` sends everything that it brings.
 
     Args:
-        tree: encodes notifications and says which of them the user may receive.
+        tree: says which notifications the user may receive.
         user: the subscriber.
         replay: the journal, or None when nothing can be replayed.
         send: sends one whole message; waits while the client does not read.
+        replayed: the message after a replay.
+        completed: the message at the stop time, or None.
 
-    Raises:
-        RpcError: a replay is asked for that starts in the future.
+    Attributes:
+        sent, excluded: events that were sent, and those that the filter or access control left out.
     """
 
     def __init__(
         self,
         tree: Tree,
+        encoded: Encoded,
         user: User,
         replay: Replay | None,
-        request: SubscriptionRequest,
+        terms: EventTerms,
         send: SendNotification,
+        *,
+        replayed: Callable[[], bytes],
+        completed: Callable[[], bytes] | None = None,
     ) -> None:
-        if request.start is not None and request.start > time.time_ns():
-            raise RpcError(
-                "bad-element", "<startTime> must not be in the future", info={"bad-element": "startTime"}
-            )
+        self.sent = 0
+        self.excluded = 0
         self._tree = tree
+        self._encoded = encoded
         self._user = user
         self._replay = replay
-        self._request = request
+        self._wanted = terms.wanted
+        self._start = terms.start
+        self._stop = terms.stop
         self._send = send
+        self._replayed = replayed
+        self._completed = completed
+        self._turn = asyncio.Lock()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._following = False
         self._live = self._subscribe()
         # What the journal held before is replayed on request only.
         self._position = replay.log.newest if replay is not None else 0
@@ -101,11 +142,26 @@ class Subscription:
         return self._tree.bus.subscribe_notifications(self._may_receive, limit=LIVE_LIMIT)
 
     def _may_receive(self, notification: Notification) -> bool:
-        return self._tree.may_receive(notification.path, self._user, notification.keys)
+        permitted = self._tree.may_receive(notification.path, self._user, notification.keys)
+        if not permitted:
+            self.excluded += 1
+        return permitted
 
     def close(self) -> None:
         """Leave the bus; safe to call twice."""
         self._live.close()
+
+    async def change(self, wanted: EventFilter | None, stop: int | None, notice: bytes) -> None:
+        """Go on with another filter and stop time.
+
+        Args:
+            notice: is sent behind the last event that the old filter let through.
+        """
+        async with self._turn:
+            await self._send(notice)
+            self._wanted, self._stop = wanted, stop
+            if self._following:
+                self._schedule_stop()
 
     async def run(self) -> None:
         """Send until the stop time, or until cancelled.
@@ -116,34 +172,41 @@ class Subscription:
         try:
             await self._replay_from_start()
             await self._until_stop()
-            if self._request.stop is not None:
-                await self._send_complete("notificationComplete")
+            if self._completed is not None and self._stop is not None:
+                await self._send(self._completed())
         finally:
             self.close()
 
     async def _replay_from_start(self) -> None:
-        if self._request.start is None:
+        if self._start is None:
             return
         if self._replay is not None:
             log = self._replay.log
             try:
-                first = log.seek(self._request.start)
+                first = log.seek(self._start)
             except LookupError:
                 # Older entries are gone; the replay begins with what is left (RFC 5277 section 2.1.1).
                 first = log.oldest
             await self._send_entries(self._replay, first)
-        await self._send_complete("replayComplete")
+        await self._send(self._replayed())
 
     async def _until_stop(self) -> None:
-        stop = self._request.stop
-        if stop is None:
-            await self._follow()
-            return
+        """Follow the bus; at the stop time what has happened before is still sent."""
+        self._following = True
+        self._schedule_stop()
         try:
-            async with asyncio.timeout(max(0.0, (stop - time.time_ns()) / _SECOND)):
-                await self._follow()
-        except TimeoutError:
-            return
+            await self._follow()
+        finally:
+            self._following = False
+            self._schedule_stop(over=True)
+
+    def _schedule_stop(self, *, over: bool = False) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._stop is not None and not over:
+            left = max(0.0, (self._stop - time.time_ns()) / SECOND)
+            self._alarm = asyncio.get_running_loop().call_later(left, self._live.close)
 
     async def _follow(self) -> None:
         """Send what the bus brings, and what the journal has when the bus brought more than could wait."""
@@ -162,6 +225,7 @@ class Subscription:
                     raise SubscriptionEnded("the client reads notifications too slowly") from None
                 self._live.close()
                 self._live = self._subscribe()
+                self._schedule_stop()
                 await self._send_entries(self._replay, self._position + 1)
 
     async def _send_entries(self, replay: Replay, first: int) -> None:
@@ -189,28 +253,12 @@ class Subscription:
             await asyncio.sleep(0)
 
     def _after_stop(self, notification: Notification) -> bool:
-        return self._request.stop is not None and notification.time_ns > self._request.stop
+        return self._stop is not None and notification.time_ns > self._stop
 
     async def _send_one(self, notification: Notification) -> None:
-        content = self._tree.encode_notification(notification)
-        if self._request.wanted is None or self._request.wanted(parse(content)):
-            await self._send(message(notification.time_ns, content))
-
-    async def _send_complete(self, name: str) -> None:
-        content = f'<{name} xmlns="{NETMOD_NOTIFICATION_NS}"/>'.encode()
-        await self._send(message(time.time_ns(), content))
-
-
-def message(time_ns: int, content: bytes) -> bytes:
-    """A notification message, unframed."""
-    return (
-        f'<notification xmlns="{NOTIFICATION_NS}"><eventTime>{event_time(time_ns)}</eventTime>'.encode()
-        + content
-        + b"</notification>"
-    )
-
-
-def event_time(time_ns: int) -> str:
-    """RFC 3339 in UTC with nanoseconds: a client can ask for a replay from exactly there."""
-    seconds, fraction = divmod(time_ns, _SECOND)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
+        async with self._turn:
+            if self._wanted is not None and not self._wanted(self._encoded.element(notification)):
+                self.excluded += 1
+                return
+            self.sent += 1
+            await self._send(message(notification.time_ns, self._encoded.content(notification)))

@@ -1,0 +1,410 @@
+"""What of a selection changed, and how: the comparison behind on-change subscriptions.
+
+An `Observation` remembers the leaves that a subscriber has been told of, and finds what differs from them.
+Where the owner of a list says which entries changed (`yang.provider.WatchableProvider`), only those are read
+again; other state is read again when somebody announces a change, and now and then; configuration is when a
+commit has replaced the part of it. Counters change always and are left out (`observable`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from yang.access import User
+from yang.encode.leaves import Group, Leaf
+from yang.ordering import Order
+from yang.path import DataPath, Step
+from yang.provider import (
+    ColumnProvider,
+    FetchedProvider,
+    Keys,
+    LogProvider,
+    StateProvider,
+    WatchableProvider,
+)
+from yang.query import Selection
+from yang.query.narrow import prune, restrict, top_nodes
+from yang.query.plan import Content
+from yang.schema import SchemaNode
+from yang.tree import Tree
+
+Operation = Literal["create", "delete", "insert", "move", "replace"]
+Steps = tuple[Step, ...]
+Known = tuple[tuple[tuple[str, ...], ...], tuple[Any, ...]]
+"""Names and values of the leaves of one container or list entry."""
+
+NACM: Final = "/ietf-netconf-acm:nacm"
+SLICE: Final = 64
+"""Entries that are looked at before other tasks get their turn."""
+POLL: Final = 5.0
+"""Seconds after which state is read again although nobody announced a change."""
+_NEVER: Final = float("inf")
+_ANNOUNCED_SHARE: Final = 20
+_POLLED_SHARE: Final = 100
+# Reading a part takes at most one in so many of the time.
+_COUNTERS: Final = frozenset(
+    f"ietf-yang-types:{name}"
+    for name in ("counter32", "counter64", "zero-based-counter32", "zero-based-counter64", "timeticks")
+)
+
+
+class TooMuch(Exception):
+    """More is selected than may be observed.
+
+    Attributes:
+        limit: leaves.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"more than {limit} leaves are selected")
+        self.limit = limit
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One change of a datastore, as RFC 8072 has it.
+
+    Attributes:
+        path: of the container or list entry.
+        node: schema node of what changed.
+        names: RFC 7951 names from `path` down to the leaf; () for the entry itself.
+        value: of a leaf, or of the one entry of a leaf-list; None when it is gone.
+        leaves: of an entry that is new.
+        after: of insert and move: the path behind which it is now, None for the first place.
+    """
+
+    operation: Operation
+    path: DataPath
+    node: SchemaNode
+    names: tuple[str, ...] = ()
+    value: Any = None
+    leaves: tuple[Leaf, ...] = ()
+    after: DataPath | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """A piece of the selection that is read, and compared, for itself.
+
+    Attributes:
+        node: the provider's node, or the top-level node of configuration.
+        known: by entry of the provider's list, else under (), what the subscriber knows, by path.
+        dirty: it may have changed.
+        rested: monotonic seconds before which it is not read again.
+        polled: monotonic seconds at which it is read again anyway.
+    """
+
+    selection: Selection
+    content: Content
+    node: SchemaNode
+    provider: StateProvider | None = None
+    known: dict[Steps, dict[Steps, Known]] = field(default_factory=dict)
+    orders: dict[Steps, Order[Steps]] = field(default_factory=dict)
+    version: int = 0
+    snapshot: Any = None
+    dirty: bool = True
+    rested: float = 0.0
+    polled: float = 0.0
+
+    @property
+    def whole(self) -> bool:
+        """Its entries come and go with it; not so the state of a configured list."""
+        return self.content == "config" or not self.node.config
+
+    @property
+    def incremental(self) -> bool:
+        """The provider tells which entries changed."""
+        lists = sum(level.kind == "list" for level in self.node.chain)
+        return isinstance(self.provider, WatchableProvider) and self.node.kind == "list" and lists == 1
+
+
+def observable(tree: Tree, selection: Selection) -> Selection | None:
+    """A selection without what cannot be observed: counters, logs, lists without keys, and what has to be
+    fetched. None when nothing is left."""
+    excluded: set[SchemaNode] = set()
+    for node in tree.schema.root.walk():
+        if node.type is not None and not node.config and node.type.typedef in _COUNTERS:
+            excluded.add(node)
+        if node.kind not in ("container", "list"):
+            continue
+        if node.kind == "list" and not node.keys:
+            excluded.add(node)
+        provider = tree.provider(node.path)
+        if isinstance(provider, LogProvider | FetchedProvider):
+            excluded.add(node)
+        elif isinstance(provider, ColumnProvider):
+            excluded.update(_leaf(node, names) for names in provider.columns().leaves)
+    return prune(selection, tree.schema.root, excluded)
+
+
+def _leaf(node: SchemaNode, names: tuple[str, ...]) -> SchemaNode:
+    for name in names:
+        child = node.child_json(name)
+        assert child is not None, (node.path, name)
+        node = child
+    return node
+
+
+class Observation:
+    """What one user has been told of a selection.
+
+    Args:
+        selection: as `observable` answers.
+        datastore: ``running`` or ``operational``.
+        limit: leaves that may be remembered.
+
+    Attributes:
+        leaves: that are remembered now.
+    """
+
+    def __init__(self, tree: Tree, user: User, selection: Selection, datastore: str, limit: int) -> None:
+        self._tree = tree
+        self._user = user
+        self._limit = limit
+        self._names: dict[tuple[tuple[str, ...], ...], tuple[tuple[str, ...], ...]] = {}
+        self._parts = list(_parts(tree, selection, state=datastore == "operational"))
+        self._everything = False
+        self.leaves = 0
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """Schema paths to be watched on the bus; what is touched goes to `touch`."""
+        return frozenset({part.node.path for part in self._parts} | {NACM})
+
+    def touch(self, paths: frozenset[str]) -> None:
+        """Something at, above or below these of the watched paths may have changed."""
+        if NACM in paths:
+            self._everything = True
+        for part in self._parts:
+            part.dirty = part.dirty or part.node.path in paths
+
+    def due(self, now: float) -> float | None:
+        """Seconds until there is something to look at; None: only when something is touched."""
+        if self._everything:
+            return 0.0
+        soonest = min((part.rested if part.dirty else part.polled for part in self._parts), default=_NEVER)
+        return None if soonest == _NEVER else max(0.0, soonest - now)
+
+    async def baseline(self) -> None:
+        """Take what there is now as known.
+
+        Raises:
+            TooMuch: it is more than may be remembered.
+        """
+        for part in self._parts:
+            part.known.clear()
+            part.orders.clear()
+        self.leaves = 0
+        self._everything = True
+        async for _ in self.edits():
+            pass
+
+    async def edits(self) -> AsyncIterator[Edit]:
+        """What differs from what is known, which is known from then on. Configuration comes first.
+
+        Raises:
+            TooMuch: see `baseline`.
+        """
+        everything, self._everything = self._everything, False
+        for part in self._parts:
+            now = time.monotonic()
+            if part.content == "config":
+                snapshot = self._tree.datastores.running.tree.get(part.node.json_name)
+                looked = everything or (part.dirty and snapshot is not part.snapshot)
+                part.dirty, part.snapshot = False, snapshot
+            else:
+                looked = everything or (now >= part.rested if part.dirty else now >= part.polled)
+                part.dirty = part.dirty and not looked
+            if not looked:
+                continue
+            some = part.incremental and not everything
+            async for edit in self._compare_changes(part) if some else self._compare(part):
+                yield edit
+            self._rest(part, now)
+
+    @staticmethod
+    def _rest(part: Part, began: float) -> None:
+        now = time.monotonic()
+        if part.content == "config" or part.incremental:
+            part.polled = _NEVER
+            return
+        part.rested = now + _ANNOUNCED_SHARE * (now - began)
+        part.polled = now + max(POLL, _POLLED_SHARE * (now - began))
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def _read(self, part: Part, selection: Selection) -> Iterator[Group]:
+        for path, leaves in self._tree.read_leaves(selection, self._user, content=part.content):
+            if part.content == "state":
+                own = [leaf for leaf in leaves if not leaf[2].config]
+                if own:
+                    yield path, own
+            else:
+                yield path, leaves
+
+    async def _compare(self, part: Part) -> AsyncIterator[Edit]:
+        """Read all of a part."""
+        if isinstance(part.provider, WatchableProvider):
+            part.version = part.provider.version
+        depth = len(part.node.chain) if part.incremental else 0
+        unseen = {path: entry for entry, paths in part.known.items() for path in paths}
+        orders = {key: order.begin() for key, order in part.orders.items()}
+        for number, (path, leaves) in enumerate(self._read(part, part.selection), 1):
+            unseen.pop(path.steps, None)
+            for edit in self._difference(part, path.steps[:depth], path, leaves, orders):
+                yield edit
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+        for edit in self._gone(part, unseen):
+            yield edit
+        for key, order in orders.items():
+            for moved, after in order.finish():
+                yield Edit("move", DataPath(moved), _node_of(self._tree, moved), after=_path(after))
+            part.orders[key] = order
+
+    async def _compare_changes(self, part: Part) -> AsyncIterator[Edit]:
+        """Read what the provider says has changed."""
+        provider: Any = part.provider
+        version = provider.version
+        changes = provider.changes(part.version)
+        if changes is None:
+            async for edit in self._compare(part):
+                yield edit
+            return
+        part.version = version
+        keys = list(dict.fromkeys(change.keys for change in changes))
+        for start in range(0, len(keys), SLICE):
+            for edit in self._compare_entries(part, keys[start : start + SLICE]):
+                yield edit
+            await asyncio.sleep(0)
+
+    def _compare_entries(self, part: Part, keys: list[Keys]) -> Iterator[Edit]:
+        depth = len(part.node.chain)
+        unseen: dict[Steps, Steps] = {}
+        for key in keys:
+            entry = DataPath.of_node(part.node, key).steps
+            unseen.update(dict.fromkeys(part.known.get(entry, ()), entry))
+        selection = restrict(part.selection, part.node, dict.fromkeys(keys))
+        if selection is not None:
+            for path, leaves in self._read(part, selection):
+                unseen.pop(path.steps, None)
+                yield from self._difference(part, path.steps[:depth], path, leaves, {})
+        yield from self._gone(part, unseen)
+
+    # --- comparing -------------------------------------------------------------------------------
+
+    def _difference(
+        self, part: Part, entry: Steps, path: DataPath, leaves: list[Leaf], orders: dict[Steps, Order[Steps]]
+    ) -> Iterator[Edit]:
+        names = tuple(leaf[0] for leaf in leaves)
+        names = self._names.setdefault(names, names)
+        values = tuple(leaf[1] for leaf in leaves)
+        known = part.known.setdefault(entry, {})
+        before = known.get(path.steps)
+        self._remember(len(names) - (len(before[0]) if before is not None else 0))
+        known[path.steps] = (names, values)
+        node = leaves[0][2].chain[len(path.steps) - 1]
+        is_entry = node.kind == "list" and part.whole
+        after: Steps | None = None
+        if is_entry and node.config and node.user_ordered:
+            order = orders.setdefault((*path.steps[:-1], Step(node.module, node.name)), Order())
+            after = order.add(path.steps)
+        if before is None and is_entry:
+            operation: Operation = "insert" if node.config and node.user_ordered else "create"
+            yield Edit(operation, path, node, leaves=tuple(leaves), after=_path(after))
+            return
+        old = dict(zip(*before, strict=True)) if before is not None else {}
+        if before is not None and before[0] is names and before[1] == values:
+            return
+        for name, value, leaf in leaves:
+            yield from _leaf_edits(path, name, leaf, old.pop(name, None), value)
+        for name, value in old.items():
+            yield from _leaf_edits(path, name, _leaf(node, name), value, None)
+
+    def _gone(self, part: Part, unseen: dict[Steps, Steps]) -> Iterator[Edit]:
+        """What is known and no longer there; of an entry that is gone not what was in it."""
+        gone: set[Steps] = set()
+        for steps in sorted(unseen, key=len):
+            known = part.known[unseen[steps]]
+            names, values = known.pop(steps)
+            if not known:
+                del part.known[unseen[steps]]
+            self._remember(-len(names))
+            if any(steps[:length] in gone for length in range(1, len(steps))):
+                continue
+            path = DataPath(steps)
+            node = _node_of(self._tree, steps)
+            if node.kind == "list" and part.whole:
+                gone.add(steps)
+                yield Edit("delete", path, node)
+                continue
+            for name, value in zip(names, values, strict=True):
+                yield from _leaf_edits(path, name, _leaf(node, name), value, None)
+
+    def _remember(self, leaves: int) -> None:
+        self.leaves += leaves
+        if self.leaves > self._limit:
+            raise TooMuch(self._limit)
+
+
+def _leaf_edits(
+    path: DataPath, names: tuple[str, ...], leaf: SchemaNode, old: Any, new: Any
+) -> Iterator[Edit]:
+    """What makes of one value another; None is no value."""
+    if type(old) is type(new) and old == new:
+        return
+    if leaf.kind == "leaf":
+        operation: Operation = "create" if old is None else "delete" if new is None else "replace"
+        yield Edit(operation, path, leaf, names, new if new is not None else old)
+        return
+    before, now = old or [], new or []
+    if not (leaf.config and leaf.user_ordered):
+        yield from (Edit("delete", path, leaf, names, value) for value in before if value not in now)
+        yield from (Edit("create", path, leaf, names, value) for value in now if value not in before)
+        return
+    yield from (Edit("delete", path, leaf, names, value) for value in before)
+    for number, value in enumerate(now):
+        point = DataPath((*path.steps, *_below(path, leaf, now[number - 1]))) if number else None
+        yield Edit("insert", path, leaf, names, value, after=point)
+
+
+def _below(path: DataPath, leaf: SchemaNode, value: Any) -> Iterator[Step]:
+    """Steps from an instance down to one entry of a leaf-list in it."""
+    assert leaf.type is not None
+    chain = leaf.chain[len(path.steps) :]
+    yield from (Step(level.module, level.name) for level in chain[:-1])
+    yield Step(leaf.module, leaf.name, ((".", leaf.type.format(value)),))
+
+
+def _path(steps: Steps | None) -> DataPath | None:
+    return None if steps is None else DataPath(steps)
+
+
+def _node_of(tree: Tree, steps: Steps) -> SchemaNode:
+    return DataPath(steps).schema_node(tree.schema)
+
+
+def _parts(tree: Tree, selection: Selection, *, state: bool) -> Iterator[Part]:
+    root = tree.schema.root
+    for top in top_nodes(selection, root):
+        own = restrict(selection, top)
+        if top.config and own is not None:
+            yield Part(own, "config", top)
+    if not state:
+        return
+    providers = {
+        node: provider
+        for node in root.walk()
+        if node.kind in ("container", "list") and (provider := tree.provider(node.path)) is not None
+    }
+    for node, provider in providers.items():
+        own = restrict(selection, node)
+        if own is not None:
+            nested = [other for other in providers if other is not node and node in other.chain]
+            own = prune(own, root, nested)
+        if own is not None:
+            yield Part(own, "state", node, provider)
