@@ -12,7 +12,8 @@ from yang.provider import Keys, Record, StateProvider
 from yang.schema import Module, Schema
 
 _MODULE_SET: Final = "complete"
-_SERVED: Final = ("running", "candidate", "operational")
+SERVED: Final = ("running", "candidate", "intended", "operational")
+"""The datastores of the YANG library. Nothing is transformed: intended is running (RFC 8342 5.1.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def _library(schema: Schema) -> Node:
     return Node(
         module_set=[Node(name=_MODULE_SET, module=implemented, import_only_module=imported)],
         schema=[Node(name=_MODULE_SET, module_set=[_MODULE_SET])],
-        datastore=[Node(name=f"ietf-datastores:{name}", schema=_MODULE_SET) for name in _SERVED],
+        datastore=[Node(name=f"ietf-datastores:{name}", schema=_MODULE_SET) for name in SERVED],
         content_id=schema.content_id,
     )
 
@@ -83,7 +84,12 @@ def _module(module: Module) -> Node:
         revision=module.revision or (None if module.implemented else ""),
         namespace=module.namespace,
         feature=list(module.features),
+        submodule=_submodules(module),
     )
+
+
+def _submodules(module: Module, unrevised: str | None = None) -> list[Node]:
+    return [Node(name=name, revision=revision or unrevised) for name, revision in module.submodules.items()]
 
 
 def _legacy_library(schema: Schema) -> Node:
@@ -96,6 +102,7 @@ def _legacy_library(schema: Schema) -> Node:
                 revision=module.revision,
                 namespace=module.namespace,
                 feature=list(module.features),
+                submodule=_submodules(module, ""),
                 conformance_type="implement" if module.implemented else "import",
             )
             for module in schema.modules
@@ -108,13 +115,14 @@ def _schemas(schema: Schema) -> Node:
     return Node(
         schema=[
             Node(
-                identifier=module.name,
-                version=module.revision,
+                identifier=name,
+                version=revision,
                 format="ietf-netconf-monitoring:yang",
                 namespace=module.namespace,
                 location=["NETCONF"],
             )
             for module in schema.modules
+            for name, revision in ((module.name, module.revision), *module.submodules.items())
         ]
     )
 

@@ -8,15 +8,17 @@ from nbi.operations.arguments import Arguments
 from nbi.operations.context import Context, Reply
 from nbi.operations.edit_config import DEFAULT_OPERATIONS
 from nbi.operations.nmda import read_datastore
-from nbi.protocol.errors import RpcError, invalid_value
+from nbi.protocol.errors import RpcError, bad_element, invalid_value
 
 
 async def handle(context: Context, operation: etree._Element) -> Reply:
     """Apply the edit, all or nothing."""
     arguments = Arguments(operation, "datastore", "default-operation", "config", "url")
     target = read_datastore(arguments)
-    if target not in ("running", "candidate"):
-        raise invalid_value("datastore", f"{target} cannot be edited")
+    if target != "candidate":  # :writable-running is off (RFC 8526: not writable is an invalid value)
+        raise invalid_value("datastore", f"{target} cannot be edited: edit candidate, then commit")
+    if arguments.element("config") is not None and arguments.element("url") is not None:
+        raise bad_element("url", "only one of config and url can be given")
     if arguments.element("url") is not None:
         raise RpcError("operation-not-supported", "this server has no :url capability")
     await context.tree.datastores.edit(

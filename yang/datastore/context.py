@@ -12,6 +12,7 @@ import libyang
 from _libyang import ffi, lib
 
 from yang.datastore.sources import module_files, own_dir, standard_dirs
+from yang.datastore.submodules import find_submodules
 from yang.schema import Kind, Module, Schema, SchemaNode
 from yang.types import LeafType
 
@@ -31,9 +32,7 @@ _KINDS: Final[dict[int, Kind]] = {
 # Text with prefixes although its built-in type is string.
 _PREFIXED_TYPEDEFS: Final = frozenset({"node-instance-identifier", "xpath1.0"})
 # libyang's own helpers, which are no part of what the element serves.
-_INTERNAL_MODULES: Final = frozenset(
-    {"ietf-yang-schema-mount", "ietf-yang-structure-ext", "ietf-origin", "yang"}
-)
+_INTERNAL_MODULES: Final = frozenset({"ietf-yang-schema-mount", "ietf-yang-structure-ext", "yang"})
 _PASSWORD_HASH: Final = "iana-crypt-hash:crypt-hash"  # noqa: S105 - a type's name
 _IDENTITY: Final = re.compile(r"^\s*identity\s+([A-Za-z_][\w.-]*)", re.MULTILINE)
 _UNBOUNDED: Final = (0, 0xFFFFFFFF)
@@ -93,6 +92,8 @@ class SchemaBuilder:
         wrapped = libyang.schema.Module(self._context, cmodule)
         path = _text(cmodule.filepath)
         text = Path(path).read_text() if path else str(wrapped.print_mem("yang"))
+        folders = (Path(path).parent, *standard_dirs()) if path else ()
+        submodules = find_submodules(text, folders)
         return Module(
             name=_text(cmodule.name),
             revision=_text(cmodule.revision),
@@ -102,6 +103,8 @@ class SchemaBuilder:
             features=tuple(feature.name() for feature in wrapped.features() if feature.state()),
             organization=" ".join(_text(cmodule.org).split()),
             text=text,
+            submodules={name: revision for name, (revision, _) in submodules.items()},
+            submodule_texts={name: source for name, (_, source) in submodules.items()},
         )
 
     # --- nodes -----------------------------------------------------------------------------------
@@ -256,7 +259,12 @@ class SchemaBuilder:
 
 
 def _content_id(modules: Sequence[Module]) -> str:
-    text = "\n".join(f"{m.name}@{m.revision} {m.implemented} {m.features}" for m in modules)
+    """A hash of what a client has to know of the modules, in whatever order they are (RFC 8525)."""
+    text = "\n".join(
+        f"{m.name}@{m.revision} {m.implemented} {sorted(m.features)} {sorted(m.submodules.items())} "
+        f"{sorted(m.deviations)}"
+        for m in sorted(modules, key=lambda module: module.name)
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -22,6 +22,8 @@ STANDARD_MODULES: Final[dict[str, tuple[str, ...]]] = {
     "ietf-netconf-monitoring": (),
     "ietf-netconf-notifications": (),
     "ietf-netconf-with-defaults": (),
+    "ietf-origin": (),
+    "ietf-netconf-nmda": ("origin", "with-defaults"),
 }
 """Standard modules that are implemented → the features that are enabled."""
 

@@ -59,7 +59,6 @@ async def test_filters_and_depth(serve):
     ("operation", "tag"),
     [
         (get_data("startup"), "invalid-value"),
-        (get_data("running", "<config-filter>false</config-filter>"), "invalid-value"),
         (get_data("running", "<config-filter>maybe</config-filter>"), "invalid-value"),
         (get_data("running", "<max-depth>0</max-depth>"), "invalid-value"),
         (get_data("running", "<subtree-filter/><xpath-filter>/x</xpath-filter>"), "bad-element"),
