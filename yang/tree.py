@@ -20,6 +20,7 @@ from yang.datastore.boot import boot
 from yang.datastore.data import to_json
 from yang.datastore.edit import ValueReader
 from yang.datastore.model import CommitResult, PathOperation
+from yang.datastore.operation_input import OperationInputs
 from yang.datastore.running import Author, Running, Snapshot
 from yang.datastore.validator import Validator
 from yang.documents import OriginView
@@ -83,7 +84,10 @@ class Tree:
         self._fetched: list[tuple[SchemaNode, FetchedProvider]] = []
         self._reader = Reader(schema, datastores, access, self._providers)
         values = ValueReader(validator.check_value)
-        self._invoker = Invoker(schema, access, self._reader, InputReader(schema, values), running.in_worker)
+        inputs = OperationInputs(validator.context, validator, lambda: running.snapshot.members)
+        self._invoker = Invoker(
+            schema, access, self._reader, InputReader(schema, values), inputs.complete, running.in_worker
+        )
         self._worker: ThreadPoolExecutor | None = None
         self._documents = ThreadPoolExecutor(1, thread_name_prefix="documents")
         self._nacm: Any = None
