@@ -24,7 +24,7 @@ def boot(
 ) -> tuple[Schema, Validator, Store, Snapshot]:
     """Load modules and configuration. See `yang.tree.Tree.open`."""
     context = load_context(module_dirs)
-    schema = SchemaBuilder(context).build()
+    schema = SchemaBuilder(context, module_dirs).build()
     validator = Validator(context, schema)
     store = Store(state_dir / "config", history_limit)
     stored = store.load()

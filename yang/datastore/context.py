@@ -12,7 +12,7 @@ import libyang
 from _libyang import ffi, lib
 
 from yang.datastore.sources import module_files, own_dir, standard_dirs
-from yang.datastore.submodules import find_submodules
+from yang.datastore.submodules import find_module, find_submodules
 from yang.schema import Kind, Module, Schema, SchemaNode
 from yang.types import LeafType
 
@@ -59,10 +59,15 @@ def load_context(extra_dirs: Sequence[Path] = ()) -> libyang.Context:
 
 
 class SchemaBuilder:
-    """Makes a `Schema` of a context; used once."""
+    """Makes a `Schema` of a context; used once.
 
-    def __init__(self, context: libyang.Context) -> None:
+    Args:
+        folders: where the context's modules are, besides the folders that every context has.
+    """
+
+    def __init__(self, context: libyang.Context, folders: Sequence[Path] = ()) -> None:
         self._context = context
+        self._folders = (*folders, own_dir(), *standard_dirs())
         self._identities: list[str] = []
         self._choices = 0
 
@@ -90,10 +95,10 @@ class SchemaBuilder:
 
     def _module(self, cmodule: Any) -> Module:
         wrapped = libyang.schema.Module(self._context, cmodule)
-        path = _text(cmodule.filepath)
-        text = Path(path).read_text() if path else str(wrapped.print_mem("yang"))
-        folders = (Path(path).parent, *standard_dirs()) if path else ()
-        submodules = find_submodules(text, folders)
+        # libyang tells the file of those modules only that it has found by itself
+        text = find_module(_text(cmodule.name), _text(cmodule.revision), self._folders)
+        text = text or str(wrapped.print_mem("yang"))
+        submodules = find_submodules(text, self._folders)
         return Module(
             name=_text(cmodule.name),
             revision=_text(cmodule.revision),

@@ -1,4 +1,4 @@
-"""The submodules of a module, found by its text: the bindings of libyang do not show them."""
+"""The texts of modules and submodules: the bindings of libyang do not show where they were read."""
 
 from __future__ import annotations
 
@@ -10,6 +10,17 @@ from typing import Final
 _COMMENT: Final = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:[^\"\\]|\\.)*\"|'[^']*'", re.DOTALL)
 _INCLUDE: Final = re.compile(r"\binclude\s+([A-Za-z_][\w.-]*)\s*[;{]")
 _REVISION: Final = re.compile(r"\brevision\s+[\"']?(\d{4}-\d{2}-\d{2})[\"']?\s*[;{]")
+
+
+def find_module(name: str, revision: str, folders: Sequence[Path]) -> str | None:
+    """The text of a module's revision, or None when no folder has it."""
+    for folder in folders:
+        for path in (folder / f"{name}@{revision}.yang", folder / f"{name}.yang"):
+            if path.is_file():
+                text = path.read_text()
+                if max(_REVISION.findall(text), default="") == revision:
+                    return text
+    return None
 
 
 def find_submodules(text: str, folders: Sequence[Path]) -> dict[str, tuple[str, str]]:

@@ -19,7 +19,7 @@ from yang.xpath.document import Document, Node
 from yang.xpath.syntax import Expression, Resolve, Step, Test
 
 MAX_STEPS: Final = 4_000_000
-MAX_SECONDS: Final = 4.0
+MAX_SECONDS: Final = 2.0
 MAX_TEXT: Final = 1 << 20
 _REVERSE: Final = frozenset({"ancestor", "ancestor-or-self", "preceding", "preceding-sibling"})
 
