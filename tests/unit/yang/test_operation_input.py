@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _libyang import ffi, lib
 from lxml import etree
 
 from yang.access import User
-from yang.datastore.operation_input import to_members
+from yang.datastore.context import load_context
 from yang.provider import OperationError, Registration
 from yang.tree import Tree
 
@@ -208,6 +209,34 @@ async def test_input_as_json(ops: Ops) -> None:
         await ops.tree.invoke("/test-ops:move", (), {"stop": ["s"]}, admin)
 
 
-def test_values_of_an_output_as_libyang_has_them(schema: Any) -> None:
-    node = schema.node("/aether-subscriber:disconnect-sessions/output")
-    assert to_members(node, {"disconnected": 3}) == {"disconnected": 3}
+@pytest.mark.parametrize(
+    ("path", "output", "good"),
+    [
+        ("/test-ops:move", {"moved": 3, "to": ["test-ops:near"]}, True),
+        ("/test-ops:move", {"to": ["test-ops:far"]}, False),
+        ("/test-ops:move", {"moved": -1}, False),
+        ("/aether-subscriber:disconnect-sessions", {"disconnected": 7}, True),
+    ],
+)
+async def test_an_output_is_what_libyang_takes(
+    ops: Ops, folder: Path, path: str, output: dict[str, Any], good: bool
+) -> None:
+    encoded = ops.tree.encode_output(path, output)
+    module, _, name = path[1:].partition(":")
+    namespace = ops.tree.schema.namespace_of(module)
+    document = f'<{name} xmlns="{namespace}">'.encode() + encoded + f"</{name}>".encode()
+    context = load_context([folder])
+    source, tree, found = (
+        ffi.new("struct ly_in **"),
+        ffi.new("struct lyd_node **"),
+        ffi.new("struct lyd_node **"),
+    )
+    text = ffi.new("char[]", document)
+    assert lib.ly_in_new_memory(text, source) == lib.LY_SUCCESS
+    kind = lib.LYD_TYPE_REPLY_YANG
+    status = lib.lyd_parse_op(context.cdata, ffi.NULL, source[0], lib.LYD_XML, kind, tree, found)
+    if status == lib.LY_SUCCESS:
+        status = lib.lyd_validate_op(found[0], ffi.NULL, kind, ffi.NULL)
+    assert (status == lib.LY_SUCCESS) is good
+    lib.lyd_free_all(tree[0])
+    lib.ly_in_free(source[0], 0)
