@@ -13,7 +13,8 @@ from yang.provider import Keys, Record, StateProvider
 from yang.schema import Module, Schema
 
 _MODULE_SET: Final = "complete"
-_SERVED: Final = ("running", "candidate", "startup", "operational")
+SERVED: Final = ("running", "candidate", "startup", "intended", "operational")
+"""The datastores of the YANG library. Nothing is transformed: intended is running (RFC 8342 5.1.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def _library(schema: Schema) -> Node:
     return Node(
         module_set=[Node(name=_MODULE_SET, module=implemented, import_only_module=imported)],
         schema=[Node(name=_MODULE_SET, module_set=[_MODULE_SET])],
-        datastore=[Node(name=f"ietf-datastores:{name}", schema=_MODULE_SET) for name in _SERVED],
+        datastore=[Node(name=f"ietf-datastores:{name}", schema=_MODULE_SET) for name in SERVED],
         content_id=schema.content_id,
     )
 
@@ -85,7 +86,12 @@ def _module(module: Module) -> Node:
         namespace=module.namespace,
         feature=list(module.features),
         deviation=list(module.deviations),
+        submodule=_submodules(module),
     )
+
+
+def _submodules(module: Module, unrevised: str | None = None) -> list[Node]:
+    return [Node(name=name, revision=revision or unrevised) for name, revision in module.submodules.items()]
 
 
 def _legacy_library(schema: Schema) -> Node:
@@ -100,6 +106,7 @@ def _legacy_library(schema: Schema) -> Node:
                 namespace=module.namespace,
                 feature=list(module.features),
                 deviation=[Node(name=name, revision=revisions[name]) for name in module.deviations],
+                submodule=_submodules(module, ""),
                 conformance_type="implement" if module.implemented else "import",
             )
             for module in schema.modules
@@ -112,13 +119,14 @@ def _schemas(schema: Schema) -> Node:
     return Node(
         schema=[
             Node(
-                identifier=module.name,
-                version=module.revision,
+                identifier=name,
+                version=revision,
                 format="ietf-netconf-monitoring:yang",
                 namespace=module.namespace,
                 location=["NETCONF"],
             )
             for module in schema.modules
+            for name, revision in ((module.name, module.revision), *module.submodules.items())
         ]
     )
 

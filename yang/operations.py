@@ -108,14 +108,15 @@ def typed_keys(node: SchemaNode, keys: Keys) -> Keys:
 
 
 class InputReader:
-    """Reads and checks the input of an operation."""
+    """Reads the input of an operation: its elements and values. What constrains them is checked afterwards
+    (`yang.datastore.operation_input`)."""
 
     def __init__(self, schema: Schema, values: ValueReader) -> None:
         self._schema = schema
         self._values = values
 
     def read(self, node: SchemaNode, source: etree._Element | Mapping[str, Any] | None) -> dict[str, Any]:
-        """YANG names → Python values, with defaults.
+        """YANG names → Python values, without defaults.
 
         Args:
             node: the ``input`` node.
@@ -141,7 +142,7 @@ class InputReader:
                 members[child.name] = [self._values.from_json(child, entry) for entry in value]
             else:
                 members[child.name] = self._values.from_json(child, value)
-        return self._complete(node, members)
+        return self._with_keys(node, members)
 
     def _element(self, node: SchemaNode, source: etree._Element) -> dict[str, Any]:
         members: dict[str, Any] = {}
@@ -165,22 +166,19 @@ class InputReader:
                     members.setdefault(child.name, []).append(value)
                 else:
                     members[child.name] = value
-        return self._complete(node, members)
+        return self._with_keys(node, members)
 
-    def _complete(self, node: SchemaNode, members: dict[str, Any]) -> dict[str, Any]:
-        for child in node.data_children:
-            if child.name in members:
-                continue
-            if child.mandatory or child.name in node.keys:
+    @staticmethod
+    def _with_keys(node: SchemaNode, members: dict[str, Any]) -> dict[str, Any]:
+        for name in node.keys:
+            if name not in members:
                 raise OperationError(
                     "missing-element",
-                    f'the input needs "{child.name}"',
-                    path=child.path,
+                    f'an entry of {node.path} needs its key "{name}"',
+                    path=node.path,
                     error_type="protocol",
-                    info={"bad-element": child.name},
+                    info={"bad-element": name},
                 )
-            if child.defaults and not child.cases:
-                members[child.name] = child.defaults[0] if child.kind == "leaf" else list(child.defaults)
         return members
 
 
@@ -188,6 +186,7 @@ class Invoker:
     """Carries out the operations that an element has registered.
 
     Args:
+        complete: checks what has been read against all constraints, and adds defaults.
         in_worker: calls a function in the thread where values are checked.
     """
 
@@ -197,12 +196,14 @@ class Invoker:
         access: AccessControl,
         reader: Reader,
         input_reader: InputReader,
+        complete: Callable[[SchemaNode, Keys, Mapping[str, Any]], dict[str, Any]],
         in_worker: Callable[..., Awaitable[Any]],
     ) -> None:
         self._schema = schema
         self._access = access
         self._reader = reader
         self._input = input_reader
+        self._complete = complete
         self._in_worker = in_worker
         self._operations: Mapping[str, Operation] = {}
 
@@ -226,8 +227,13 @@ class Invoker:
         operation = self._operations.get(schema_path)
         if operation is None:
             raise OperationError("operation-not-supported", f"{schema_path} is not available on this element")
-        members = await self._in_worker(self._input.read, self._schema.node(f"{schema_path}/input"), source)
+        members = await self._in_worker(self._read, self._schema.node(f"{schema_path}/input"), values, source)
         return await operation(values, members, user.name)
+
+    def _read(
+        self, node: SchemaNode, keys: Keys, source: etree._Element | Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        return self._complete(node, keys, self._input.read(node, source))
 
     def _check_access(self, node: SchemaNode, values: Keys, user: User) -> None:
         """The instance that an action is for must exist, and be readable (RFC 8341 section 3.1.3)."""

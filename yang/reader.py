@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from yang.access import ALLOW_ALL, AccessControl, Rules, User
 from yang.datastore import Datastores
+from yang.documents import OriginView, Pending, render
 from yang.encode.json import JsonEncoder
 from yang.encode.leaves import Group, LeavesEncoder
 from yang.encode.xml import XmlEncoder
@@ -17,6 +18,7 @@ from yang.query.paths import select_paths
 from yang.query.plan import Body, Content, Planner, WithDefaults
 from yang.query.selection import Children, Part, Selection
 from yang.schema import Schema, SchemaNode
+from yang.xpath.document import Document, collect
 
 _MAX_PLANNERS: Final = 128
 
@@ -31,6 +33,15 @@ class View:
     with_defaults: WithDefaults = "explicit"
     depth: int | None = None
     session: int = 0
+    origin: OriginView | None = None
+
+    def needs_document(self, selection: Selection) -> bool:
+        """Whether the reply cannot be written as it is read: see `yang.documents`."""
+        return (
+            selection.query is not None
+            or self.origin is not None
+            or self.with_defaults == "report-all-tagged"
+        )
 
 
 class Reader:
@@ -62,7 +73,57 @@ class Reader:
 
     def xml(self, selection: Selection, view: View) -> Iterator[bytes]:
         """See `yang.tree.Tree.read_xml`."""
-        return self._xml.encode(self._plan(selection.top, view, view.depth), self._config(view))
+        if view.needs_document(selection):
+            return self._rendered(selection, view)
+        return self._xml.encode(
+            self._plan(selection.top, view, self._depth(selection, view)), self._config(view)
+        )
+
+    def _rendered(self, selection: Selection, view: View) -> Iterator[bytes]:
+        pending = self.document(selection, view)
+        yield from pending.finish(list(pending.raw))
+        yield from pending.plain
+
+    def document(self, selection: Selection, view: View) -> Pending:
+        """What `xml` shows, for a view that needs a document: in parts, so that the work is not in one piece.
+
+        Only configuration has defaults and an origin: state is shown as it is, unless there is a query.
+        """
+        explicit = self._datastores.tree(view.source, session=view.session)
+        config_shown = self._config(view)
+        query = selection.query
+        # of what a query selects, only `render` knows the levels that are wanted
+        depth = None if query is not None else self._depth(selection, view)
+        root = self._plan(selection.top, view, depth)
+        config = tuple(plan for plan in root.inner if plan.node.config or query is not None)
+        state = tuple(plan for plan in root.inner if plan not in config)
+        plain, raw = (
+            self._xml.encode(Body(root.node, (), inner, False), config_shown)
+            for inner in (state, config)
+        )
+
+        def finish(pieces: Sequence[bytes]) -> list[bytes]:
+            tagged = view.with_defaults == "report-all-tagged"
+            document = Document(self._schema, pieces)
+            return list(
+                render(
+                    document,
+                    query,
+                    explicit,
+                    config_shown,
+                    depth=view.depth,
+                    tag_defaults=tagged,
+                    origin=view.origin,
+                )
+            )
+
+        return Pending(plain, collect(raw), finish)
+
+    @staticmethod
+    def _depth(selection: Selection, view: View) -> int | None:
+        """Levels below what is selected; RFC 8526 counts what is selected as the first. Without a filter this
+        is what is at the top."""
+        return view.depth if selection.top is None or view.depth is None else view.depth - 1
 
     def leaves(self, selection: Selection, view: View) -> Iterator[Group]:
         """See `yang.tree.Tree.read_leaves`."""
@@ -77,10 +138,7 @@ class Reader:
         self, parts: tuple[Part, ...], view: View, config: Mapping[str, Any]
     ) -> Iterator[tuple[DataPath, Any]]:
         for part in parts:
-            depth = view.depth
-            if depth is not None:  # counts from what the path leads to
-                depth += max((len(target.chain) for target in part.targets), default=0)
-            yield from self._json.encode_part(self._plan(part.top, view, depth), part, config)
+            yield from self._json.encode_part(self._plan(part.top, view, view.depth), part, config)
 
     def _whole(self, top: Children | None) -> Part:
         """Top-level nodes as targets, for a selection that does not come from paths."""

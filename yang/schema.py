@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from yang.identities import Identities
 from yang.types import LeafType
 
 Kind = Literal[
@@ -167,7 +168,8 @@ class Module:
         features: those that are enabled.
         organization, version: as gNMI Capabilities wants them; version is the revision.
         text: the YANG source, for get-schema.
-        submodules: name → revision.
+        submodules, submodule_texts: name → revision, name → YANG source.
+        deviations: names of the modules that deviate from this one.
     """
 
     name: str
@@ -180,6 +182,7 @@ class Module:
     text: str = field(default="", repr=False)
     submodules: Mapping[str, str] = field(default_factory=dict)
     deviations: tuple[str, ...] = ()
+    submodule_texts: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Schema:
@@ -190,6 +193,9 @@ class Schema:
         self.modules = modules
         self.content_id = content_id
         """Changes whenever the set of modules, revisions or features does (RFC 8525)."""
+        self.identities = Identities(
+            {m.name: (m.prefix, (m.text, *m.submodule_texts.values())) for m in modules}
+        )
         self._modules = {module.name: module for module in modules}
         self._namespaces = {module.namespace: module.name for module in modules}
         self._nodes = {node.path: node for node in root.walk()}

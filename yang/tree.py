@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 from lxml import etree
 
 from yang.access import AccessControl, User
-from yang.builtin import Node, builtin_providers
+from yang.builtin import SERVED, Node, builtin_providers
 from yang.bus import Bus
 from yang.datastore import Datastores
 from yang.datastore.boot import boot
@@ -20,9 +21,11 @@ from yang.datastore.commits import save_always
 from yang.datastore.data import to_json
 from yang.datastore.edit import ValueReader
 from yang.datastore.model import CommitResult, PathOperation
+from yang.datastore.operation_input import OperationInputs
 from yang.datastore.running import Author, Running, Snapshot
 from yang.datastore.startup import this_boot
 from yang.datastore.validator import Validator
+from yang.documents import OriginView
 from yang.encode.leaves import Leaf
 from yang.operations import InputReader, Invoker, Record, find_operation
 from yang.path import DataPath
@@ -58,6 +61,7 @@ class Tree:
         datastores: configuration: edits, locks, commits (see `yang.datastore.Datastores`).
         bus: notifications and change wake-ups.
         access: NACM decisions.
+        served: names of the datastores (RFC 8342).
         capabilities: what ``netconf-state/capabilities`` lists; the NETCONF server sets it.
         on_users_gone: called with the names of users that a commit removed, and the session whose commit
             it was (0: none).
@@ -78,14 +82,19 @@ class Tree:
         self.bus = Bus()
         self.capabilities: list[str] = []
         self.on_users_gone: list[Callable[[frozenset[str], int], None]] = []
+        self.served = SERVED
         self._running = running
         self._users = Users()
         self._providers: dict[str, StateProvider] = {}
         self._fetched: list[tuple[SchemaNode, FetchedProvider]] = []
         self._reader = Reader(schema, datastores, access, self._providers)
         values = ValueReader(validator.check_value)
-        self._invoker = Invoker(schema, access, self._reader, InputReader(schema, values), running.in_worker)
+        inputs = OperationInputs(validator.context, validator, lambda: running.snapshot.members)
+        self._invoker = Invoker(
+            schema, access, self._reader, InputReader(schema, values), inputs.complete, running.in_worker
+        )
         self._worker: ThreadPoolExecutor | None = None
+        self._documents = ThreadPoolExecutor(1, thread_name_prefix="documents")
         self._nacm: Any = None
 
     @classmethod
@@ -144,6 +153,7 @@ class Tree:
     async def close(self) -> None:
         """End timers and the validation thread. A confirmed commit that is under way is reverted."""
         await self.datastores.close()
+        self._documents.shutdown(wait=False, cancel_futures=True)
         if self._worker is not None:
             self._worker.shutdown(wait=False)
 
@@ -220,11 +230,11 @@ class Tree:
         return select_subtree(self.schema, filter_element)
 
     def select_xpath(self, expression: str, namespaces: Mapping[str | None, str]) -> Selection:
-        """XPath filter: unions of location paths with predicates on keys and leaves.
+        """XPath filter: any XPath 1.0, with the functions of YANG 1.1. Location paths with predicates on keys
+        and leaves are as fast as other selections; what is more than that is worked out by `read`.
 
         Raises:
-            OperationError: not XPath (``invalid-value``), or more of it than is supported
-                (``operation-not-supported``).
+            OperationError: ``invalid-value``: not XPath, or an unknown prefix; ``too-big``.
         """
         return select_xpath(self.schema, expression, namespaces)
 
@@ -262,14 +272,50 @@ class Tree:
         with_defaults: WithDefaults = "explicit",
         depth: int | None = None,
         session: int = 0,
+        origin: OriginView | None = None,
     ) -> Iterator[bytes]:
         """Children of ``<data>`` as UTF-8 slices of at most about 64 KiB, never split inside a character.
 
         State comes with source ``running`` only; source ``candidate`` is that of `session`. Between slices
         the caller may sleep or stop; an abandoned iterator costs nothing. What the user may not read is left
         out.
+
+        Args:
+            depth: levels of what is selected, which is the first itself (RFC 8526); None: all.
+            origin: what is asked about origins (RFC 8342).
         """
-        return self._reader.xml(selection, View(user, content, source, with_defaults, depth, session))
+        view = View(user, content, source, with_defaults, depth, session, origin)
+        return self._reader.xml(selection, view)
+
+    async def read(
+        self,
+        selection: Selection,
+        user: User,
+        *,
+        content: Content = "all",
+        source: str = "running",
+        with_defaults: WithDefaults = "explicit",
+        depth: int | None = None,
+        session: int = 0,
+        origin: OriginView | None = None,
+    ) -> Iterator[bytes]:
+        """As `read_xml`; what takes long before there is a first slice (XPath, origins, tagged defaults) is
+        done in a thread.
+
+        Raises:
+            OperationError: ``too-big``: more data or more work than one request may cause; ``invalid-value``:
+                the value of an XPath filter is no node-set.
+        """
+        view = View(user, content, source, with_defaults, depth, session, origin)
+        if not view.needs_document(selection):
+            return self._reader.xml(selection, view)
+        pending = self._reader.document(selection, view)
+        pieces: list[bytes] = []
+        for piece in pending.raw:
+            pieces.append(piece)
+            await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        return chain(await loop.run_in_executor(self._documents, pending.finish, pieces), pending.plain)
 
     def read_json(
         self,
@@ -425,7 +471,7 @@ class Tree:
     # --- modules ---------------------------------------------------------------------------------
 
     def get_schema(self, identifier: str, version: str | None = None, format: str | None = None) -> str:
-        """YANG text of a module (RFC 6022 section 3.1).
+        """YANG text of a module or submodule (RFC 6022 section 3.1).
 
         Raises:
             OperationError: ``invalid-value``: an unknown module, version or format.
@@ -435,6 +481,8 @@ class Tree:
         for module in self.schema.modules:
             if module.name == identifier and version in (None, "", module.revision):
                 return module.text
+            if identifier in module.submodules and version in (None, "", module.submodules[identifier]):
+                return module.submodule_texts[identifier]
         what = identifier if not version else f"{identifier}@{version}"
         raise OperationError("invalid-value", f"there is no module {what}")
 

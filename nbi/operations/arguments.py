@@ -36,15 +36,18 @@ class Arguments:
     Args:
         operation: the operation's element.
         allowed: names of its parameters; a name without ``{namespace}`` is of the operation's own.
+        repeated: names of those that may be given several times; they are in `elements`.
 
     Raises:
         RpcError: unknown-element, unknown-attribute, bad-element (a parameter that is given twice).
     """
 
-    def __init__(self, operation: etree._Element, *allowed: str) -> None:
+    def __init__(self, operation: etree._Element, *allowed: str, repeated: Collection[str] = ()) -> None:
         self.operation = operation
         self._namespace = split_tag(str(operation.tag))[0]
         tags = {self._tag(name) for name in allowed}
+        many: dict[str, list[etree._Element]] = {self._tag(name): [] for name in repeated}
+        self._many = many
         self._given: dict[str, etree._Element] = {}
         reject_attributes(operation)
         reject_text(operation)
@@ -53,6 +56,9 @@ class Arguments:
             if tag == "config":
                 # ncclient sends a config without its namespace as it is, and Ansible's manual writes it so
                 tag = self._tag(tag)
+            if tag in many:
+                many[tag].append(child)
+                continue
             if tag not in tags:
                 raise unknown_element(child)
             if tag in self._given:
@@ -65,6 +71,10 @@ class Arguments:
     def element(self, name: str) -> etree._Element | None:
         """The parameter's element, or None."""
         return self._given.get(self._tag(name))
+
+    def elements(self, name: str) -> list[etree._Element]:
+        """The elements of a parameter that may be given several times."""
+        return self._many[self._tag(name)]
 
     def required(self, name: str) -> etree._Element:
         """The parameter's element; missing-element if it is not given."""

@@ -16,8 +16,8 @@ async def handle(context: Context, operation: etree._Element) -> Reply:
     """Apply the edit, all or nothing."""
     arguments = Arguments(operation, "datastore", "default-operation", "config", "url")
     target = read_datastore(arguments)
-    if target not in ("running", "candidate"):
-        raise invalid_value("datastore", f"{target} cannot be edited")
+    if target != "candidate":  # :writable-running is off (RFC 8526: not writable is an invalid value)
+        raise invalid_value("datastore", f"{target} cannot be edited: edit candidate, then commit")
     config = await urls.edit_content(context, arguments)
     await context.tree.datastores.edit(
         context.session,

@@ -70,10 +70,12 @@ def namespaces_of(element: etree._Element) -> dict[str | None, str]:
     return {prefix: uri for prefix, uri in element.nsmap.items() if prefix is not None}
 
 
-def read_with_defaults(arguments: Arguments, name: str = WITH_DEFAULTS) -> WithDefaults:
-    """The with-defaults parameter (RFC 6243); ``explicit`` when it is not given."""
+def read_with_defaults(
+    arguments: Arguments, name: str = WITH_DEFAULTS, basic: WithDefaults = "explicit"
+) -> WithDefaults:
+    """The with-defaults parameter (RFC 6243); `basic` when it is not given."""
     mode = arguments.choice(name, WITH_DEFAULTS_MODES)
-    return cast("WithDefaults", mode or WITH_DEFAULTS_MODES[0])
+    return cast("WithDefaults", mode or basic)
 
 
 def _bad_attribute(tag: str, attribute: str, message: str) -> RpcError:

@@ -16,7 +16,7 @@ async def handle(context: Context, operation: etree._Element) -> Reply:
     arguments = Arguments(operation, "filter", WITH_DEFAULTS)
     selection = read_filter(arguments.element("filter"), context.tree)
     await context.tree.prepare(selection)
-    slices = context.tree.read_xml(
+    slices = await context.tree.read(
         selection, context.user, content="all", with_defaults=read_with_defaults(arguments)
     )
     return data_element(slices)

@@ -15,7 +15,7 @@ async def handle(context: Context, operation: etree._Element) -> Reply:
     arguments = Arguments(operation, "source", "filter", WITH_DEFAULTS)
     source = arguments.datastore("source")
     selection = read_filter(arguments.element("filter"), context.tree)
-    slices = context.tree.read_xml(
+    slices = await context.tree.read(
         selection,
         context.user,
         content="config",

@@ -82,7 +82,7 @@ async def write(context: Context, url: str, source: Source, with_defaults: WithD
     content: list[bytes]
     if isinstance(given, str):
         content = [f'<config xmlns="{BASE_NS}">'.encode()]
-        for part in context.tree.read_xml(
+        for part in await context.tree.read(
             context.tree.select_all(),
             context.user,
             content="config",

@@ -71,6 +71,10 @@ def server_capabilities(
         basic, *others = with_defaults
         also = f"&also-supported={','.join(others)}" if others else ""
         uris.append(f"{names.CAP_WITH_DEFAULTS}?basic-mode={basic}{also}")
+        if any(module.namespace == names.NMDA_NS for module in modules):
+            # operational reports what is in use (RFC 8342 section 5.3), unless it is asked otherwise
+            other = ",".join(mode for mode in with_defaults if mode != "report-all")
+            uris.append(f"{names.CAP_OPERATIONAL_DEFAULTS}?basic-mode=report-all&also-supported={other}")
     library = f"{names.CAP_YANG_LIBRARY}?revision=2019-01-04&content-id={quote(content_id, safe='')}"
     uris.append(library)
     uris.extend(module.uri for module in modules)

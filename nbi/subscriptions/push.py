@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Final, Protocol
 
 import structlog
@@ -22,6 +22,7 @@ from yang.access import User
 from yang.bus import Watch
 from yang.encode.fragment import Fragments
 from yang.observe import Edit, Observation, TooMuch
+from yang.provider import OperationError
 from yang.query import Selection
 from yang.query.plan import Content
 from yang.tree import Tree
@@ -53,6 +54,19 @@ class Notices(Protocol):
     def suspended(self, reason: str) -> bytes: ...
 
     def resumed(self) -> bytes: ...
+
+
+async def read(tree: Tree, user: User, selection: Selection, datastore: str) -> Iterator[bytes]:
+    """What is selected, as XML in slices.
+
+    Raises:
+        OperationError: see `yang.tree.Tree.read`.
+    """
+    operational = datastore == "operational"
+    if operational:
+        await tree.prepare(selection)
+    content: Content = "all" if operational else "config"
+    return await tree.read(selection, user, content=content)
 
 
 class Push(ABC):
@@ -96,17 +110,21 @@ class Push(ABC):
         return None if stop is None else (stop - time.time_ns()) / SECOND
 
     async def _send_all(self, selection: Selection) -> None:
-        """A push-update."""
-        self.sent += 1
-        await self._output.stream(self._everything(selection))
+        """A push-update.
 
-    async def _everything(self, selection: Selection) -> AsyncIterator[bytes]:
-        operational = self._terms.datastore == "operational"
-        if operational:
-            await self._tree.prepare(selection)
+        Raises:
+            OperationError: an XPath filter has to look at too much; nothing has been sent.
+        """
+        contents = await read(self._tree, self._user, selection, self._terms.datastore)
+        await self._send_update(contents)
+
+    async def _send_update(self, contents: Iterator[bytes]) -> None:
+        self.sent += 1
+        await self._output.stream(self._everything(contents))
+
+    async def _everything(self, contents: Iterator[bytes]) -> AsyncIterator[bytes]:
         yield push.update_start(time.time_ns(), self._id)
-        content: Content = "all" if operational else "config"
-        for part in self._tree.read_xml(selection, self._user, content=content):
+        for part in contents:
             yield part
         yield push.UPDATE_END
 
@@ -122,14 +140,37 @@ class PeriodicPush(Push):
         now, anchor = time.time_ns(), terms.trigger.anchor
         self._schedule = Periodic(terms.trigger.period * CENTISECOND, now if anchor is None else anchor)
         self._due = now if anchor is None else self._schedule.after(now)
+        self._patience = 0.0
 
     async def run(self) -> None:
-        """See `Push`."""
+        """See `Push`.
+
+        Raises:
+            SuspendedTooLong: it was suspended, and did not become possible again.
+        """
         while await self._wait():
-            await self._send_all(self._terms.selection)
+            await self._update()
             following = self._schedule.after(max(time.time_ns(), self._due))
             self.skipped += self._schedule.skipped(self._due, following)
             self._due = following
+
+    async def _update(self) -> None:
+        """One update; while an XPath filter has to look at too much the subscription is suspended."""
+        selection = self._terms.selection
+        try:
+            contents = await read(self._tree, self._user, selection, self._terms.datastore)
+        except OperationError:
+            if not self.suspended:
+                self.suspended = True
+                self._patience = time.monotonic() + PATIENCE
+                await self._output.message(self._notices.suspended("update-too-big"))
+            elif time.monotonic() >= self._patience:
+                raise SuspendedTooLong from None
+            return
+        if self.suspended:
+            self.suspended = False
+            await self._output.message(self._notices.resumed())
+        await self._send_update(contents)
 
     def close(self) -> None:
         """See `Push`: there is nothing to let go of."""

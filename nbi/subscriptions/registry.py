@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from nbi.info import Limits
+from nbi.protocol.errors import RpcError
 from nbi.subscriptions import filters
 from nbi.subscriptions.dynamic import Dynamic
 from nbi.subscriptions.events import Encoded, Replay
@@ -136,6 +137,6 @@ class Registry:
             changed = {"wanted": found} if stream else {"selection": found}
             terms = subscription.with_filter(expression, **changed)
             await self._owners[subscription.id].change(subscription, terms)
-        except (ValueError, OperationError) as error:
+        except (ValueError, OperationError, RpcError) as error:
             log.warning("netconf.filter-unusable", filter=name, reason=str(error))
             self.terminate(subscription.id, "filter-unavailable")

@@ -18,11 +18,12 @@ from nbi.protocol.subscription_errors import Structure, subscription_error
 from nbi.subscriptions.dynamic import Dynamic
 from nbi.subscriptions.events import EventStream, SubscriptionEnded
 from nbi.subscriptions.notices import StateNotices
-from nbi.subscriptions.push import OnChangePush, PeriodicPush, Push
+from nbi.subscriptions.push import OnChangePush, PeriodicPush, Push, read
 from nbi.subscriptions.registry import Registry
 from nbi.subscriptions.terms import EventTerms, OnChangeTerms, PushTerms, Terms
 from yang.access import User
 from yang.observe import TooMuch, observable
+from yang.provider import OperationError
 
 log = structlog.get_logger(__name__)
 
@@ -185,6 +186,8 @@ class SessionSubscriptions:
         if terms.selection.top is not None and not terms.selection.top:
             text = "the filter selects nothing that the model has"
             raise subscription_error(structure, "unchanging-selection", text, {"filter-failure-hint": text})
+        if terms.selection.query is not None:
+            await self._try_query(terms, structure)
         if isinstance(terms.trigger, OnChangeTerms):
             selection = observable(registry.tree, terms.selection)
             if selection is None:
@@ -210,6 +213,19 @@ class SessionSubscriptions:
             served.close()
             raise
         return served, terms
+
+    async def _try_query(self, terms: PushTerms, structure: Structure) -> None:
+        """Evaluate an XPath filter that is more than location paths once: what it cannot do shows here."""
+        if isinstance(terms.trigger, OnChangeTerms):
+            text = "on-change takes location paths only: this XPath filter has to be evaluated as a whole"
+            hints = {"filter-failure-hint": text}
+            raise subscription_error(structure, "on-change-unsupported", text, hints)
+        try:
+            await read(self.registry.tree, self._user, terms.selection, terms.datastore)
+        except OperationError as error:
+            identity = "update-too-big" if error.tag == "too-big" else "filter-unsupported"
+            hints = {"filter-failure-hint": error.message}
+            raise subscription_error(structure, identity, error.message, hints) from None
 
     async def change(self, subscription: Dynamic, terms: Terms) -> None:
         """Other terms for a subscription, at once.

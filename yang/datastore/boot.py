@@ -40,7 +40,7 @@ def boot(
         factory: what the first configuration gets where it does not have it.
     """
     context = load_context(module_dirs)
-    schema = SchemaBuilder(context).build()
+    schema = SchemaBuilder(context, module_dirs).build()
     validator = Validator(context, schema)
     store = Store(state_dir / "config", history_limit)
     sealer = ConfigSealer(schema, Sealer(state_dir))

@@ -13,6 +13,7 @@ from _libyang import ffi, lib
 
 from yang.datastore.limits import limits_of, patterns_of
 from yang.datastore.sources import module_files, own_dir, standard_dirs
+from yang.datastore.submodules import find_module, find_submodules
 from yang.schema import Kind, Module, Schema, SchemaNode
 from yang.types import LeafType
 
@@ -32,9 +33,7 @@ _KINDS: Final[dict[int, Kind]] = {
 # Text with prefixes although its built-in type is string.
 _PREFIXED_TYPEDEFS: Final = frozenset({"node-instance-identifier", "xpath1.0"})
 # libyang's own helpers, which are no part of what the element serves.
-_INTERNAL_MODULES: Final = frozenset(
-    {"ietf-yang-schema-mount", "ietf-yang-structure-ext", "ietf-origin", "yang"}
-)
+_INTERNAL_MODULES: Final = frozenset({"ietf-yang-schema-mount", "ietf-yang-structure-ext", "yang"})
 _PASSWORD_HASH: Final = "iana-crypt-hash:crypt-hash"  # noqa: S105 - a type's name
 _IDENTITY: Final = re.compile(r"^\s*identity\s+([A-Za-z_][\w.-]*)", re.MULTILINE)
 _UNBOUNDED: Final = (0, 0xFFFFFFFF)
@@ -66,10 +65,15 @@ def load_context(extra_dirs: Sequence[Path] = ()) -> libyang.Context:
 
 
 class SchemaBuilder:
-    """Makes a `Schema` of a context; used once."""
+    """Makes a `Schema` of a context; used once.
 
-    def __init__(self, context: libyang.Context) -> None:
+    Args:
+        folders: where the context's modules are, besides the folders that every context has.
+    """
+
+    def __init__(self, context: libyang.Context, folders: Sequence[Path] = ()) -> None:
         self._context = context
+        self._folders = (*folders, own_dir(), *standard_dirs())
         self._identities: list[str] = []
         self._choices = 0
 
@@ -97,8 +101,10 @@ class SchemaBuilder:
 
     def _module(self, cmodule: Any) -> Module:
         wrapped = libyang.schema.Module(self._context, cmodule)
-        path = _text(cmodule.filepath)
-        text = Path(path).read_text() if path else str(wrapped.print_mem("yang"))
+        # libyang tells the file of those modules only that it has found by itself
+        text = find_module(_text(cmodule.name), _text(cmodule.revision), self._folders)
+        text = text or str(wrapped.print_mem("yang"))
+        submodules = find_submodules(text, self._folders)
         return Module(
             name=_text(cmodule.name),
             revision=_text(cmodule.revision),
@@ -109,6 +115,8 @@ class SchemaBuilder:
             organization=" ".join(_text(cmodule.org).split()),
             text=text,
             deviations=tuple(sorted(_text(other.name) for other in _array(cmodule.deviated_by))),
+            submodules={name: revision for name, (revision, _) in submodules.items()},
+            submodule_texts={name: source for name, (_, source) in submodules.items()},
         )
 
     # --- nodes -----------------------------------------------------------------------------------
@@ -272,7 +280,12 @@ def _is_text(kind: LeafType) -> bool:
 
 
 def _content_id(modules: Sequence[Module]) -> str:
-    text = "\n".join(f"{m.name}@{m.revision} {m.implemented} {m.features} {m.deviations}" for m in modules)
+    """A hash of what a client has to know of the modules, in whatever order they are (RFC 8525)."""
+    text = "\n".join(
+        f"{m.name}@{m.revision} {m.implemented} {sorted(m.features)} {sorted(m.submodules.items())} "
+        f"{sorted(m.deviations)}"
+        for m in sorted(modules, key=lambda module: module.name)
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -91,6 +91,8 @@ class XmlEdits:
     def _edit(self, node: SchemaNode, element: etree._Element, inherited: str, depth: int) -> Edit:
         own = self._operation(node, element)
         operation = own or inherited
+        if element.get(_WITH_DEFAULTS) is not None:
+            own = self._default(node, element, own, operation)
         edit = Edit(node, own, insert=self._insert(node, element))
         if node.kind in ("container", "list"):
             if (element.text or "").strip():
@@ -122,6 +124,29 @@ class XmlEdits:
         if node.is_key and operation in ("delete", "remove"):
             raise _bad_attribute(node, "operation", "a key cannot be deleted without its entry")
         return operation
+
+    def _default(
+        self, node: SchemaNode, element: etree._Element, own: str | None, operation: str
+    ) -> str | None:
+        """The operation on a node that carries the attribute ``default`` (RFC 6243 section 4.5.2): its value
+        has to be the default, which is then not set, for only what has been set is kept."""
+        if element.get(_WITH_DEFAULTS) not in ("true", "1"):
+            if element.get(_WITH_DEFAULTS) in ("false", "0"):
+                return own
+            raise _bad_attribute(node, "default", "the attribute default is true or false")
+        if operation in ("delete", "remove", "none"):
+            return own
+        value = None
+        if node.type is not None and not node.is_key and not len(element):
+            value = self._values.from_text(node, element.text or "", module_resolver(self._schema, element))
+        if value is None or value not in node.defaults:
+            raise OperationError(
+                "invalid-value",
+                f"{node.path}: this is not the default, as its attribute says",
+                path=node.path,
+                info={"bad-element": node.name},
+            )
+        return "remove"
 
     def _insert(self, node: SchemaNode, element: etree._Element) -> Insert | None:
         where = element.get(_INSERT)

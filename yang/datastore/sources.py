@@ -35,6 +35,8 @@ STANDARD_MODULES: Final[dict[str, tuple[str, ...]]] = {
     "ietf-yang-patch": (),
     "ietf-subscribed-notifications": ("encode-xml", "replay", "subtree", "xpath"),
     "ietf-yang-push": ("on-change",),
+    "ietf-origin": (),
+    "ietf-netconf-nmda": ("origin", "with-defaults"),
 }
 """Standard modules that are implemented → the features that are enabled."""
 EXTRA_FEATURES: Final = {"ietf-netconf-private-candidate": ("private-candidate",)}

@@ -30,6 +30,11 @@ class Validator:
         self._schema = schema
         self._cnodes: dict[SchemaNode, Any] = {}
 
+    @property
+    def context(self) -> libyang.Context:
+        """The context, for who works in the same thread."""
+        return self._context
+
     def check_value(self, node: SchemaNode, text: str) -> str | None:
         """What is wrong with a leaf's value by its range, length or patterns; None when it is good.
 

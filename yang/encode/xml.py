@@ -17,8 +17,6 @@ from yang.types import LeafType, prefixes_in
 SLICE: Final = 48 * 1024
 MAX_SLICE: Final = 64 * 1024
 ENTRIES_AT_ONCE: Final = 32
-_DEFAULTS_NS: Final = "urn:ietf:params:xml:ns:netconf:default:1.0"
-_TAGGED: Final = f' xmlns:wd="{_DEFAULTS_NS}" wd:default="true"'
 # What XML 1.0 has no way to write.
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 # What stands for these in a message is in another namespace.
@@ -69,11 +67,11 @@ class XmlEncoder:
             buffer.append(piece)
             size += len(piece)
             if size >= SLICE:
-                yield from _slices("".join(buffer).encode())
+                yield from slices("".join(buffer).encode())
                 buffer.clear()
                 size = 0
         if buffer:
-            yield from _slices("".join(buffer).encode())
+            yield from slices("".join(buffer).encode())
 
     def element(self, body: Body, record: Any) -> bytes:
         """One element with what a record holds: a notification."""
@@ -178,15 +176,7 @@ class XmlEncoder:
             source.emit(f"{slot} = v")  # the text of its element
             return
         head, tail = self._tags(node)
-        if leaf.tag_default:
-            tagged = source.name(head[:-1] + _TAGGED + ">")
-            plain = source.name(head)
-            value = "tuple(v)" if node.kind == "leaf-list" else "v"
-            default = source.name(node.defaults if node.kind == "leaf-list" else node.defaults[0])
-            source.emit(f"h = {tagged} if {value} == {default} else {plain}")
-            element = f"f'{{h}}{{{{}}}}{tail}'"
-        else:
-            element = f"f'{_literal(head)}{{{{}}}}{tail}'"
+        element = f"f'{_literal(head)}{{{{}}}}{tail}'"
         assert node.type is not None
         if _is_qualified(node.type):
             write = source.name(self._qualified_writer(node), "w")
@@ -219,7 +209,7 @@ class XmlEncoder:
         head, tail = self._tags(body.node)
         own = "".join(f"{{{slot}}}" for _, slot in slots)
         whole = f"f'{_literal(head)}{own}{tail}'"
-        if show == "True":
+        if show == "True" or body.cut:
             source.emit(f"{target} = {whole}")
             return
         # the keys alone do not make an entry worth showing
@@ -278,7 +268,7 @@ def _has_lists(body: Body) -> bool:
     )
 
 
-def _slices(data: bytes) -> Iterator[bytes]:
+def slices(data: bytes) -> Iterator[bytes]:
     """Cut into slices of at most `MAX_SLICE`, never inside a character."""
     start = 0
     while len(data) - start > MAX_SLICE:

@@ -36,13 +36,12 @@ class LeafPlan:
 
     Attributes:
         only: shown (or, of a leaf-list, entries shown) only if among these values; None: no condition.
-        skip_default, tag_default: with-defaults modes trim and report-all-tagged.
+        skip_default: with-defaults mode trim.
     """
 
     node: SchemaNode
     only: Container[Any] | None = None
     skip_default: bool = False
-    tag_default: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -54,6 +53,7 @@ class Body:
         leaves: in schema order; the keys of a list entry come first.
         inner: containers and lists below.
         always: shown even if nothing is in it.
+        cut: a container at the depth where the reply ends.
         compiled: encoders, by name; owned by `yang.encode`.
     """
 
@@ -61,6 +61,7 @@ class Body:
     leaves: tuple[LeafPlan, ...]
     inner: tuple[NodePlan, ...]
     always: bool
+    cut: bool = False
     compiled: dict[str, Callable[..., Any]] = field(default_factory=dict)
 
 
@@ -300,7 +301,7 @@ class Planner:
         Args:
             children: what is selected below; None for everything.
             context: that of the instance.
-            depth: levels to show below it; None: all.
+            depth: levels to show below what is selected; None: all.
         """
         if not is_value_free(children):
             return self._compile(node, children, context, depth)
@@ -327,7 +328,7 @@ class Planner:
             if child.is_key:
                 explicit_key = explicit_key or self.content != "state"
                 continue
-            if depth == 0:
+            if depth == 0 and children is None:
                 continue
             if child.is_leaf:
                 if self._shown(child) and (
@@ -338,11 +339,13 @@ class Planner:
                 if self._shown(child) and self._readable(context, child):
                     leaves.append(LeafPlan(child))
             elif child.kind in ("container", "list") and self._contains(child):
-                below = depth - 1 if depth is not None else None
+                below = depth - 1 if depth is not None and children is None else depth
                 provider = self.providers.get(child.path)
                 inner.append(NodePlan(self, child, select.branches, context, below, provider))
         keys = [LeafPlan(key) for key in node.key_nodes] if node.kind == "list" else []
-        return Body(node, (*keys, *leaves), tuple(inner), self._always(node, children, explicit_key))
+        cut = depth == 0 and children is None and node.kind == "container"
+        always = self._always(node, children, explicit_key)
+        return Body(node, (*keys, *leaves), tuple(inner), always, cut and not (node.presence and node.config))
 
     def _always(self, node: SchemaNode, children: Children | None, explicit_key: bool) -> bool:
         if node.kind == "list":
@@ -387,12 +390,7 @@ class Planner:
         if select.node.kind == "leaf-list" and self.rules.conditional(context, select.node):
             only = _Readable(self.rules, context, select.node, only)
         defaults = bool(select.node.defaults) and select.node.config
-        return LeafPlan(
-            select.node,
-            only,
-            skip_default=defaults and self.with_defaults == "trim",
-            tag_default=defaults and self.with_defaults == "report-all-tagged",
-        )
+        return LeafPlan(select.node, only, skip_default=defaults and self.with_defaults == "trim")
 
 
 def holds(match: Match, config: Mapping[str, Any] | None, record: Any) -> bool:

@@ -79,10 +79,12 @@ class Selection:
     Attributes:
         top: top-level nodes that are selected; None selects everything.
         parts: for a selection from paths, path by path; else empty.
+        query: what is left to do when `top` has been read (`yang.xpath.filter.XPathQuery`), or None.
     """
 
     top: Children | None = None
     parts: tuple[Part, ...] = ()
+    query: Any = None
 
 
 def merge(nodes: Iterable[SelectNode]) -> dict[SchemaNode, SelectNode]:

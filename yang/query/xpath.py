@@ -1,9 +1,9 @@
-"""XPath filters: unions of location paths with predicates on keys and leaves.
+"""XPath filters that are selections: unions of location paths with predicates on keys and leaves.
 
 Grammar: ``path ('|' path)*``; a path is absolute, of child steps (``p:name``, ``*``), with ``//`` for any
 depth; a predicate is ``term (('and'|'or') term)*`` with terms ``leaf-path = literal``,
-``literal = leaf-path``, ``. = literal`` and ``leaf-path`` (it exists). Everything else of XPath is refused by
-name.
+``literal = leaf-path``, ``. = literal`` and ``leaf-path`` (it exists). These are the fast ones: keys reach
+the providers. Everything else of XPath is left to `yang.xpath`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from typing import Final
 from yang.provider import OperationError
 from yang.query.selection import Branch, Match, Selection, SelectNode, chain, list_branch, merge
 from yang.schema import Schema, SchemaNode
+from yang.types import INTEGER_BITS
+from yang.xpath.filter import select_any_xpath
 
 MAX_LENGTH: Final = 16_384
 MAX_TERMS: Final = 1_000
+MAX_NESTING: Final = 40
 
 _TOKEN: Final = re.compile(
     r"""\s*(?:(?P<literal>'[^']*'|"[^"]*"|[0-9]+(?:\.[0-9]+)?)|(?P<double>//)"""
@@ -31,19 +34,25 @@ def select_xpath(schema: Schema, expression: str, namespaces: Mapping[str | None
     """The selection of an XPath filter.
 
     Raises:
-        OperationError: ``invalid-value`` when it is not XPath or a prefix is unknown,
-            ``operation-not-supported`` when it is more than the grammar above.
+        OperationError: ``invalid-value`` when it is not XPath or a prefix is unknown, ``too-big`` when it is
+            longer than `MAX_LENGTH`.
     """
     if len(expression) > MAX_LENGTH:
         raise OperationError("too-big", f"an XPath filter may have at most {MAX_LENGTH} characters")
-    parser = _Parser(schema, expression, namespaces)
-    chains = parser.parse()
+    try:
+        chains = _Parser(schema, expression, namespaces).parse()
+    except _BeyondSelectionError:
+        return select_any_xpath(schema, expression, namespaces)
     if any(not found for found in chains):
         return Selection(None)
     nodes: list[SelectNode] = []
     for found in chains:
         nodes.extend((chain(found) or {}).values())
     return Selection(merge(nodes))
+
+
+class _BeyondSelectionError(Exception):
+    """The expression is more than the grammar above, or no XPath at all."""
 
 
 class _Parser:
@@ -53,6 +62,7 @@ class _Parser:
         self._namespaces = namespaces
         self._tokens = list(self._tokenise())
         self._position = 0
+        self._nesting = 0
 
     # --- tokens ----------------------------------------------------------------------------------
 
@@ -62,7 +72,7 @@ class _Parser:
         while position < len(text):
             match = _TOKEN.match(text, position)
             if match is None or match.lastgroup is None:
-                raise self._unsupported(f'"{text[position : position + 20]}"')
+                raise _BeyondSelectionError
             position = match.end()
             yield match.lastgroup, match[match.lastgroup]
         yield "end", ""
@@ -83,15 +93,7 @@ class _Parser:
 
     def _expect(self, text: str) -> None:
         if not self._accept(text):
-            found = self._peek()[1] or "the end"
-            raise self._unsupported(f'"{found}" where "{text}" is expected')
-
-    def _unsupported(self, what: str) -> OperationError:
-        return OperationError(
-            "operation-not-supported",
-            f"XPath filter: {what} is not supported; use absolute paths with predicates that compare keys "
-            "or leaves with a literal, joined by |",
-        )
+            raise _BeyondSelectionError
 
     # --- paths -----------------------------------------------------------------------------------
 
@@ -101,14 +103,14 @@ class _Parser:
         while self._accept("|"):
             chains.extend(self._path())
         if self._peek()[0] != "end":
-            raise self._unsupported(f'"{self._peek()[1]}"')
+            raise _BeyondSelectionError
         return chains
 
     def _path(self) -> list[_Chain]:
         chains: list[_Chain] = [()]
         kind, text = self._peek()
         if kind not in ("double", "name") and text != "/":
-            raise self._unsupported(f'"{text or "an empty expression"}"')
+            raise _BeyondSelectionError
         if text == "/":
             following = self._tokens[self._position + 1]
             if following[0] == "end" or following[1] == "|":
@@ -124,9 +126,9 @@ class _Parser:
     def _step(self, chains: list[_Chain], descend: bool) -> list[_Chain]:
         kind, name = self._next()
         if kind != "name" and name != "*":
-            raise self._unsupported(f'"{name or "the end"}"')
+            raise _BeyondSelectionError
         if self._peek()[1] == "(":
-            raise self._unsupported(f"the function {name}()")
+            raise _BeyondSelectionError
         module, local = self._resolve(name)
         found: list[_Chain] = []
         for prefix in chains:
@@ -138,7 +140,7 @@ class _Parser:
                         middle = tuple((level, Branch()) for level in between)
                         found.append((*prefix, *middle, (node, Branch())))
         if len(found) > MAX_TERMS:
-            raise self._unsupported("a path that leads to so many nodes")
+            raise _BeyondSelectionError
         start = self._position
         while self._peek()[1] == "[" and self._peek()[0] == "symbol":
             start = self._position
@@ -196,28 +198,37 @@ class _Parser:
             more = self._term(node)
             ways = [(*left, *right) for left in ways for right in more]
             if len(ways) > MAX_TERMS:
-                raise self._unsupported("a predicate of this size")
+                raise _BeyondSelectionError
         return ways
 
     def _term(self, node: SchemaNode) -> list[_Conjunction]:
         if self._accept("("):
+            self._nesting += 1
+            if self._nesting > MAX_NESTING:
+                raise _BeyondSelectionError
             ways = self._disjunction(node)
+            self._nesting -= 1
             self._expect(")")
             return ways
         literal: str | None = None
+        quoted = True
         if self._peek()[0] == "literal":
+            quoted = self._peek()[1][:1] in "'\""
             literal = self._literal()
             self._expect("=")
         path = self._leaf_path(node)
         if literal is None and self._accept("="):
             if self._peek()[0] != "literal":
-                raise self._unsupported("a comparison with anything but a literal")
+                raise _BeyondSelectionError
+            quoted = self._peek()[1][:1] in "'\""
             literal = self._literal()
         if path is None:
             return []
         if literal is None:
             return [(Match(path),)]
         leaf = path[-1]
+        if not quoted and (leaf.type is None or leaf.type.base not in INTEGER_BITS or "." in literal):
+            raise _BeyondSelectionError  # a comparison of numbers
         try:
             value = leaf.type.parse(literal, self._module) if leaf.type is not None else None
         except ValueError:
@@ -240,7 +251,7 @@ class _Parser:
         while True:
             kind, name = self._next()
             if kind != "name" or self._peek()[1] == "(":
-                raise self._unsupported(f'"{name or "the end"}" in a predicate')
+                raise _BeyondSelectionError
             module, local = self._resolve(name)
             child = (nodes[-1] if nodes else node).child(local, module or None) if known else None
             known = child is not None

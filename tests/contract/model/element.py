@@ -198,5 +198,5 @@ def _walk(schema: Schema, node: SchemaNode, element: etree._Element, found: set[
         assert below is not None, child.tag
         if below.is_leaf:
             found.add(below.path)
-        else:
+        elif below.kind != "anydata":
             _walk(schema, below, child, found)

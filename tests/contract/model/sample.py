@@ -23,6 +23,17 @@ def _interface(name: str, address: str) -> dict[str, Any]:
     }
 
 
+def _called() -> dict[str, Any]:
+    return {
+        "name": "oss",
+        "enabled": True,
+        "endpoint": [
+            {"name": name, "remote-address": "127.0.0.9", "remote-port": 4334} for name in ("one", "two")
+        ],
+        "reconnect-strategy": {"max-wait": 5, "min-backoff": 2, "max-backoff": 300},
+    }
+
+
 def full() -> dict[str, Any]:
     """Every leaf of configuration is there; the interfaces are on no machine."""
     return {
@@ -114,7 +125,24 @@ def full() -> dict[str, Any]:
             },
             "timers": {"counters": 1, "health": 1, "reconcile": 15, "router-probe": 30},
             "management": {
-                "netconf": {"listen": ["127.0.0.1"], "port": 830},
+                "startup": {"save": "automatic"},
+                "netconf": {
+                    "listen": ["127.0.0.1"],
+                    "port": 830,
+                    "local-socket": {"path": "/run/aether/netconf.sock", "group": "netops"},
+                    "limits": {
+                        "max-sessions": 128,
+                        "max-sessions-per-user": 64,
+                        "max-logins": 48,
+                        "max-logins-per-address": 16,
+                        "max-auth-tries": 6,
+                        "login-timeout": 30,
+                        "hello-timeout": 30,
+                        "idle-timeout": 3600,
+                        "keepalive-interval": 30,
+                    },
+                    "call-home": {"netconf-client": [_called()]},
+                },
                 "gnmi": {
                     "listen": ["127.0.0.1"],
                     "port": 57400,
@@ -163,6 +191,16 @@ def full() -> dict[str, Any]:
                         "authorized-key": [{"name": "k", "algorithm": "ssh-ed25519", "key-data": "QUJD"}],
                     }
                 ],
+                "aether-ssh-users:certificate-authority": [
+                    {
+                        "name": "noc",
+                        "algorithm": "ssh-ed25519",
+                        "key-data": "R0hJ",
+                        "user": ["ann"],
+                        "revoked-serial": ["7"],
+                    }
+                ],
+                "aether-ssh-users:revoked-key": [f"SHA256:{'A' * 43}"],
             },
         },
         "ietf-netconf-acm:nacm": {
@@ -173,6 +211,14 @@ def full() -> dict[str, Any]:
             "enable-external-groups": True,
             "groups": {"group": [{"name": "staff", "user-name": ["ann"]}]},
             "rule-list": [{"name": "staff", "group": ["staff"], "rule": _rules()}],
+        },
+        "ietf-subscribed-notifications:filters": {
+            "stream-filter": [
+                {"name": "starts", "stream-xpath-filter": "/aether-subscriber:session-start"},
+            ],
+            "ietf-yang-push:selection-filter": [
+                {"filter-id": "plans", "datastore-xpath-filter": "/aether-shaping:shaping-profiles"},
+            ],
         },
     }
 
@@ -187,7 +233,16 @@ def _rules() -> list[dict[str, Any]]:
     ]
 
 
+_AUTHORITY = "/ietf-system:system/authentication/aether-ssh-users:certificate-authority"
+_FILTERS = "/ietf-subscribed-notifications:filters"
+
 VARIANTS: dict[str, Any] = {
+    f"{_AUTHORITY}/key-data": "REVG",
+    f"{_AUTHORITY}/user": ["bob"],
+    f"{_AUTHORITY}/revoked-serial": ["8"],
+    "/ietf-system:system/authentication/aether-ssh-users:revoked-key": [f"SHA256:{'B' * 43}"],
+    f"{_FILTERS}/stream-filter/stream-xpath-filter": "/aether-subscriber:session-stop",
+    f"{_FILTERS}/ietf-yang-push:selection-filter/datastore-xpath-filter": "/aether-bng:bng",
     "/ietf-interfaces:interfaces/interface/type": "iana-if-type:l2vlan",
     "/aether-bng:bng/interfaces/subscriber": ["mdl-sub", "mdl-more"],
     "/aether-bng:bng/interfaces/upstream": "mdl-more",

@@ -11,6 +11,7 @@ import pytest
 
 from bng.units import parse, units_of
 from nbi.server import MODULES_DIR
+from nbi.subscriptions.filters import configured_filter
 from tests.contract.model.sample import full, variant
 from yang.access import User
 from yang.datastore.context import load_context
@@ -57,7 +58,11 @@ def effects(tree: Tree) -> tuple[Any, ...]:
     return (
         parse(units_of(running)),
         running["aether-bng:bng"]["management"],  # `bng.daemon.management` reads it at its start
-        (dict(tree._users._hashes), dict(tree._users._keys)),
+        tree._users._known,
+        (
+            configured_filter(tree, "starts", stream=True),
+            configured_filter(tree, "plans", stream=False),
+        ),
         (rules.rules, rules.enabled, dict(rules.defaults)),
     )
 

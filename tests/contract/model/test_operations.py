@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
+from nbi.subscriptions.registry import FIRST_ID
 from tests.contract.model.client import connect, error_tags
 from tests.contract.model.element import Filled, filled
 from yang.schema import SchemaNode
@@ -22,6 +23,11 @@ _EDIT = f"<edit-config>{_CANDIDATE}<config>{_PROFILE}</config></edit-config>"
 _SUBSCRIBER = "urn:aether:yang:aether-subscriber"
 _PARTIAL = "urn:ietf:params:xml:ns:netconf:partial-lock:1.0"
 _MONITORING = "urn:ietf:params:xml:ns:yang:ietf-netconf-monitoring"
+_NMDA = "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
+_DS = 'xmlns:ds="urn:ietf:params:xml:ns:yang:ietf-datastores">ds'
+_SUBSCRIBED = "urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications"
+_PUSH = "urn:ietf:params:xml:ns:yang:ietf-yang-push"
+_ESTABLISH = f'<establish-subscription xmlns="{_SUBSCRIBED}">{{}}</establish-subscription>'
 _NOTIFICATION = "urn:ietf:params:xml:ns:netconf:notification:1.0"
 
 
@@ -30,6 +36,12 @@ def _action(name: str, inside: str = "") -> str:
         f'<action xmlns="urn:ietf:params:xml:ns:yang:1"><sessions xmlns="{_SUBSCRIBER}"><session>'
         f"<id>{{session}}</id><{name}>{inside}</{name}></session></sessions></action>"
     )
+
+
+def _subscribed(name: str, identifier: int) -> str:
+    stop = "<stop-time>2100-01-01T00:00:00Z</stop-time>" if name == "modify" else ""
+    content = f"<id>{identifier}</id>{stop}"
+    return f'<{name}-subscription xmlns="{_SUBSCRIBED}">{content}</{name}-subscription>'
 
 
 REQUESTS: dict[str, tuple[str, ...]] = {
@@ -69,6 +81,23 @@ REQUESTS: dict[str, tuple[str, ...]] = {
         f'<disconnect-sessions xmlns="{_SUBSCRIBER}"><profile>gold</profile></disconnect-sessions>',
     ),
     "/aether-bng:end-service": ('<end-service xmlns="urn:aether:yang:aether-bng"/>',),
+    "/ietf-netconf-nmda:get-data": (
+        f'<get-data xmlns="{_NMDA}"><datastore {_DS}:operational</datastore><with-origin/></get-data>',
+    ),
+    "/ietf-netconf-nmda:edit-data": (
+        f'<edit-data xmlns="{_NMDA}"><datastore {_DS}:candidate</datastore>'
+        f"<config>{_PROFILE.format(5)}</config></edit-data>",
+    ),
+    "/ietf-subscribed-notifications:establish-subscription": (_ESTABLISH.format("<stream>NETCONF</stream>"),),
+    "/ietf-subscribed-notifications:modify-subscription": (_subscribed("modify", FIRST_ID),),
+    "/ietf-subscribed-notifications:kill-subscription": (_subscribed("kill", FIRST_ID),),
+    "/ietf-yang-push:resync-subscription": (
+        _ESTABLISH.format(
+            f'<datastore xmlns="{_PUSH}" {_DS}:running</datastore><on-change xmlns="{_PUSH}"/>'
+        ),
+        f'<resync-subscription xmlns="{_PUSH}"><id>{FIRST_ID + 1}</id></resync-subscription>',
+    ),
+    "/ietf-subscribed-notifications:delete-subscription": (_subscribed("delete", FIRST_ID + 1),),
     "/notifications:create-subscription": (f'<create-subscription xmlns="{_NOTIFICATION}"/>',),
     "/ietf-netconf:close-session": ("<close-session/>",),
 }

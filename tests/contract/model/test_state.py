@@ -44,11 +44,31 @@ async def element(folder: Path) -> AsyncIterator[Filled]:
         yield started
 
 
+SUBSCRIPTIONS = (
+    "<stream>NETCONF</stream><stream-filter-name>starts</stream-filter-name>",
+    "<stream>NETCONF</stream><stream-xpath-filter>/aether-subscriber:session-stop</stream-xpath-filter>"
+    "<replay-start-time>2026-01-01T00:00:00Z</replay-start-time><stop-time>2100-01-01T00:00:00Z</stop-time>",
+    "<stream>NETCONF</stream><stream-subtree-filter>"
+    '<s:session-stop xmlns:s="urn:aether:yang:aether-subscriber" x="a&gt;b"/></stream-subtree-filter>',
+    f"<yp:datastore {OPERATIONAL}</yp:datastore><yp:selection-filter-ref>plans</yp:selection-filter-ref>"
+    "<yp:periodic><yp:period>360000</yp:period><yp:anchor-time>2026-01-01T00:00:00Z</yp:anchor-time>"
+    "</yp:periodic>",
+    f"<yp:datastore {OPERATIONAL}</yp:datastore>"
+    "<yp:datastore-xpath-filter>/aether-shaping:shaping-profiles</yp:datastore-xpath-filter><yp:on-change>"
+    "<yp:dampening-period>100</yp:dampening-period><yp:excluded-change>delete</yp:excluded-change>"
+    "</yp:on-change>",
+)
+ESTABLISH = (
+    '<establish-subscription xmlns="urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications" '
+    'xmlns:yp="urn:ietf:params:xml:ns:yang:ietf-yang-push">{}</establish-subscription>'
+)
+
+
 @pytest.fixture
 async def client(element: Filled) -> AsyncIterator[Client]:
-    """A session that holds a lock of each kind."""
+    """A session that holds a lock of each kind, and has a subscription of each kind."""
     holding = await connect(element.socket)
-    for request in (LOCK, PARTIAL_LOCK):
+    for request in (LOCK, PARTIAL_LOCK, *map(ESTABLISH.format, SUBSCRIPTIONS)):
         reply = await holding.rpc(request)
         assert not reply.findall(".//{*}rpc-error"), etree.tostring(reply)
     yield holding
@@ -92,8 +112,8 @@ async def test_every_leaf_of_state_is_served(
 
 async def test_what_is_served_is_valid(element: Filled, client: Client, context: libyang.Context) -> None:
     requests = ["<get/>", '<get><filter type="subtree"/></get>']
-    if element.tree.schema.module("ietf-netconf-nmda") is not None:
-        requests.append(f'<get-data xmlns="{NMDA}"><datastore {OPERATIONAL}</datastore></get-data>')
+    for more in ("", "<with-origin/>", "<xpath-filter>//*[name() != 'x']</xpath-filter>"):
+        requests.append(f'<get-data xmlns="{NMDA}"><datastore {OPERATIONAL}</datastore>{more}</get-data>')
     for request in requests:
         reply = await client.rpc(request)
         data = reply[0]

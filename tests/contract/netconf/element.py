@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import json
 import logging
-import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +24,6 @@ from nbi.info import Limits
 from nbi.server import MODULES_DIR, NetconfServer
 from nbi.subscriptions import event_time
 from yang.access import User
-from yang.datastore.sources import standard_dirs
 from yang.provider import Change, ConfigDiff, Keys, Notification, OperationError, Registration
 from yang.tree import Tree
 
@@ -308,17 +306,6 @@ def startup(public_key: tuple[str, str] | None = None) -> dict[str, Any]:
     }
 
 
-def nmda_folder(state_dir: Path) -> Path:
-    """A folder with the module of RFC 8526 alone, which not every element loads."""
-    folder = state_dir / "nmda"
-    folder.mkdir()
-    name = "ietf-netconf-nmda.yang"
-    for standard in standard_dirs():
-        if (standard / name).is_file():
-            shutil.copy(standard / name, folder)
-    return folder
-
-
 async def open_element(state_dir: Path, sessions: int, public_key: tuple[str, str] | None = None) -> Element:
     """The element with its tree, and with a past in its journal."""
     element = Element(Sessions(sessions))
@@ -327,9 +314,7 @@ async def open_element(state_dir: Path, sessions: int, public_key: tuple[str, st
         element.journal.append("session-start", make_session(number), time_ns)
     file = state_dir / "startup.json"
     file.write_text(json.dumps(startup(public_key)))
-    element.tree = await Tree.open(
-        element.registration(), state_dir, startup=file, module_dirs=[MODULES_DIR, nmda_folder(state_dir)]
-    )
+    element.tree = await Tree.open(element.registration(), state_dir, startup=file, module_dirs=[MODULES_DIR])
     return element
 
 
