@@ -135,7 +135,13 @@ def schemas(element, tmp_path_factory):
             if kind == "implement":
                 implemented.append(file)
                 words += ["-F", f"{name}:{features}"]
-    return [*words, *implemented]
+    # the attribute of tagged defaults has a namespace without a module (RFC 6243 section 6)
+    tags = folder / "defaults.yang"
+    tags.write_text(
+        'module defaults { yang-version 1.1; namespace "urn:ietf:params:xml:ns:netconf:default:1.0"; prefix wd;'
+        " import ietf-yang-metadata { prefix md; } md:annotation default { type boolean; } }"
+    )
+    return [*words, *implemented, tags]
 
 
 def lint(schemas, kind: str, file: Path, *more: str | Path) -> None:
@@ -182,14 +188,13 @@ OPERATIONS = {
 def test_yanglint_takes_requests_and_replies(element, schemas, tmp_path, name):
     rpc, reply = tmp_path / "rpc.xml", tmp_path / "reply.xml"
     rpc.write_text(f"<rpc xmlns='{BASE}' message-id='1'>{OPERATIONS[name]}</rpc>")
-    with element.connect() as client:
-        answer = client.rpc(OPERATIONS[name])
-    answer.set("message-id", "1")
-    reply.write_bytes(etree.tostring(answer))
     state = tmp_path / "state.xml"
     with element.connect() as client:
-        data = client.get(f"<sessions xmlns='{SUBSCRIBER}'/>")
+        data = client.get(f"<sessions xmlns='{SUBSCRIBER}'/>")  # before: an action may end its session
+        answer = client.rpc(OPERATIONS[name])
     state.write_bytes(b"".join(etree.tostring(child) for child in data))
+    answer.set("message-id", "1")
+    reply.write_bytes(etree.tostring(answer))
     lint(schemas, "nc-rpc", rpc, "-O", state)
     lint(schemas, "nc-reply", reply, "-R", rpc, "-O", state)
 

@@ -276,6 +276,16 @@ async def test_streams(serve):
     assert found.find("{*}replay-log-aged-time") is None
 
 
+async def test_a_log_that_has_lost_its_beginning_says_so(serve, monkeypatch):
+    served = await serve()
+    monkeypatch.setattr(type(served.element.journal), "oldest", 5)
+    client = await served.client()
+    reply = await client.rpc(f"<get><filter><streams xmlns='{SN}'/></filter></get>")
+    found = reply.find(f".//{{{SN}}}stream")
+    for leaf in ("replay-log-creation-time", "replay-log-aged-time"):
+        assert found.findtext(f"{{*}}{leaf}") == event_time(START + 4_000_000_000 - 1)
+
+
 @pytest.mark.parametrize("user", ["admin", "viewer"])
 async def test_a_lost_client_leaves_nothing(serve, user):
     served = await serve(user=user)

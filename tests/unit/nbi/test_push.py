@@ -36,6 +36,7 @@ from yang.access import User
 from yang.datastore.context import load_context
 from yang.datastore.model import PathOperation
 from yang.path import DataPath
+from yang.xpath import engine
 
 
 @pytest.fixture(scope="session")
@@ -166,6 +167,44 @@ async def test_xpath_and_stop_time(subscriber):
     async with asyncio.timeout(5):
         while one.served.server.subscriptions.subscriptions:
             await asyncio.sleep(0.01)
+
+
+async def test_any_xpath(subscriber):
+    one = await subscriber()
+    await established(
+        one.client,
+        on("operational", "", by_xpath(f"{ALL}[position() = 3]/aether-subscriber:id") + periodic(100)),
+    )
+    contents = (await one.event()).find(f"{{{YP}}}datastore-contents")
+    assert [e.text for e in contents.iter(f"{{{SUBSCRIBER}}}id")] == [session(2)]
+
+
+async def test_an_xpath_that_looks_at_too_much_suspends(subscriber, monkeypatch):
+    one = await subscriber()
+    await established(one.client, on("operational", "", by_xpath("//*[position() = 1]") + periodic(1)))
+    assert name(await one.event()) == "push-update"
+    with monkeypatch.context() as small:
+        small.setattr(engine, "MAX_STEPS", 10)
+        while name(event := await one.event()) == "push-update":
+            pass
+        assert (name(event), event.findtext("{*}reason").split(":")[1]) == (
+            "subscription-suspended",
+            "update-too-big",
+        )
+        reply = await one.client.rpc(f"<get><filter><subscriptions xmlns='{SN}'/></filter></get>")
+        assert reply.findtext(".//{*}receiver/{*}state") == "suspended"
+    assert name(await one.event()) == "subscription-resumed"
+    assert name(await one.event()) == "push-update"
+
+
+async def test_an_xpath_that_stays_too_much_ends_it(subscriber, monkeypatch):
+    monkeypatch.setattr(push, "PATIENCE", 0.02)
+    one = await subscriber()
+    await established(one.client, on("operational", "", by_xpath("//*[position() = 1]") + periodic(1)))
+    monkeypatch.setattr(engine, "MAX_STEPS", 10)
+    while name(event := await one.event()) != "subscription-terminated":
+        pass
+    assert event.findtext("{*}reason").split(":")[1] == "suspension-timeout"
 
 
 async def test_nacm_filters_updates(subscriber):
@@ -507,6 +546,24 @@ async def test_what_cannot_be_pushed(subscriber, operation, tag, identity):
     structure = "establish-subscription-datastore-error-info"
     identity = f"ietf-yang-push:{identity}"
     assert problem(await one.client.error(operation)) == (tag, identity, structure, identity)
+
+
+async def test_any_xpath_when_something_cannot_be_done(subscriber):
+    one = await subscriber(sessions=1)
+    structure = "establish-subscription-datastore-error-info"
+    for inner, tag, identity in (
+        ("//*[position() = 1]", "operation-not-supported", "ietf-yang-push:on-change-unsupported"),
+        ("count(//*)", "invalid-value", "ietf-subscribed-notifications:filter-unsupported"),
+    ):
+        trigger = on_change() if tag == "operation-not-supported" else periodic(100)
+        error = await one.client.error(on("operational", "", by_xpath(inner) + trigger))
+        assert problem(error) == (tag, identity, structure, identity)
+    shown = f"<get><filter type='xpath' xmlns:sn='{SN}' select=\"//sn:subscription[position() = 1]\"/></get>"
+    filter = f"<s:sessions xmlns:s='{SUBSCRIBER}'><s:session/></s:sessions>"
+    await established(one.client, on("operational", filter, periodic(60000)))
+    reply = await one.client.rpc(shown)
+    content = reply.find(f".//{{{YP}}}datastore-subtree-filter")
+    assert content.find(f"{{{SUBSCRIBER}}}sessions/{{{SUBSCRIBER}}}session") is not None
 
 
 async def test_mistakes(subscriber):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
+from tests.unit.yang.conftest import Record
 from yang.documents import OriginView
 from yang.provider import OperationError
 
@@ -164,3 +165,60 @@ async def test_a_report_all_tagged_reply_can_be_given_back(net: Any) -> None:
     tagged = net.get(PROFILES, content="config", with_defaults="report-all-tagged")
     await net.edit(tagged, default_operation="replace")
     assert net.get(PROFILES, source="candidate", content="config") == net.get(PROFILES, content="config")
+
+
+class Interfaces:
+    """What a kernel has: an interface that nobody configured, an address that nobody gave."""
+
+    path = "/ietf-interfaces:interfaces/interface"
+
+    def __init__(self) -> None:
+        def address(ip: str) -> Record:
+            return Record(ip=ip, prefix_length=24)
+
+        def interface(name: str, *addresses: str) -> Record:
+            ipv4 = Record(enabled=True, forwarding=False, address=[address(ip) for ip in addresses])
+            kind = "iana-if-type:ethernetCsmacd"
+            return Record(name=name, type=kind, enabled=True, oper_status="up", ipv4=ipv4)
+
+        found = (interface("eth0", "192.0.2.1", "192.0.2.77"), interface("wan9", "198.51.100.9"))
+        self.records = {(one.name,): one for one in found}
+
+    def get(self, keys: tuple[Any, ...]) -> Record | None:
+        return self.records.get(keys)
+
+    def iter(self) -> list[Record]:
+        return list(self.records.values())
+
+    def absent(self, keys: tuple[Any, ...]) -> Record:
+        return Record(name=keys[0], oper_status="not-present")
+
+
+@pytest.fixture
+def unconfigured(net: Any) -> Any:
+    net.tree._providers.pop(Interfaces.path)
+    net.tree.add_provider(Interfaces())
+    return net
+
+
+@pytest.mark.parametrize("with_defaults", ["explicit", "report-all", "report-all-tagged"])
+async def test_what_nobody_configured_is_of_the_system(unconfigured: Any, with_defaults: str) -> None:
+    text = unconfigured.get("<if:interfaces/>", with_defaults=with_defaults, origin=OriginView(shown=True))
+    entries = {entry.findtext("{*}name"): entry for entry in tree(text).iter("{*}interface")}
+    assert set(entries) == {"eth0", "eth1", "wan9"}
+    assert entries["wan9"].get(OR) == "or:system"
+    assert [node.get(OR) for node in entries["wan9"].iterdescendants() if node.get(OR)] == []
+    assert entries["eth0"].get(OR) is None, "that of interfaces: intended"
+    addresses = {a.findtext("{*}ip"): a.get(OR) for a in entries["eth0"].iter("{*}address")}
+    assert addresses == {"192.0.2.1": None, "192.0.2.77": "or:system"}
+    assert [node.get(WD) for node in entries["wan9"].iter() if node.get(WD)] == []
+
+
+async def test_the_system_can_be_filtered_by_origin(unconfigured: Any) -> None:
+    def addresses(origin: str) -> list[str]:
+        view = OriginView(wanted=frozenset({f"ietf-origin:{origin}"}))
+        text = unconfigured.get("<if:interfaces/>", with_defaults="report-all", origin=view)
+        return [node.text for node in tree(text).iter("{*}ip")]
+
+    assert addresses("system") == ["192.0.2.77", "198.51.100.9"]
+    assert addresses("intended") == ["192.0.2.1", "192.0.2.2"]
