@@ -61,7 +61,7 @@ class Body:
     leaves: tuple[LeafPlan, ...]
     inner: tuple[NodePlan, ...]
     always: bool
-    compiled: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    compiled: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
