@@ -81,7 +81,7 @@ class _LoopSource(Source):
         self._writer = writer
         self._general_name = self.name(general, "general")
         self._needed: list[str] = []
-        self._absent: list[str] = []
+        self._others: list[str] = []
         self._texts: list[str] = []
         self._late: list[Callable[[], None]] = []
 
@@ -91,11 +91,12 @@ class _LoopSource(Source):
         self.emit("add = out.append")
         with self.block("for r in records:"):
             with self.block("try:"):
+                self._class_of(sample, "r")
                 entry, decisive = self._instance(body, sample, "r")
                 self.emit("pass")
             with self.block("except AttributeError:"):
                 self._misfit()
-            unfit = [f"{name} is None" for name in self._needed] + self._absent
+            unfit = [f"{name} is None" for name in self._needed] + self._others
             if not (decisive or body.always):
                 unfit.append("True")
             if unfit:
@@ -110,6 +111,16 @@ class _LoopSource(Source):
                 late()
             self.emit(f"add(f'{entry}')")
         return self.function("def encode(records):", "(out, misfits)", body)  # type: ignore[return-value]
+
+    def _class_of(self, sample: Any, record: str) -> None:
+        """A record must be of the sample's class."""
+        self._others.append(f"{record}.__class__ is not {self.name(type(sample), 'k')}")
+
+    def _none(self, node: SchemaNode, sample: Any, record: str) -> None:
+        """A record must have no such node; the class of some says that they cannot have it."""
+        kind = type(sample)
+        if kind.__dictoffset__ or hasattr(kind, node.attr) or hasattr(kind, "__getattr__"):
+            self._others.append(f"getattr({record}, {node.attr!r}, None) is not None")
 
     def _misfit(self) -> None:
         self.emit("misfits += 1")
@@ -143,7 +154,7 @@ class _LoopSource(Source):
             self._late.append(lambda: self._general_leaf(leaf, value, slot))
             return f"{{{slot}}}", False
         if getattr(sample, leaf.node.attr, None) is None:
-            self._absent.append(f"getattr({record}, {leaf.node.attr!r}, None) is not None")
+            self._none(leaf.node, sample, record)
             return "", False
         self.emit(f"{value} = {record}.{leaf.node.attr}")
         self._needed.append(value)
@@ -168,10 +179,10 @@ class _LoopSource(Source):
             self._late.append(lambda: self.emit(f"{slot} = {entries}(None, {record}, ())"))
             return f"{{{slot}}}", False
         if own is None:
-            self._absent.append(f"getattr({record}, {plan.node.attr!r}, None) is not None")
+            self._none(plan.node, sample, record)
             return "", False
         self.emit(f"{inside} = {record}.{plan.node.attr}")
-        self._needed.append(inside)
+        self._class_of(own, inside)
         text, decisive = self._instance(below, own, inside)
         if not decisive:  # whether it is shown depends on the record
             slot = self.variable("s")

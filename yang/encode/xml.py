@@ -206,7 +206,7 @@ class XmlEncoder:
             return f'{{"true" if {variable} else "false"}}', False
         if kind.base.startswith(("int", "uint")):
             return f"{{{variable}}}", False
-        return (f"{{{variable}}}", not kind.plain) if kind.base in _DIRECT else None
+        return (f"{{{variable}}}", not kind.plain) if _is_direct(kind) else None
 
     def _value(self, source: Source, kind: LeafType, variable: str) -> str:
         """A replacement field for the text of a value."""
@@ -274,6 +274,13 @@ def _is_qualified(kind: LeafType) -> bool:
     return (
         kind.prefixed or kind.base == "identityref" or any(_is_qualified(member) for member in kind.members)
     )
+
+
+def _is_direct(kind: LeafType) -> bool:
+    """True when the text of a value is what `str` makes of it."""
+    if kind.base == "union":
+        return all(_is_direct(member) for member in kind.members)
+    return (kind.base in _DIRECT and kind.base != "boolean") or kind.base.startswith(("int", "uint"))
 
 
 def _has_lists(body: Body) -> bool:
