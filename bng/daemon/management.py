@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ from yang.tree import Tree
 log = structlog.get_logger()
 
 _RETRY_LISTEN = 1.0
+_COLLECT = (5000, 20, 100)
+"""Thresholds of the garbage collector: what a request needs is gone before the first."""
 
 
 class Management:
@@ -43,6 +46,9 @@ class Management:
         self.tree = await Tree.open(
             self.northbound.registration(), self.state_dir, self.startup, module_dirs=[MODULES_DIR]
         )
+        # schema and configuration live long: the garbage collector need not look at them again and again
+        gc.set_threshold(*_COLLECT)
+        gc.freeze()
         netconf = gnmi = None
         try:
             following = asyncio.ensure_future(self.northbound.run(self.tree.bus))

@@ -35,6 +35,7 @@ class XmlEdits:
         self._schema = schema
         self._values = values
         self._keep_going = keep_going
+        self._known: dict[tuple[SchemaNode, Any], SchemaNode] = {}
         self.errors: list[OperationError] = []
 
     def read(self, config: etree._Element) -> list[Edit]:
@@ -68,6 +69,12 @@ class XmlEdits:
         return edits
 
     def _node(self, parent: SchemaNode, element: etree._Element) -> SchemaNode:
+        known = self._known.get((parent, element.tag))
+        if known is None:
+            known = self._known[parent, str(element.tag)] = self._find(parent, element)
+        return known
+
+    def _find(self, parent: SchemaNode, element: etree._Element) -> SchemaNode:
         name = etree.QName(element)
         module = self._schema.module_of_namespace(name.namespace or "")
         if module is None:
@@ -89,9 +96,11 @@ class XmlEdits:
         return node
 
     def _edit(self, node: SchemaNode, element: etree._Element, inherited: str, depth: int) -> Edit:
-        own = self._operation(node, element)
+        own, insert = None, None
+        if element.attrib:
+            own, insert = self._operation(node, element), self._insert(node, element)
         operation = own or inherited
-        edit = Edit(node, own, insert=self._insert(node, element))
+        edit = Edit(node, own, insert=insert)
         if node.kind in ("container", "list"):
             if (element.text or "").strip():
                 raise self._values.error(node, "bad-element", f"{node.path} holds text, but has no value")
@@ -105,7 +114,8 @@ class XmlEdits:
         elif node.kind == "leaf" and operation in ("delete", "remove") and not node.is_key:
             pass  # what the value was does not matter
         else:
-            resolve = module_resolver(self._schema, element)
+            # the namespaces in scope are worked out for the few values that have prefixes
+            resolve: Resolver = lambda prefix: module_resolver(self._schema, element)(prefix)  # noqa: E731
             edit.value = self._values.from_text(node, element.text or "", resolve)
         return edit
 

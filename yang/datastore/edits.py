@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from lxml import etree
 
 from yang.access import AccessControl, Rules
-from yang.datastore.data import EMPTY, Tree, check_access, differences
+from yang.datastore.data import EMPTY, Difference, Tree, check_access, differences
 from yang.datastore.edit import Editor, ValueReader
 from yang.datastore.edit_paths import edits_of_operations
 from yang.datastore.edit_xml import XmlEdits
@@ -75,18 +75,21 @@ class Edits:
             OperationError: ``access-denied``, or what is wrong with the change or its result.
         """
         after = change(before)
-        self.check_access(before, after, rules)
+        if rules.enabled:
+            self.check_access(before, after, rules)
         if validate:
             self._validator.complete(after)
         return after
 
-    def check_access(self, before: Tree, after: Tree, rules: Rules) -> None:
-        """Raise ``access-denied`` unless all that differs may be changed."""
+    def check_access(self, before: Tree, after: Tree, rules: Rules) -> list[Difference]:
+        """Raise ``access-denied`` unless all that differs may be changed; what differs."""
+        found = list(differences(self._schema.root, before, after, rules, (), rules.start))
         if not rules.enabled:
-            return
+            return found
         try:
-            for found in differences(self._schema.root, before, after, rules, (), rules.start):
-                check_access(found, rules)
+            for difference in found:
+                check_access(difference, rules)
         except OperationError:
             self._access.denied_data_writes += 1
             raise
+        return found
