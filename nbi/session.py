@@ -206,8 +206,9 @@ class NetconfSession:
                 return message
             if self._eof:
                 return None
-            self._link.read(True)
+            # first, for a transport that held octets back hands them over inside of read()
             self._input.clear()
+            self._link.read(True)
             await self._input.wait()
 
     async def _farewell(self, violation: ProtocolViolation) -> None:

@@ -64,9 +64,7 @@ def load(name: str, path: Path) -> ModuleType:
 @contextlib.contextmanager
 def server(folder: Path, sessions: int = SESSIONS) -> Iterator[tuple[int, int]]:
     """Port and process of a server with all sessions, which takes the key in the folder."""
-    subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key")], check=True
-    )
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key")], check=True)
     algorithm, data = (folder / "key.pub").read_text().split()[:2]
     arguments = ["--sessions", str(sessions), "--uvloop", "--public-key", f"{algorithm} {data}"]
     process = subprocess.Popen(
@@ -162,6 +160,8 @@ class OpenSsh:
         parts = [os.read(self._stdout.fileno(), PIPE)]
         while not b"".join(parts[-2:]).endswith(end):
             parts.append(os.read(self._stdout.fileno(), PIPE))
+            if not parts[-1]:
+                raise SystemExit("the session has ended")
         return b"".join(parts)
 
     def request(self, rpc: bytes) -> tuple[float, bytes]:
@@ -174,6 +174,7 @@ class OpenSsh:
     def close(self) -> None:
         self._stdin.close()
         self._stdout.close()
+        self._process.terminate()
         self._process.wait(30)
 
 

@@ -89,9 +89,7 @@ class Editor:
         """
         return self._children(tree, edits, operation, None)
 
-    def _children(
-        self, tree: Tree, edits: Iterable[Edit], operation: str, where: _Where
-    ) -> dict[str, Any]:
+    def _children(self, tree: Tree, edits: Iterable[Edit], operation: str, where: _Where) -> dict[str, Any]:
         result = dict(tree)
         opened: dict[str, SchemaNode] = {}
         for edit in edits:
@@ -193,9 +191,7 @@ def _leaf(parent: dict[str, Any], edit: Edit, operation: str, where: _Where) -> 
         parent[name] = edit.value
 
 
-def _check_existence(
-    present: bool, operation: str, where: _Where, *, implicit: bool = False
-) -> None:
+def _check_existence(present: bool, operation: str, where: _Where, *, implicit: bool = False) -> None:
     """What RFC 6241 demands of an operation's target; `implicit`: a container that always exists."""
     if operation == "create" and present:
         path = _path(where)

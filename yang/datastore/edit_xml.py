@@ -39,6 +39,7 @@ class XmlEdits:
         self._values = values
         self._keep_going = keep_going
         self._known: dict[tuple[SchemaNode, Any], SchemaNode] = {}
+        self._reusable: dict[SchemaNode, bool] = {}
         self._kept: dict[tuple[SchemaNode, str], Any] = {}
         self.errors: list[OperationError] = []
 
@@ -126,7 +127,11 @@ class XmlEdits:
     def _value(self, node: SchemaNode, element: etree._Element) -> Any:
         """The value of a leaf or leaf-list entry. Those of a request are often the same, but for keys."""
         text = element.text or ""
-        if node.is_key or node.type is None or not node.type.plain:
+        reusable = self._reusable.get(node)
+        if reusable is None:
+            reusable = not node.is_key and node.type is not None and node.type.plain
+            self._reusable[node] = reusable
+        if not reusable:
             # the namespaces in scope are worked out for the few values that have prefixes
             return self._values.from_text(
                 node, text, lambda prefix: module_resolver(self._schema, element)(prefix)

@@ -160,9 +160,7 @@ class Running:
             listener(snapshot, changed, author)
         return CommitResult(number, changed)
 
-    def _prepare(
-        self, old: Snapshot, tree: Tree, compared: Compared | None
-    ) -> tuple[Snapshot, list[str]]:
+    def _prepare(self, old: Snapshot, tree: Tree, compared: Compared | None) -> tuple[Snapshot, list[str]]:
         """In the worker: the valid snapshot of a tree, and what differs from the old one."""
         tree = hash_passwords(tree)
         found: Iterable[Difference]

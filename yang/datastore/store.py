@@ -283,6 +283,7 @@ class Datastores:
         # the exact nodes that a commit changes are those that need permission (RFC 8341 section 3.2.8)
         rules = self._access.rules_for(user)
         found = await self._running.in_worker(self._edits.check_access, before, tree, rules)
+        self._edits.forget()
         return await self._running.replace(
             tree, author, lambda changed: self._locks.check_paths(session_id, changed), (before, tree, found)
         )

@@ -110,7 +110,7 @@ class _LoopSource(Source):
             for late in self._late:
                 late()
             self.emit(f"add(f'{entry}')")
-        return self.function("def encode(records):", "(out, misfits)", body)  # type: ignore[return-value]
+        return self.function("def encode(records):", "(out, misfits)", body)
 
     def _class_of(self, sample: Any, record: str) -> None:
         """A record must be of the sample's class."""
