@@ -1,9 +1,9 @@
-"""netconf-commit: milliseconds for a NETCONF client to edit and commit 1,000 shaping profiles, all of them new values.
+"""netconf-commit: milliseconds for a NETCONF client to edit and commit 1,000 shaping profiles, all changed.
 
 netconf-commit-one, beside it, is one leaf among 10,000 profiles. Measured behind OpenSSH's client, from the
-edit-config to the last octet of the commit's reply: access control, validation, the history and both files are on the
-disk by then. The baseline does the same with libyang alone, in memory: it reads the request, merges it into a
-copy of the configuration, validates that, and finds what differs by ``lyd_diff``.
+edit-config to the last octet of the commit's reply, with access control on: the configuration and its history
+are on the disk by then. The baseline does the same with libyang alone, in memory: it reads the request, merges
+it into a copy of the configuration, validates that, and finds what differs by ``lyd_diff``.
 """
 
 from __future__ import annotations
@@ -141,8 +141,8 @@ def main(one: bool = False) -> None:
         "libyang alone, in memory: read, merge into a copy, validate, lyd_diff",
         round(baseline, 1),
         baseline / value,
-        f"{what}, edit-config and commit, NACM on, written durably with history; OpenSSH client in another process; "
-        f"median of {rounds}, best {min(times):.1f}; {used:.1f} s of the server's CPU in all",
+        f"{what}, edit-config and commit, NACM on, written durably with history; OpenSSH client in another "
+        f"process; median of {rounds}, best {min(times):.1f}; {used:.1f} s of the server's CPU in all",
     )
 
 

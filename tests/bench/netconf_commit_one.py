@@ -1,4 +1,4 @@
-"""netconf-commit-one: milliseconds to edit and commit one leaf among 10,000 shaping profiles; see netconf_commit.py."""
+"""netconf-commit-one: milliseconds to edit and commit one leaf among 10,000 profiles (`netconf_commit`)."""
 
 from __future__ import annotations
 

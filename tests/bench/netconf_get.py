@@ -1,8 +1,9 @@
 """netconf-get: milliseconds for a NETCONF get of all 10,000 sessions with 20 leaves each.
 
-Measured behind OpenSSH's client (``--client asyncssh``: in asyncssh's), from the request to the last octet of the
-reply, with access control on and the server in a process of its own. The baseline builds the same reply as a libyang tree and prints it, the way
-of servers that keep their state in libyang, without SSH and without any client.
+Measured behind OpenSSH's client (``--client asyncssh``: in asyncssh's), from the request to the last octet of
+the reply, with access control on and the server in a process of its own. The baseline builds the same reply
+as a libyang tree and prints it, the way of servers that keep their state in libyang, without SSH and without
+any client.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """netconf-get-one: milliseconds for a NETCONF get of one session by its key, among 10,000.
 
-Measured behind OpenSSH's client, which waits without polling, with access control on. The baseline is the same
-client and the same octets both ways with a server that only sends them: what SSH alone takes.
+Measured behind OpenSSH's client, which waits without polling, with access control on. The baseline is the
+same client and the same octets both ways with a server that only sends them: what SSH alone takes.
 """
 
 from __future__ import annotations
@@ -113,8 +113,9 @@ def main() -> None:
         "as many octets both ways over SSH, from a server that only sends them",
         round(baseline, 3),
         baseline / value,
-        f"one of {get.SESSIONS} sessions, {len(reply)} octets, NACM on; OpenSSH client in another process; median of "
-        f"{arguments.rounds}, best {min(times):.3f}, 99th percentile {statistics.quantiles(times, n=100)[98]:.3f}",
+        f"one of {get.SESSIONS} sessions, {len(reply)} octets, NACM on; OpenSSH client in another process; "
+        f"median of {arguments.rounds}, best {min(times):.3f}, 99th percentile "
+        f"{statistics.quantiles(times, n=100)[98]:.3f}",
     )
 
 

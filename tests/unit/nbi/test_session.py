@@ -281,7 +281,7 @@ async def test_stopping_the_server_ends_its_sessions(serve):
 
 
 class HoldingTransport:
-    """Keeps what arrives while reading is paused, and hands it over inside of resume_reading, as asyncssh does."""
+    """Keeps what arrives while reading is paused, and hands it over inside of resume_reading."""
 
     def __init__(self) -> None:
         self.session: NetconfSession | None = None
@@ -321,8 +321,8 @@ async def test_a_request_that_comes_while_reading_is_paused_is_not_forgotten(ser
     link = Link(transport, 60)
     transport.session = served.server.open_session(link, User("admin"), "netconf-ssh", "test")
     transport.arrive(
-        f"<hello xmlns='{BASE_NS}'><capabilities><capability>{CAP_BASE_10}</capability></capabilities></hello>"
-        "]]>]]>".encode()
+        f"<hello xmlns='{BASE_NS}'><capabilities><capability>{CAP_BASE_10}</capability></capabilities>"
+        "</hello>]]>]]>".encode()
     )
     small = f"<rpc xmlns='{BASE_NS}' message-id='1'><discard-changes/></rpc>]]>]]>".encode()
     large = (
