@@ -2,7 +2,7 @@
 
 netconf-commit-one, beside it, is one leaf among 10,000 profiles. Measured behind OpenSSH's client, from the
 edit-config to the last octet of the commit's reply, with access control on: the configuration and its history
-are on the disk by then. The baseline does the same with libyang alone, in memory: it reads the request, merges
+are on the disk by then. The baseline does it with libyang alone, in memory: it reads the request, merges
 it into a copy of the configuration, validates that, and finds what differs by ``lyd_diff``.
 """
 

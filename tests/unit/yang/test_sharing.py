@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from yang.access import ALLOW_ALL
+from yang.access import ALLOW_ALL, AccessControl, Rules
 from yang.datastore.data import differences, from_json, to_json
+from yang.datastore.edits import Edits
 from yang.datastore.sharing import members_of, tree_of
+from yang.provider import OperationError
 from yang.schema import Schema
 
 PROFILES = "aether-shaping:shaping-profiles"
@@ -102,3 +105,19 @@ def test_what_is_the_same_is_the_same_object(schema: Schema) -> None:
     assert written[BNG] is explicit[BNG]
     assert written[PROFILES]["profile"][1] is explicit[PROFILES]["profile"][1]
     assert written[PROFILES]["profile"][2]["download"] == {"rate": "77"}
+
+
+def test_what_was_permitted_is_asked_again_when_the_rules_are_others(schema: Schema) -> None:
+    """The differences of the last edit are kept for the commit, but not the answer to another question."""
+    access = AccessControl(schema)
+    edits = Edits(schema, SimpleNamespace(check_value=lambda *_: None), access)  # type: ignore[arg-type]
+    before, after = from_json(schema.root, configuration(1)), from_json(schema.root, configuration(2))
+    permit = Rules(defaults={"read": True, "write": True})
+    found = edits.check_access(before, after, permit)
+    assert [difference.op for difference in found] == ["create"]
+    assert edits.check_access(before, after, permit) is found
+    with pytest.raises(OperationError) as refused:
+        edits.check_access(before, after, Rules(defaults={"read": True, "write": False}))
+    assert (refused.value.tag, access.denied_data_writes) == ("access-denied", 1)
+    other = from_json(schema.root, configuration(3))
+    assert len(edits.check_access(before, other, permit)) == 2
