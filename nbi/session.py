@@ -208,8 +208,9 @@ class NetconfSession:
                 return message
             if self._eof:
                 return None
-            self._link.read(True)
+            # first, for a transport that held octets back hands them over inside of read()
             self._input.clear()
+            self._link.read(True)
             await self._wait_for_input()
 
     async def _wait_for_input(self) -> None:
@@ -311,23 +312,30 @@ class NetconfSession:
         await self.send(parts())
 
     async def send(self, parts: Iterable[bytes]) -> None:
-        """Send one message, in chunks of up to 64 KiB, waiting for the client in between.
+        """Send one message, in chunks of up to `MAX_CHUNK`, waiting for the client in between.
 
         An exception of `parts` before the first chunk has left comes through; a later one ends the
         session, for the message cannot be taken back.
         """
         framer, link = self._connection.framer, self._link
-        pending = bytearray()
+        pending: list[bytes | memoryview] = []
+        size = 0
         begun = False
         async with self._output:
             try:
                 for part in parts:
-                    pending += part
-                    while len(pending) >= MAX_CHUNK:
+                    rest = memoryview(part)
+                    while size + len(rest) >= MAX_CHUNK:
                         begun = True
-                        link.write(framer.part(pending[:MAX_CHUNK]))
-                        del pending[:MAX_CHUNK]
+                        cut = MAX_CHUNK - size
+                        link.write(framer.part(b"".join((*pending, rest[:cut]))))
+                        rest = rest[cut:]
+                        pending.clear()
+                        size = 0
                         await link.drain()
+                    if rest:
+                        pending.append(rest)
+                        size += len(rest)
             except (ConnectionError, PeerStalled):
                 raise
             except Exception as error:
@@ -335,7 +343,7 @@ class NetconfSession:
                     raise
                 self._log.exception("netconf.reply-broken")
                 raise _End("dropped", "a reply could not be completed") from error
-            link.write(framer.part(pending) + framer.end())
+            link.write(framer.part(b"".join(pending)) + framer.end())
             await link.drain()
 
     async def send_notification(self, message: bytes) -> None:

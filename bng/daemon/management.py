@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ from yang.tree import Tree
 log = structlog.get_logger()
 
 _RETRY_LISTEN = 1.0
+_COLLECT = (5000, 20, 100)
+"""Thresholds of the garbage collector: what a request needs is gone before the first."""
 
 
 class Management:
@@ -55,6 +58,9 @@ class Management:
             saves=saves_commits,
             factory=FACTORY,
         )
+        # schema and configuration live long: the garbage collector need not look at them again and again
+        gc.set_threshold(*_COLLECT)
+        gc.freeze()
         netconf = gnmi = None
         try:
             following = asyncio.ensure_future(self.northbound.run(self.tree.bus))

@@ -214,11 +214,15 @@ class Commits:
         before = self.running.tree
         # the exact nodes that a commit changes are those that need permission (RFC 8341 section 3.2.8)
         rules = self._access.rules_for(user)
-        await self._running.in_worker(self._edits.check_access, before, tree, rules)
+        found = await self._running.in_worker(self._edits.check_access, before, tree, rules)
+        self._edits.forget()
         await self._part_startup()
         with self._edits.concealing(rules):
             return await self._running.replace(
-                tree, author, lambda changed: self._locks.check_paths(session_id, changed)
+                tree,
+                author,
+                lambda changed: self._locks.check_paths(session_id, changed),
+                (before, tree, found),
             )
 
     async def cancel_commit(self, session: Session, persist_id: str | None = None) -> None:

@@ -6,7 +6,7 @@ import gzip
 import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -96,7 +96,7 @@ class Store:
     def save(self, members: Mapping[str, Any], entry: Entry) -> None:
         """Make a configuration the one that is loaded next time, and remember the commit."""
         document = orjson.dumps(self.seal(members))
-        head = orjson.dumps(asdict(entry))
+        head = orjson.dumps(entry)
         packed = gzip.compress(head + b"\n" + document, compresslevel=1)
         write_durably(self._path(entry.number), packed)
         write_durably(self._folder / "running.json", document)

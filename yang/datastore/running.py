@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import structlog
 
 from yang.access import ALLOW_ALL
-from yang.datastore.data import EMPTY, Tree, differences, from_json, to_json
+from yang.datastore.data import EMPTY, Difference, Tree, differences
 from yang.datastore.history import Entry, Store
 from yang.datastore.model import CommitResult
+from yang.datastore.sharing import members_of, tree_of
 from yang.datastore.validator import Validator
 from yang.provider import ConfigDiff, ConfigHandler, OperationError
 from yang.schema import Schema
@@ -34,12 +35,17 @@ class Snapshot:
         tree: what was set explicitly.
         members: RFC 7951, with defaults.
         full: the tree with defaults.
+        explicit: RFC 7951, without defaults.
     """
 
     tree: Tree
     members: Mapping[str, Any]
     full: Tree
+    explicit: Mapping[str, Any] = field(default_factory=dict)
 
+
+Compared = tuple[Tree, Tree, Sequence[Difference]]
+"""Two trees, and what differs."""
 
 EMPTY_SNAPSHOT: Final = Snapshot(EMPTY, EMPTY, EMPTY)
 
@@ -50,14 +56,10 @@ def complete(schema: Schema, validator: Validator, tree: Tree, before: Snapshot)
     Raises:
         OperationError: the first constraint that does not hold.
     """
-    members = validator.complete(tree)
-    full: dict[str, Any] = {}
-    for name, value in members.items():
-        if name in before.full and before.members[name] == value:
-            full[name] = before.full[name]
-        else:
-            full.update(from_json(schema.root, {name: value}))
-    return Snapshot(tree, members, full)
+    explicit = members_of(schema.root, tree, before.tree, before.explicit)
+    found = validator.complete(tree, explicit)
+    full, members = tree_of(schema.root, found, before.members, before.full)
+    return Snapshot(tree, members, full, explicit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,11 @@ class Running:
         self._listeners.append(listener)
 
     async def replace(
-        self, tree: Tree, author: Author, check: Callable[[Sequence[str]], None] | None = None
+        self,
+        tree: Tree,
+        author: Author,
+        check: Callable[[Sequence[str]], None] | None = None,
+        compared: Compared | None = None,
     ) -> CommitResult:
         """Make a tree running.
 
@@ -111,17 +117,22 @@ class Running:
 
         Args:
             check: called with what would change, before anything is asked; may raise.
+            compared: what differs between two trees; of use if they are running and `tree`.
 
         Raises:
             OperationError: it is not valid, a handler refuses, or it cannot be written.
         """
-        return await finish(self._replace(tree, author, check))
+        return await finish(self._replace(tree, author, check, compared))
 
     async def _replace(
-        self, tree: Tree, author: Author, check: Callable[[Sequence[str]], None] | None
+        self,
+        tree: Tree,
+        author: Author,
+        check: Callable[[Sequence[str]], None] | None,
+        compared: Compared | None,
     ) -> CommitResult:
         old = self.snapshot
-        snapshot, changed = await self.in_worker(self._prepare, old, tree)
+        snapshot, changed = await self.in_worker(self._prepare, old, tree, compared)
         if not changed:
             return CommitResult(0)
         if check is not None:
@@ -149,17 +160,22 @@ class Running:
             listener(snapshot, changed, author)
         return CommitResult(number, changed)
 
-    def _prepare(self, old: Snapshot, tree: Tree) -> tuple[Snapshot, list[str]]:
+    def _prepare(self, old: Snapshot, tree: Tree, compared: Compared | None) -> tuple[Snapshot, list[str]]:
         """In the worker: the valid snapshot of a tree, and what differs from the old one."""
         tree = hash_passwords(tree)
-        changed = [found.path for found in differences(self._schema.root, old.tree, tree, ALLOW_ALL)]
+        found: Iterable[Difference]
+        if compared is not None and compared[0] is old.tree and compared[1] is tree:
+            found = compared[2]
+        else:
+            found = differences(self._schema.root, old.tree, tree, ALLOW_ALL)
+        changed = [difference.path for difference in found]
         if not changed:
             return old, changed
         return complete(self._schema, self._validator, tree, old), changed
 
     def _save(self, snapshot: Snapshot, entry: Entry) -> None:
         """In the worker."""
-        self._store.save(to_json(self._schema.root, snapshot.tree), entry)
+        self._store.save(snapshot.explicit, entry)
 
     async def _ask(self, diff: ConfigDiff) -> list[tuple[ConfigHandler, Any]]:
         prepared: list[tuple[ConfigHandler, Any]] = []

@@ -8,7 +8,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -62,7 +62,7 @@ class Body:
     inner: tuple[NodePlan, ...]
     always: bool
     cut: bool = False
-    compiled: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    compiled: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

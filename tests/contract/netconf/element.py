@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import sys
@@ -323,6 +324,8 @@ async def serve(arguments: argparse.Namespace) -> None:
     state_dir = Path(arguments.state_dir)
     algorithm, _, data = arguments.public_key.partition(" ")
     element = await open_element(state_dir, arguments.sessions, (algorithm, data) if data else None)
+    gc.set_threshold(5000, 20, 100)  # as the management process of a BNG
+    gc.freeze()
     host_key = state_dir / "ssh_host_ed25519_key"
     server = NetconfServer(
         element.tree,

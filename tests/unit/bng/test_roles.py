@@ -72,7 +72,6 @@ def test_the_rpcs_of_each_role(tree: Tree) -> None:
         assert may(tree, role, "/ietf-netconf-monitoring:get-schema")
         assert may(tree, role, "/aether-subscriber:disconnect-sessions") is (role != "viewer")
         assert may(tree, role, "/ietf-netconf-partial-lock:partial-lock") is (role != "viewer")
-        assert may(tree, role, "/ietf-system:system-restart") is (role == "admin")
 
 
 @pytest.mark.parametrize(
