@@ -98,8 +98,7 @@ class Reader:
         config = tuple(plan for plan in root.inner if plan.node.config or query is not None)
         state = tuple(plan for plan in root.inner if plan not in config)
         plain, raw = (
-            self._xml.encode(Body(root.node, (), inner, False), config_shown)
-            for inner in (state, config)
+            self._xml.encode(Body(root.node, (), inner, False), config_shown) for inner in (state, config)
         )
 
         def finish(pieces: Sequence[bytes]) -> list[bytes]:

@@ -138,7 +138,8 @@ def schemas(element, tmp_path_factory):
     # the attribute of tagged defaults has a namespace without a module (RFC 6243 section 6)
     tags = folder / "defaults.yang"
     tags.write_text(
-        'module defaults { yang-version 1.1; namespace "urn:ietf:params:xml:ns:netconf:default:1.0"; prefix wd;'
+        "module defaults { yang-version 1.1; prefix wd;"
+        ' namespace "urn:ietf:params:xml:ns:netconf:default:1.0";'
         " import ietf-yang-metadata { prefix md; } md:annotation default { type boolean; } }"
     )
     return [*words, *implemented, tags]
