@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from lxml import etree
@@ -63,29 +64,37 @@ class SubscriptionEnded(Exception):
     """The subscription cannot go on; the text says why."""
 
 
+@dataclass(slots=True)
+class _Kept:
+    notification: Notification
+    content: bytes
+    message: bytes
+    element: etree._Element | None = None
+
+
 class Encoded:
-    """The last notifications as XML, so that many subscribers do not encode each of them anew."""
+    """The last notifications as messages, so that many subscribers do not encode each of them anew."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._kept: OrderedDict[int, tuple[Notification, bytes, etree._Element | None]] = OrderedDict()
+        self._kept: OrderedDict[int, _Kept] = OrderedDict()
 
-    def content(self, notification: Notification) -> bytes:
-        """The notification's element."""
-        return self._entry(notification)[1]
+    def message(self, notification: Notification) -> bytes:
+        """The whole message."""
+        return self._entry(notification).message
 
     def element(self, notification: Notification) -> etree._Element:
-        """The same, parsed; not to be changed."""
-        _, content, element = self._entry(notification)
-        if element is None:
-            element = parse(content)
-            self._kept[id(notification)] = notification, content, element
-        return element
+        """The notification's element, parsed; not to be changed."""
+        kept = self._entry(notification)
+        if kept.element is None:
+            kept.element = parse(kept.content)
+        return kept.element
 
-    def _entry(self, notification: Notification) -> tuple[Notification, bytes, etree._Element | None]:
+    def _entry(self, notification: Notification) -> _Kept:
         kept = self._kept.get(id(notification))
         if kept is None:  # the notification is kept as well, so that no other one gets its id
-            kept = notification, self._tree.encode_notification(notification), None
+            content = self._tree.encode_notification(notification)
+            kept = _Kept(notification, content, message(notification.time_ns, content))
             self._kept[id(notification)] = kept
             if len(self._kept) > _ENCODED:
                 self._kept.popitem(last=False)
@@ -261,4 +270,4 @@ class EventStream:
                 self.excluded += 1
                 return
             self.sent += 1
-            await self._send(message(notification.time_ns, self._encoded.content(notification)))
+            await self._send(self._encoded.message(notification))

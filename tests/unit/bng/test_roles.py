@@ -70,6 +70,13 @@ def test_the_rpcs_of_each_role(tree: Tree) -> None:
         } == names
         assert may(tree, role, "/notifications:create-subscription")
         assert may(tree, role, "/ietf-netconf-monitoring:get-schema")
+        assert may(tree, role, "/ietf-netconf-nmda:get-data")
+        for rpc in ("establish", "modify", "delete"):
+            assert may(tree, role, f"/ietf-subscribed-notifications:{rpc}-subscription")
+        assert may(tree, role, "/ietf-yang-push:resync-subscription")
+        assert may(tree, role, "/ietf-subscribed-notifications:kill-subscription") is (role == "admin")
+        assert may(tree, role, "/ietf-netconf-nmda:edit-data") is (role != "viewer")
+        assert may(tree, role, "/ietf-netconf-private-candidate:update") is (role != "viewer")
         assert may(tree, role, "/aether-subscriber:disconnect-sessions") is (role != "viewer")
         assert may(tree, role, "/ietf-netconf-partial-lock:partial-lock") is (role != "viewer")
 
