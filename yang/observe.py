@@ -23,6 +23,7 @@ from yang.provider import (
     FetchedProvider,
     Keys,
     LogProvider,
+    OperationalProvider,
     StateProvider,
     WatchableProvider,
 )
@@ -91,6 +92,7 @@ class Part:
     """A piece of the selection that is read, and compared, for itself.
 
     Attributes:
+        content: ``config``, ``state``, or ``all`` for what is there although nobody configured it.
         node: the provider's node, or the top-level node of configuration.
         known: by entry of the provider's list, else under (), what the subscriber knows, by path.
         dirty: it may have changed.
@@ -113,11 +115,13 @@ class Part:
     @property
     def whole(self) -> bool:
         """Its entries come and go with it; not so the state of a configured list."""
-        return self.content == "config" or not self.node.config
+        return self.content != "state" or not self.node.config
 
     @property
     def incremental(self) -> bool:
         """The provider tells which entries changed."""
+        if isinstance(self.provider, OperationalProvider):
+            return False
         lists = sum(level.kind == "list" for level in self.node.chain)
         return isinstance(self.provider, WatchableProvider) and self.node.kind == "list" and lists == 1
 
@@ -167,6 +171,7 @@ class Observation:
         self._limit = limit
         self._names: dict[tuple[tuple[str, ...], ...], tuple[tuple[str, ...], ...]] = {}
         self._parts = list(_parts(tree, selection, state=datastore == "operational"))
+        self._split = {part.node.chain[0] for part in self._parts if part.content == "all"}
         self._everything = False
         self.leaves = 0
 
@@ -200,8 +205,9 @@ class Observation:
             part.orders.clear()
         self.leaves = 0
         self._everything = True
-        async for _ in self.edits():
-            pass
+        while self._everything:
+            async for _ in self.edits():
+                pass
 
     async def edits(self) -> AsyncIterator[Edit]:
         """What differs from what is known, which is known from then on. Configuration comes first.
@@ -210,8 +216,16 @@ class Observation:
             TooMuch: see `baseline`.
         """
         everything, self._everything = self._everything, False
+        deleted: set[Steps] = set()
         for part in self._parts:
+            if deleted and part.content != "config":
+                self._forget(deleted)
+                deleted = set()
             now = time.monotonic()
+            if part.content != "config" and part.node.chain[0] in self._split and self._outdated(part.node):
+                self._everything = self._everything or everything
+                part.dirty = True
+                continue
             if part.content == "config":
                 snapshot = self._tree.datastores.running.tree.get(part.node.json_name)
                 looked = everything or (part.dirty and snapshot is not part.snapshot)
@@ -222,9 +236,74 @@ class Observation:
             if not looked:
                 continue
             some = part.incremental and not everything
-            async for edit in self._compare_changes(part) if some else self._compare(part):
+            found = self._compare_changes(part) if some else self._compare(part)
+            if part.node.chain[0] in self._split:
+                found = self._at_once(part, found)
+            async for edit in found:
+                if part.content == "config" and edit.operation == "delete" and edit.node.kind == "list":
+                    deleted.add(edit.path.steps)
                 yield edit
             self._rest(part, now)
+
+    def _outdated(self, node: SchemaNode) -> bool:
+        """Whether configuration around a node has changed and was not compared yet."""
+        now = self._tree.datastores.running.tree.get(node.chain[0].json_name)
+        return any(
+            part.snapshot is not now
+            for part in self._parts
+            if part.content == "config" and part.node is node.chain[0]
+        )
+
+    async def _at_once(self, part: Part, found: AsyncIterator[Edit]) -> AsyncIterator[Edit]:
+        """Edits that belong to one moment: where configuration and what nobody configured are in one list."""
+        edits = list(self._configured_since()) if part.content == "config" else []
+        edits.extend([edit async for edit in found])
+        for edit in edits:
+            yield edit
+
+    def _configured_since(self) -> Iterator[Edit]:
+        """What nobody had configured, and somebody has: it goes, and comes back as configuration."""
+        for part in self._parts:
+            if part.content != "all":
+                continue
+            where = {path: entry for entry, paths in part.known.items() for path in paths}
+            entries: set[Steps] = set()
+            for path, entry in where.items():
+                node = _node_of(self._tree, path)
+                names, values = part.known[entry][path]
+                taken = [_is_configured(self._tree, path, _leaf(node, name)) for name in names]
+                if _has_key(node, names):
+                    if any(taken):
+                        entries.add(path)
+                elif any(taken):
+                    kept = [
+                        both
+                        for both, gone in zip(zip(names, values, strict=True), taken, strict=True)
+                        if not gone
+                    ]
+                    part.known[entry][path] = (
+                        tuple(name for name, _ in kept),
+                        tuple(value for _, value in kept),
+                    )
+                    self._remember(len(kept) - len(names))
+                    for name, value, gone in zip(names, values, taken, strict=True):
+                        if gone:
+                            yield from _leaf_edits(DataPath(path), name, _leaf(node, name), value, None)
+            yield from self._gone(
+                part, {path: where[path] for path in where if path in entries or _below_any(path, entries)}
+            )
+
+    def _forget(self, deleted: set[Steps]) -> None:
+        """Configured entries are gone, with the state that was in them."""
+        for part in self._parts:
+            if part.content == "config":
+                continue
+            for entry, known in list(part.known.items()):
+                for path in [path for path in known if path in deleted or _below_any(path, deleted)]:
+                    names, _ = known.pop(path)
+                    self._remember(-len(names))
+                if not known:
+                    del part.known[entry]
 
     @staticmethod
     def _rest(part: Part, began: float) -> None:
@@ -238,9 +317,13 @@ class Observation:
     # --- reading ---------------------------------------------------------------------------------
 
     def _read(self, part: Part, selection: Selection) -> Iterator[Group]:
+        split = isinstance(part.provider, OperationalProvider) and part.node.config
         for path, leaves in self._tree.read_leaves(selection, self._user, content=part.content):
-            if part.content == "state":
-                own = [leaf for leaf in leaves if not leaf[2].config]
+            if part.content != "config":
+                own = leaves if part.content == "all" else [leaf for leaf in leaves if not leaf[2].config]
+                if split:
+                    state = part.content == "state"
+                    own = [leaf for leaf in own if _is_configured(self._tree, path.steps, leaf[2]) is state]
                 if own:
                     yield path, own
             else:
@@ -308,7 +391,7 @@ class Observation:
         self._remember(len(names) - (len(before[0]) if before is not None else 0))
         known[path.steps] = (names, values)
         node = leaves[0][2].chain[len(path.steps) - 1]
-        is_entry = node.kind == "list" and part.whole
+        is_entry = node.kind == "list" and part.whole and (part.content != "all" or _has_key(node, names))
         after: Steps | None = None
         if is_entry and node.config and node.user_ordered:
             order = orders.setdefault((*path.steps[:-1], Step(node.module, node.name)), Order())
@@ -338,7 +421,7 @@ class Observation:
                 continue
             path = DataPath(steps)
             node = _node_of(self._tree, steps)
-            if node.kind == "list" and part.whole:
+            if node.kind == "list" and part.whole and (part.content != "all" or _has_key(node, names)):
                 gone.add(steps)
                 yield Edit("delete", path, node)
                 continue
@@ -384,6 +467,30 @@ def _path(steps: Steps | None) -> DataPath | None:
     return None if steps is None else DataPath(steps)
 
 
+def _is_configured(tree: Tree, steps: Steps, leaf: SchemaNode) -> bool:
+    """Whether the instance that a leaf is in, or of state the one of configuration around it, is in running."""
+    here: Any = tree.datastores.running.tree
+    for number, level in enumerate(leaf.chain[:-1]):
+        if not level.config:
+            return True
+        here = here.get(level.json_name)
+        if here is not None and level.kind == "list":
+            texts = dict(steps[number].keys)
+            here = here.get(tuple(key.type.parse(texts[key.name]) for key in level.key_nodes if key.type))
+        if here is None:
+            return False
+    return True
+
+
+def _has_key(node: SchemaNode, names: tuple[tuple[str, ...], ...]) -> bool:
+    """Whether the keys of an entry are among its leaves: then it is told of as a whole."""
+    return node.kind == "list" and any((key.json_name,) in names for key in node.key_nodes)
+
+
+def _below_any(path: Steps, above: set[Steps]) -> bool:
+    return any(path[:length] in above for length in range(1, len(path)))
+
+
 def _node_of(tree: Tree, steps: Steps) -> SchemaNode:
     return DataPath(steps).schema_node(tree.schema)
 
@@ -407,4 +514,6 @@ def _parts(tree: Tree, selection: Selection, *, state: bool) -> Iterator[Part]:
             nested = [other for other in providers if other is not node and node in other.chain]
             own = prune(own, root, nested)
         if own is not None:
+            if node.config and isinstance(provider, OperationalProvider):
+                yield Part(own, "all", node, provider)
             yield Part(own, "state", node, provider)

@@ -1,13 +1,16 @@
 """Whoever applies all patches of an on-change subscription has what a read answers."""
 
+import asyncio
 import random
 from copy import deepcopy
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
 from lxml import etree
 
 from tests.unit.nbi.subscribing import YP, establish, established, name
+from yang import observe
 from yang.access import User
 from yang.datastore.model import PathOperation
 from yang.path import DataPath
@@ -200,6 +203,99 @@ async def test_patches_add_up(serve, seed):
         event = (await client.notification())[1]
         if name(event) == "push-update":
             break
+        for edit in event.iter(f"{{{YP}}}edit"):
+            known.apply(edit)
+    expected = Copy(tree.schema, event.find(f"{{{YP}}}datastore-contents"))
+    assert known.picture() == expected.picture()
+
+
+class Interfaces:
+    """A kernel's interfaces, of which some are configured and some are not (`OperationalProvider`)."""
+
+    path = "/ietf-interfaces:interfaces/interface"
+
+    def __init__(self) -> None:
+        self.records: dict[tuple[str, ...], SimpleNamespace] = {}
+
+    def get(self, keys):
+        return self.records.get(keys)
+
+    def iter(self):
+        return list(self.records.values())
+
+    def absent(self, keys):
+        return SimpleNamespace(name=keys[0], oper_status="not-present")
+
+    def change(self, source: random.Random) -> None:
+        key = (source.choice("abcd"),)
+        if key in self.records and source.random() < 0.4:
+            del self.records[key]
+            return
+        addresses = [
+            SimpleNamespace(ip=f"192.0.2.{number}", prefix_length=24)
+            for number in source.sample(range(1, 5), source.randint(0, 3))
+        ]
+        self.records[key] = SimpleNamespace(
+            name=key[0],
+            type="iana-if-type:ethernetCsmacd",
+            enabled=source.choice([True, False]),
+            oper_status=source.choice(["up", "down"]),
+            speed=source.choice([None, 10**9]),
+            ipv4=SimpleNamespace(mtu=source.choice([None, 1400]), address=addresses),
+        )
+
+
+def random_interfaces(source: random.Random) -> list[dict]:
+    return [
+        {
+            "name": name,
+            "type": "iana-if-type:ethernetCsmacd",
+            **({"description": source.choice(["x", "y"])} if source.random() < 0.5 else {}),
+            **(
+                {
+                    "ietf-ip:ipv4": {
+                        "address": [{"ip": f"192.0.2.{source.randint(1, 4)}", "prefix-length": 24}]
+                    }
+                }
+                if source.random() < 0.5
+                else {}
+            ),
+        }
+        for name in source.sample("abcd", source.randint(0, 4))
+    ]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_patches_of_what_nobody_configured_add_up(serve, seed, monkeypatch):
+    monkeypatch.setattr(observe, "_ANNOUNCED_SHARE", 0)
+    source = random.Random(seed)
+    served = await serve(sessions=1)
+    tree, interfaces = served.element.tree, Interfaces()
+    tree.add_provider(interfaces)
+    client = await served.client()
+    operation = establish(
+        f"<yp:datastore xmlns:ds='{DS}'>ds:operational</yp:datastore><yp:datastore-subtree-filter>"
+        "<interfaces xmlns='urn:ietf:params:xml:ns:yang:ietf-interfaces'/>"
+        "</yp:datastore-subtree-filter><yp:on-change/>"
+    )
+    identifier = await established(client, operation)
+    known = Copy(tree.schema, (await client.notification())[1].find(f"{{{YP}}}datastore-contents"))
+    top = "/ietf-interfaces:interfaces"
+    kept = tree.running_json(defaults=False).get(top[1:], {}).get("interface", [])
+    for _ in range(15):
+        for _ in range(source.randint(0, 3)):
+            interfaces.change(source)
+        tree.bus.state_changed(interfaces.path)
+        if source.random() < 0.7:
+            content = {"interface": [*kept, *random_interfaces(source)]}
+            await tree.transaction(
+                User("", recovery=True), "test", [PathOperation("replace", DataPath.parse(top), content)]
+            )
+        for _ in range(source.randint(0, 3)):
+            await client.ok("<discard-changes/>")
+    await asyncio.sleep(0.05)
+    await client.ok(f"<resync-subscription xmlns='{YP}'><id>{identifier}</id></resync-subscription>")
+    while name(event := (await client.notification())[1]) != "push-update":
         for edit in event.iter(f"{{{YP}}}edit"):
             known.apply(edit)
     expected = Copy(tree.schema, event.find(f"{{{YP}}}datastore-contents"))
