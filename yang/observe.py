@@ -11,32 +11,37 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from yang.access import User
 from yang.encode.leaves import Group, Leaf
+from yang.observed import (
+    Part,
+    Steps,
+    below_any,
+    has_key,
+    is_configured,
+    leaf_below,
+    node_of,
+    observable,
+    parts,
+)
 from yang.ordering import Order
 from yang.path import DataPath, Step
 from yang.provider import (
-    ColumnProvider,
-    FetchedProvider,
     Keys,
-    LogProvider,
     OperationalProvider,
-    StateProvider,
     WatchableProvider,
 )
 from yang.query import Selection
-from yang.query.narrow import prune, restrict, top_nodes
-from yang.query.plan import Content
+from yang.query.narrow import restrict
 from yang.schema import SchemaNode
 from yang.tree import Tree
 
 Operation = Literal["create", "delete", "insert", "move", "replace"]
-Steps = tuple[Step, ...]
-Known = tuple[tuple[tuple[str, ...], ...], tuple[Any, ...]]
-"""Names and values of the leaves of one container or list entry."""
+
+__all__ = ["Edit", "Observation", "TooMuch", "observable"]
 
 NACM: Final = "/ietf-netconf-acm:nacm"
 SLICE: Final = 64
@@ -46,13 +51,9 @@ POLL: Final = 5.0
 _NEVER: Final = float("inf")
 _ANNOUNCED_SHARE: Final = 20
 _POLLED_SHARE: Final = 100
+
+
 # Reading a part takes at most one in so many of the time.
-_COUNTERS: Final = frozenset(
-    f"ietf-yang-types:{name}"
-    for name in ("counter32", "counter64", "zero-based-counter32", "zero-based-counter64", "timeticks")
-)
-
-
 class TooMuch(Exception):
     """More is selected than may be observed.
 
@@ -87,72 +88,6 @@ class Edit:
     after: DataPath | None = None
 
 
-@dataclass(slots=True, eq=False)
-class Part:
-    """A piece of the selection that is read, and compared, for itself.
-
-    Attributes:
-        content: ``config``, ``state``, or ``all`` for what is there although nobody configured it.
-        node: the provider's node, or the top-level node of configuration.
-        known: by entry of the provider's list, else under (), what the subscriber knows, by path.
-        dirty: it may have changed.
-        rested: monotonic seconds before which it is not read again.
-        polled: monotonic seconds at which it is read again anyway.
-    """
-
-    selection: Selection
-    content: Content
-    node: SchemaNode
-    provider: StateProvider | None = None
-    known: dict[Steps, dict[Steps, Known]] = field(default_factory=dict)
-    orders: dict[Steps, Order[Steps]] = field(default_factory=dict)
-    version: int = 0
-    snapshot: Any = None
-    dirty: bool = True
-    rested: float = 0.0
-    polled: float = 0.0
-
-    @property
-    def whole(self) -> bool:
-        """Its entries come and go with it; not so the state of a configured list."""
-        return self.content != "state" or not self.node.config
-
-    @property
-    def incremental(self) -> bool:
-        """The provider tells which entries changed."""
-        if isinstance(self.provider, OperationalProvider):
-            return False
-        lists = sum(level.kind == "list" for level in self.node.chain)
-        return isinstance(self.provider, WatchableProvider) and self.node.kind == "list" and lists == 1
-
-
-def observable(tree: Tree, selection: Selection) -> Selection | None:
-    """A selection without what cannot be observed: counters, logs, lists without keys, and what has to be
-    fetched. None when nothing is left."""
-    excluded: set[SchemaNode] = set()
-    for node in tree.schema.root.walk():
-        if node.type is not None and not node.config and node.type.typedef in _COUNTERS:
-            excluded.add(node)
-        if node.kind not in ("container", "list"):
-            continue
-        if node.kind == "list" and not node.keys:
-            excluded.add(node)
-        provider = tree.provider(node.path)
-        if isinstance(provider, LogProvider | FetchedProvider):
-            excluded.add(node)
-        elif isinstance(provider, ColumnProvider):
-            excluded.update(_leaf(node, names) for names in provider.columns().leaves)
-    return prune(selection, tree.schema.root, excluded)
-
-
-def _leaf(node: SchemaNode, names: tuple[str, ...]) -> SchemaNode:
-    for name in names:
-        child = node.child_json(name)
-        assert child is not None, (node.path, name)
-        node = child
-    return node
-
-
 class Observation:
     """What one user has been told of a selection.
 
@@ -170,7 +105,7 @@ class Observation:
         self._user = user
         self._limit = limit
         self._names: dict[tuple[tuple[str, ...], ...], tuple[tuple[str, ...], ...]] = {}
-        self._parts = list(_parts(tree, selection, state=datastore == "operational"))
+        self._parts = list(parts(tree, selection, state=datastore == "operational"))
         self._split = {part.node.chain[0] for part in self._parts if part.content == "all"}
         self._everything = False
         self.leaves = 0
@@ -269,10 +204,10 @@ class Observation:
             where = {path: entry for entry, paths in part.known.items() for path in paths}
             entries: set[Steps] = set()
             for path, entry in where.items():
-                node = _node_of(self._tree, path)
+                node = node_of(self._tree, path)
                 names, values = part.known[entry][path]
-                taken = [_is_configured(self._tree, path, _leaf(node, name)) for name in names]
-                if _has_key(node, names):
+                taken = [is_configured(self._tree, path, leaf_below(node, name)) for name in names]
+                if has_key(node, names):
                     if any(taken):
                         entries.add(path)
                 elif any(taken):
@@ -288,9 +223,9 @@ class Observation:
                     self._remember(len(kept) - len(names))
                     for name, value, gone in zip(names, values, taken, strict=True):
                         if gone:
-                            yield from _leaf_edits(DataPath(path), name, _leaf(node, name), value, None)
+                            yield from _leaf_edits(DataPath(path), name, leaf_below(node, name), value, None)
             yield from self._gone(
-                part, {path: where[path] for path in where if path in entries or _below_any(path, entries)}
+                part, {path: where[path] for path in where if path in entries or below_any(path, entries)}
             )
 
     def _forget(self, deleted: set[Steps]) -> None:
@@ -299,7 +234,7 @@ class Observation:
             if part.content == "config":
                 continue
             for entry, known in list(part.known.items()):
-                for path in [path for path in known if path in deleted or _below_any(path, deleted)]:
+                for path in [path for path in known if path in deleted or below_any(path, deleted)]:
                     names, _ = known.pop(path)
                     self._remember(-len(names))
                 if not known:
@@ -323,7 +258,7 @@ class Observation:
                 own = leaves if part.content == "all" else [leaf for leaf in leaves if not leaf[2].config]
                 if split:
                     state = part.content == "state"
-                    own = [leaf for leaf in own if _is_configured(self._tree, path.steps, leaf[2]) is state]
+                    own = [leaf for leaf in own if is_configured(self._tree, path.steps, leaf[2]) is state]
                 if own:
                     yield path, own
             else:
@@ -346,7 +281,7 @@ class Observation:
             yield edit
         for key, order in orders.items():
             for moved, after in order.finish():
-                yield Edit("move", DataPath(moved), _node_of(self._tree, moved), after=_path(after))
+                yield Edit("move", DataPath(moved), node_of(self._tree, moved), after=_path(after))
             part.orders[key] = order
 
     async def _compare_changes(self, part: Part) -> AsyncIterator[Edit]:
@@ -391,7 +326,7 @@ class Observation:
         self._remember(len(names) - (len(before[0]) if before is not None else 0))
         known[path.steps] = (names, values)
         node = leaves[0][2].chain[len(path.steps) - 1]
-        is_entry = node.kind == "list" and part.whole and (part.content != "all" or _has_key(node, names))
+        is_entry = node.kind == "list" and part.whole and (part.content != "all" or has_key(node, names))
         after: Steps | None = None
         if is_entry and node.config and node.user_ordered:
             order = orders.setdefault((*path.steps[:-1], Step(node.module, node.name)), Order())
@@ -406,7 +341,7 @@ class Observation:
         for name, value, leaf in leaves:
             yield from _leaf_edits(path, name, leaf, old.pop(name, None), value)
         for name, value in old.items():
-            yield from _leaf_edits(path, name, _leaf(node, name), value, None)
+            yield from _leaf_edits(path, name, leaf_below(node, name), value, None)
 
     def _gone(self, part: Part, unseen: dict[Steps, Steps]) -> Iterator[Edit]:
         """What is known and no longer there; of an entry that is gone not what was in it."""
@@ -420,13 +355,13 @@ class Observation:
             if any(steps[:length] in gone for length in range(1, len(steps))):
                 continue
             path = DataPath(steps)
-            node = _node_of(self._tree, steps)
-            if node.kind == "list" and part.whole and (part.content != "all" or _has_key(node, names)):
+            node = node_of(self._tree, steps)
+            if node.kind == "list" and part.whole and (part.content != "all" or has_key(node, names)):
                 gone.add(steps)
                 yield Edit("delete", path, node)
                 continue
             for name, value in zip(names, values, strict=True):
-                yield from _leaf_edits(path, name, _leaf(node, name), value, None)
+                yield from _leaf_edits(path, name, leaf_below(node, name), value, None)
 
     def _remember(self, leaves: int) -> None:
         self.leaves += leaves
@@ -465,55 +400,3 @@ def _below(path: DataPath, leaf: SchemaNode, value: Any) -> Iterator[Step]:
 
 def _path(steps: Steps | None) -> DataPath | None:
     return None if steps is None else DataPath(steps)
-
-
-def _is_configured(tree: Tree, steps: Steps, leaf: SchemaNode) -> bool:
-    """Whether the instance that a leaf is in, or of state the one of configuration around it, is in running."""
-    here: Any = tree.datastores.running.tree
-    for number, level in enumerate(leaf.chain[:-1]):
-        if not level.config:
-            return True
-        here = here.get(level.json_name)
-        if here is not None and level.kind == "list":
-            texts = dict(steps[number].keys)
-            here = here.get(tuple(key.type.parse(texts[key.name]) for key in level.key_nodes if key.type))
-        if here is None:
-            return False
-    return True
-
-
-def _has_key(node: SchemaNode, names: tuple[tuple[str, ...], ...]) -> bool:
-    """Whether the keys of an entry are among its leaves: then it is told of as a whole."""
-    return node.kind == "list" and any((key.json_name,) in names for key in node.key_nodes)
-
-
-def _below_any(path: Steps, above: set[Steps]) -> bool:
-    return any(path[:length] in above for length in range(1, len(path)))
-
-
-def _node_of(tree: Tree, steps: Steps) -> SchemaNode:
-    return DataPath(steps).schema_node(tree.schema)
-
-
-def _parts(tree: Tree, selection: Selection, *, state: bool) -> Iterator[Part]:
-    root = tree.schema.root
-    for top in top_nodes(selection, root):
-        own = restrict(selection, top)
-        if top.config and own is not None:
-            yield Part(own, "config", top)
-    if not state:
-        return
-    providers = {
-        node: provider
-        for node in root.walk()
-        if node.kind in ("container", "list") and (provider := tree.provider(node.path)) is not None
-    }
-    for node, provider in providers.items():
-        own = restrict(selection, node)
-        if own is not None:
-            nested = [other for other in providers if other is not node and node in other.chain]
-            own = prune(own, root, nested)
-        if own is not None:
-            if node.config and isinstance(provider, OperationalProvider):
-                yield Part(own, "all", node, provider)
-            yield Part(own, "state", node, provider)
