@@ -1,5 +1,6 @@
 """Dynamic subscriptions (RFC 8639 and 8640): established, changed, ended, bounded, shown."""
 
+import asyncio
 import time
 
 import pytest
@@ -274,6 +275,15 @@ async def test_streams(serve):
     assert found.find("{*}replay-support") is not None
     assert found.findtext("{*}replay-log-creation-time") == event_time(START)
     assert found.find("{*}replay-log-aged-time") is None
+
+
+async def test_a_session_with_a_subscription_is_not_idle(serve):
+    served = await serve(idle_timeout=0.05)
+    client = await served.client()
+    identifier = await established(client, stream())
+    await asyncio.sleep(0.2)
+    await client.ok(delete(identifier))
+    await served.ended(client.session_id)
 
 
 async def test_a_log_that_has_lost_its_beginning_says_so(serve, monkeypatch):

@@ -3,6 +3,8 @@
 import pytest
 from lxml import etree
 
+from nbi.protocol.names import CAP_BASE_11, CAP_PRIVATE_CANDIDATE
+
 NMDA = "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
 DATASTORES = "urn:ietf:params:xml:ns:yang:ietf-datastores"
 SHAPING = "urn:aether:yang:aether-shaping"
@@ -36,6 +38,34 @@ async def test_running_has_configuration_only(serve):
     reply = await client.rpc(get_data("running"))
     assert "bng" in tops(reply)
     assert "sessions" not in tops(reply)
+
+
+async def test_startup_is_served_locked_and_validated(serve):
+    client = await (await serve()).client()
+    assert "bng" in tops(await client.rpc(get_data("startup")))
+    datastore = f"<datastore xmlns='{NMDA}' xmlns:ds='{DATASTORES}'>ds:startup</datastore>"
+    for operation, parent in (("lock", "target"), ("validate", "source"), ("unlock", "target")):
+        await client.ok(f"<{operation}><{parent}>{datastore}</{parent}></{operation}>")
+
+
+async def test_a_private_candidate_is_read_by_its_session_only(serve):
+    served = await serve()
+    private, other = await served.client(CAP_BASE_11, CAP_PRIVATE_CANDIDATE), await served.client()
+    await private.ok(
+        f"<edit-data xmlns='{NMDA}' xmlns:ds='{DATASTORES}'><datastore>ds:candidate</datastore><config>"
+        f"<shaping-profiles xmlns='{SHAPING}'><profile><name>mine</name>"
+        "<download><rate>9000</rate></download><upload><rate>9000</rate></upload></profile></shaping-profiles></config></edit-data>"
+    )
+    for more in (
+        "",
+        "<with-defaults>report-all-tagged</with-defaults>",
+        "<xpath-filter>//*[1]/..</xpath-filter>",
+    ):
+        found = [
+            [leaf.text for leaf in (await one.rpc(get_data("candidate", more))).iter(f"{{{SHAPING}}}name")]
+            for one in (private, other)
+        ]
+        assert ("mine" in found[0], "mine" in found[1]) == (True, False), more
 
 
 async def test_filters_and_depth(serve):
