@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +17,12 @@ from yang.builtin import Node, builtin_providers
 from yang.bus import Bus
 from yang.datastore import Datastores
 from yang.datastore.boot import boot
+from yang.datastore.commits import Commits
+from yang.datastore.confirm import Event
 from yang.datastore.data import to_json
 from yang.datastore.edit import ValueReader
-from yang.datastore.model import CommitResult, PathOperation
+from yang.datastore.guard import ManagementGuard
+from yang.datastore.model import CommitResult, PathOperation, Session
 from yang.datastore.running import Author, Running, Snapshot
 from yang.datastore.validator import Validator
 from yang.encode.leaves import Leaf
@@ -120,7 +124,7 @@ class Tree:
         datastores = Datastores(schema, validator, running, store, access)
         tree = cls(schema, validator, running, datastores, access)
         tree._worker = worker
-        tree._register(registration)
+        tree._register(registration, Commits(schema, validator, running, store, datastores, access))
         tree._configure(snapshot)
         running.on_change(tree._changed)
         return tree
@@ -131,8 +135,11 @@ class Tree:
         if self._worker is not None:
             self._worker.shutdown(wait=False)
 
-    def _register(self, registration: Registration) -> None:
-        self._invoker.register(registration.operations)
+    def _register(self, registration: Registration, commits: Commits) -> None:
+        self._invoker.register(registration.operations, commits.operations())
+        self.datastores.guard = ManagementGuard(self.schema, registration.essential)
+        self.datastores.confirmed_commit.listeners.append(self._confirmed)
+        self.add_provider(commits)
         for provider in builtin_providers(
             self.schema, self.datastores, self.access, lambda: list(self.capabilities)
         ):
@@ -157,7 +164,13 @@ class Tree:
             paths |= {f"/{top}" for top in {path[1:].partition("/")[0] for path in changed}}
         for path in paths:
             self.bus.state_changed(path)
+        self.bus.state_changed(Commits.path)
         self.bus.publish(_config_change(changed, author))
+
+    def _confirmed(self, event: Event, author: Author, timeout: float | None) -> None:
+        """Tell what happens to a confirmed commit."""
+        self.bus.state_changed(Commits.path)
+        self.bus.publish(_confirmed_commit(event, author, timeout))
 
     # --- who -------------------------------------------------------------------------------------
 
@@ -327,7 +340,12 @@ class Tree:
         )
 
     async def invoke(
-        self, schema_path: str, keys: Keys, input: etree._Element | Mapping[str, Any] | None, user: User
+        self,
+        schema_path: str,
+        keys: Keys,
+        input: etree._Element | Mapping[str, Any] | None,
+        user: User,
+        session: Session | None = None,
     ) -> Mapping[str, Any] | None:
         """Carry out an RPC or an action of the model: access control, validation of the input, then the
         registered operation.
@@ -336,6 +354,7 @@ class Tree:
             schema_path: ``/aether-subscriber:sessions/session/disconnect``.
             keys: values of all enclosing lists' keys, outermost first, as Python values or text.
             input: element whose children are the input, or RFC 7951 members.
+            session: whose locks and confirmed commits count; None when the caller has no session.
 
         Returns:
             The output as YANG names → Python values, or None. `encode_output` makes XML of it.
@@ -344,7 +363,7 @@ class Tree:
             OperationError: ``access-denied``, ``operation-not-supported`` (nothing is registered),
                 ``data-missing`` (no such instance), ``invalid-value`` …
         """
-        return await self._invoker.invoke(schema_path, keys, input, user)
+        return await self._invoker.invoke(schema_path, keys, input, user, session)
 
     def find_operation(self, element: etree._Element) -> tuple[str, tuple[str, ...], etree._Element] | None:
         """What an ``<rpc>``'s child asks for, if the model defines it: (schema path, key texts, the element
@@ -405,8 +424,19 @@ class Tree:
 
 def _config_change(changed: Sequence[str], author: Author) -> Notification:
     """netconf-config-change (RFC 6470)."""
-    by_user = Node(username=author.user, session_id=author.session)
-    who = by_user if author.session else Node(server=True)
     edits = [Node(target=path, operation="merge") for path in changed[:_MAX_REPORTED]]
-    record = Node(changed_by=who, datastore="running", edit=edits)
+    record = Node(changed_by=_who(author), datastore="running", edit=edits)
     return Notification("/ietf-netconf-notifications:netconf-config-change", record, time.time_ns())
+
+
+def _confirmed_commit(event: Event, author: Author, timeout: float | None) -> Notification:
+    """netconf-confirmed-commit (RFC 6470)."""
+    by = {} if event == "timeout" else vars(_who(author))
+    record = Node(**by, confirm_event=event, timeout=None if timeout is None else math.ceil(timeout))
+    return Notification("/ietf-netconf-notifications:netconf-confirmed-commit", record, time.time_ns())
+
+
+def _who(author: Author) -> Node:
+    if not author.session:
+        return Node(server=True)
+    return Node(username=author.user, session_id=author.session)

@@ -12,6 +12,7 @@ WITH_DEFAULTS_NS: Final = "urn:ietf:params:xml:ns:yang:ietf-netconf-with-default
 NMDA_NS: Final = "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
 DATASTORES_NS: Final = "urn:ietf:params:xml:ns:yang:ietf-datastores"
 PARTIAL_LOCK_NS: Final = "urn:ietf:params:xml:ns:netconf:partial-lock:1.0"
+CONFIGURATION_NS: Final = "urn:aether:yang:aether-configuration"
 YANG_NS: Final = "urn:ietf:params:xml:ns:yang:1"
 """Namespace of the YANG 1.1 element `action` (RFC 7950 section 7.15.2) and of YANG's errors."""
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from lxml import etree
 
 from yang.access import ALLOW_ALL, AccessControl, User
-from yang.datastore.confirm import ConfirmedCommit
+from yang.datastore.confirm import ConfirmedCommit, Event
 from yang.datastore.data import EMPTY, Tree, differences, from_json, to_json
 from yang.datastore.edits import Change, Edits
+from yang.datastore.guard import Guard
 from yang.datastore.history import Store
 from yang.datastore.locks import Locks, PartialLock, denied
 from yang.datastore.model import CommitResult, PathOperation, Session
-from yang.datastore.running import Author, Running, Snapshot, finish
+from yang.datastore.running import Author, Check, Running, Snapshot, finish
 from yang.datastore.validator import Validator
 from yang.path import DataPath, PathError
 from yang.provider import OperationError, OperationErrors
@@ -49,6 +50,13 @@ class Datastores:
         self._candidate: Tree | None = None
         self._change = asyncio.Lock()
         self._confirm = ConfirmedCommit(store, running.in_worker, self._revert)
+        self.guard: Guard | None = None
+        """Refuses a commit that is to be made as a confirmed commit only."""
+
+    @property
+    def confirmed_commit(self) -> ConfirmedCommit:
+        """The confirmed commit that is under way, if any."""
+        return self._confirm
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -85,7 +93,7 @@ class Datastores:
         return next(differences(root, self.running.tree, self._candidate, ALLOW_ALL), None) is not None
 
     def history(self) -> Sequence[dict[str, Any]]:
-        """Commits, newest first: number, time, user, origin, comment, changed."""
+        """Commits, newest first, as `yang.datastore.history.Entry`."""
         return [asdict(entry) for entry in reversed(self._store.entries)]
 
     def lock_holder(self, target: str) -> int | None:
@@ -241,10 +249,12 @@ class Datastores:
         persist: str | None = None,
         persist_id: str | None = None,
         comment: str = "",
+        rollback: tuple[int, Tree] | None = None,
     ) -> CommitResult:
         """commit, with :confirmed-commit:1.1.
 
         Args:
+            rollback: a commit's number and configuration, which is committed in place of candidate.
             confirm_timeout: seconds until it is reverted, 1 … 2³²-1.
             persist: outlive the session; whoever knows the token confirms.
             persist_id: token of the confirmed commit that this one confirms or extends.
@@ -254,28 +264,34 @@ class Datastores:
         if persist is not None and not confirmed:
             raise OperationError("invalid-value", "persist goes with confirmed only", error_type="protocol")
         self._locks.check(session.id, "candidate", "running")
-        return await finish(self._commit(session, confirmed, confirm_timeout, persist, persist_id, comment))
+        timeout = confirm_timeout if confirmed else None
+        author = Author(session.user.name, session.origin, comment, session.id, confirm_timeout=timeout)
+        return await finish(self._commit(session, author, persist, persist_id, rollback))
 
     async def _commit(
         self,
         session: Session,
-        confirmed: bool,
-        timeout: float,
+        author: Author,
         persist: str | None,
         persist_id: str | None,
-        comment: str,
+        rollback: tuple[int, Tree] | None,
     ) -> CommitResult:
         async with self._change:
             self._confirm.authorise(session.id, persist_id)
-            backup = self.running.tree
-            author = Author(session.user.name, session.origin, comment, session.id)
-            result = await self._replace(session.id, session.user, self.candidate, author)
+            tree = self.candidate
+            if rollback is not None:
+                if self.is_dirty():
+                    raise OperationError(
+                        "operation-failed", "candidate has changes: commit or discard them before a rollback"
+                    )
+                author = replace(author, kind="rollback", restores=rollback[0])
+                tree = rollback[1]
+            result = await self._replace(session.id, session.user, tree, author)
             self._candidate = None
-            if confirmed:
-                members = to_json(self._schema.root, backup)
-                await self._confirm.start(backup, members, author, session.id, timeout, persist)
+            if author.confirm_timeout is None:
+                await self._confirm.end("complete", author)
             else:
-                await self._confirm.end()
+                self._confirm.start(author, session.id, author.confirm_timeout, persist)
             return result
 
     async def _replace(self, session_id: int, user: User, tree: Tree, author: Author) -> CommitResult:
@@ -283,9 +299,26 @@ class Datastores:
         # the exact nodes that a commit changes are those that need permission (RFC 8341 section 3.2.8)
         rules = self._access.rules_for(user)
         await self._running.in_worker(self._edits.check_access, before, tree, rules)
-        return await self._running.replace(
-            tree, author, lambda changed: self._locks.check_paths(session_id, changed)
-        )
+        if author.confirm_timeout is None:
+            return await self._running.replace(
+                tree, author, self._guards(session_id, None if user.recovery else self.guard)
+            )
+        await self._confirm.keep(before, to_json(self._schema.root, before))
+        try:
+            return await self._running.replace(tree, author, self._guards(session_id, None))
+        except BaseException:
+            await self._confirm.forget()
+            raise
+
+    def _guards(self, session_id: int, guard: Guard | None) -> Check:
+        """What is asked once it is known what a commit changes."""
+
+        def check(old: Snapshot, new: Snapshot, changed: Sequence[str]) -> None:
+            self._locks.check_paths(session_id, changed)
+            if guard is not None:
+                guard(old, new)
+
+        return check
 
     async def cancel_commit(self, session: Session, persist_id: str | None = None) -> None:
         """Revert the confirmed commit that is under way."""
@@ -301,7 +334,7 @@ class Datastores:
             if not self._confirm.active:
                 raise OperationError("operation-failed", "there is no confirmed commit to confirm")
             self._confirm.authorise(0, persist_id)
-            await self._confirm.end()
+            await self._confirm.end("complete", self._confirm.author)
 
     async def cancel_confirmed(self, persist_id: str | None = None, *, user: str, origin: str) -> None:
         """Revert a confirmed commit without a session (gNMI commit-confirmed)."""
@@ -311,27 +344,18 @@ class Datastores:
             self._confirm.authorise(0, persist_id)
             await finish(self._revert_now(Author(user, origin, "cancelled")))
 
-    async def _revert(self, why: str) -> None:
+    async def _revert(self, why: str, event: Event = "cancel") -> None:
         """Called when the time of a confirmed commit is over."""
         async with self._change:
             if self._confirm.active:
                 author = self._confirm.author
-                await self._revert_now(Author(author.user, author.origin, why))
+                await self._revert_now(Author(author.user, author.origin, why), event)
 
-    async def _revert_now(self, author: Author) -> None:
+    async def _revert_now(self, author: Author, event: Event = "cancel") -> None:
         backup = self._confirm.backup
+        author = replace(author, kind="revert", restores=self._confirm.backup_number)
         await self._running.replace(backup, author)
-        await self._confirm.end()
-
-    async def rollback(self, session: Session, number: int) -> None:
-        """Set candidate to what running was after the commit with this number (0: at the first start)."""
-        self._locks.check(session.id, "candidate")
-        async with self._change:
-            document = await self._running.in_worker(self._store.configuration, number)
-            if document is None:
-                raise OperationError("data-missing", f"the commit {number} is not remembered")
-            tree = await self._running.in_worker(self._validator.load, document)
-            self._candidate = await self._edited(session.user, lambda _: tree, None)
+        await self._confirm.end(event, author)
 
     async def transaction(
         self,
@@ -360,17 +384,17 @@ class Datastores:
             self._locks.check(0, "candidate", "running")
             if self._confirm.active:
                 raise OperationError("in-use", "a confirmed commit is under way")
-            backup = self.running.tree
             apply = self._edits.of_paths(_in_gnmi_order(operations))
-            tree = await self._running.in_worker(apply, backup)
-            author = Author(user.name, origin, comment)
+            tree = await self._running.in_worker(apply, self.running.tree)
+            author = Author(user.name, origin, comment, confirm_timeout=confirm_timeout)
             result = await self._replace(0, user, tree, author)
             if self._candidate is not None:
                 # otherwise the next commit of candidate would undo this one
                 self._candidate = await self._rebased(apply, self._candidate)
             if confirm_timeout is not None and result.number:
-                members = to_json(self._schema.root, backup)
-                await self._confirm.start(backup, members, author, 0, confirm_timeout, persist_id)
+                self._confirm.start(author, 0, confirm_timeout, persist_id)
+            elif confirm_timeout is not None:
+                await self._confirm.forget()
             return result
 
     async def _rebased(self, apply: Change, candidate: Tree) -> Tree:
@@ -388,7 +412,7 @@ class Datastores:
         if "candidate" in self._locks.release(session_id):
             self._candidate = None
         if self._confirm.belongs_to(session_id):
-            await finish(self._revert("its session ended before it was confirmed"))
+            await finish(self._confirm.run_revert("its session ended before it was confirmed", "cancel"))
 
     async def close(self) -> None:
         """Revert a confirmed commit that is under way, and end its timer."""

@@ -311,7 +311,7 @@ async def test_rollback(net: Any, one: Session) -> None:
     for seconds in (7, 9):
         await net.edit(timers(seconds), one)
         await net.commit(one)
-    await net.tree.datastores.rollback(one, 1)
+    await net.tree.invoke(f"{HISTORY}:rollback-to", (), {"number": 1}, one.user, one)
     assert counters(net, "candidate") == 7
     await net.tree.datastores.rollback(one, 0)
     assert counters(net, "candidate") == 5
