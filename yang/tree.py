@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +11,8 @@ from typing import Any, Final
 from lxml import etree
 
 from yang.access import AccessControl, User
-from yang.builtin import Node, builtin_providers
+from yang.announcements import MAX_REPORTED, config_change, confirmed_commit
+from yang.builtin import builtin_providers
 from yang.bus import Bus
 from yang.datastore import Datastores
 from yang.datastore.boot import boot
@@ -46,7 +45,6 @@ from yang.reader import Reader, View
 from yang.schema import Schema, SchemaNode
 from yang.users import Users
 
-_MAX_REPORTED: Final = 100
 _MAX_FETCHED: Final = 64
 
 
@@ -159,18 +157,18 @@ class Tree:
     def _changed(self, snapshot: Snapshot, changed: Sequence[str], author: Author) -> None:
         """After each commit: take over what concerns ourselves, and tell the others."""
         self._configure(snapshot)
-        paths = {DataPath.parse(path).schema_path for path in changed[:_MAX_REPORTED]}
-        if len(changed) > _MAX_REPORTED:
+        paths = {DataPath.parse(path).schema_path for path in changed[:MAX_REPORTED]}
+        if len(changed) > MAX_REPORTED:
             paths |= {f"/{top}" for top in {path[1:].partition("/")[0] for path in changed}}
         for path in paths:
             self.bus.state_changed(path)
         self.bus.state_changed(Commits.path)
-        self.bus.publish(_config_change(changed, author))
+        self.bus.publish(config_change(changed, author))
 
     def _confirmed(self, event: Event, author: Author, timeout: float | None) -> None:
         """Tell what happens to a confirmed commit."""
         self.bus.state_changed(Commits.path)
-        self.bus.publish(_confirmed_commit(event, author, timeout))
+        self.bus.publish(confirmed_commit(event, author, timeout))
 
     # --- who -------------------------------------------------------------------------------------
 
@@ -420,23 +418,3 @@ class Tree:
                 return module.text
         what = identifier if not version else f"{identifier}@{version}"
         raise OperationError("invalid-value", f"there is no module {what}")
-
-
-def _config_change(changed: Sequence[str], author: Author) -> Notification:
-    """netconf-config-change (RFC 6470)."""
-    edits = [Node(target=path, operation="merge") for path in changed[:_MAX_REPORTED]]
-    record = Node(changed_by=_who(author), datastore="running", edit=edits)
-    return Notification("/ietf-netconf-notifications:netconf-config-change", record, time.time_ns())
-
-
-def _confirmed_commit(event: Event, author: Author, timeout: float | None) -> Notification:
-    """netconf-confirmed-commit (RFC 6470)."""
-    by = {} if event == "timeout" else vars(_who(author))
-    record = Node(**by, confirm_event=event, timeout=None if timeout is None else math.ceil(timeout))
-    return Notification("/ietf-netconf-notifications:netconf-confirmed-commit", record, time.time_ns())
-
-
-def _who(author: Author) -> Node:
-    if not author.session:
-        return Node(server=True)
-    return Node(username=author.user, session_id=author.session)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -49,9 +49,7 @@ UNRECORDED: Final = "2026-11-25"
 """Revision of the aether modules in files of a software that did not note revisions yet."""
 
 
-def migrate(
-    document: Document, schema: Schema, origin: str, steps: Sequence[MigrationStep] = STEPS
-) -> tuple[Members, list[MigrationStep]]:
+def migrate(document: Document, schema: Schema, origin: str) -> tuple[Members, list[MigrationStep]]:
     """Members for the model that is loaded, and the steps that were carried out.
 
     Args:
@@ -63,7 +61,7 @@ def migrate(
     stored = document.modules or {}
     _refuse_newer(stored, schema, origin)
     members, done = document.members, []
-    for step in steps:
+    for step in STEPS:
         revision = stored.get(step.module)
         if revision is None or revision > step.from_revision:
             continue
@@ -83,7 +81,7 @@ def migrate(
             "unknown-element",
             f"{origin}: the model has no {unknown}{_written_for(unknown, stored, schema)}; "
             "take it out of the file, or start the software that wrote it",
-            path=unknown,
+            path=str(unknown),
         )
     return members, done
 
@@ -100,18 +98,18 @@ def _refuse_newer(stored: Mapping[str, str], schema: Schema, origin: str) -> Non
             )
 
 
-def _written_for(path: str, stored: Mapping[str, str], schema: Schema) -> str:
+def _written_for(path: DataPath, stored: Mapping[str, str], schema: Schema) -> str:
     """Of which module's revisions a node is one."""
-    name = next((step.module for step in reversed(DataPath.parse(path).steps) if step.module), "")
+    name = next((step.module for step in reversed(path.steps) if step.module), "")
     module = schema.module(name)
     if module is None:
-        return f" (there is no module {name})"
+        return f" (there is no module {name})" if name else " (its name needs a module, as in module:name)"
     if name in stored and stored[name] != module.revision:
         return f" (the file was written for {name}@{stored[name]}, this is {name}@{module.revision})"
     return f" ({name}@{module.revision})"
 
 
-def first_unknown(node: SchemaNode, members: Any, steps: tuple[Step, ...] = ()) -> str | None:
+def first_unknown(node: SchemaNode, members: Any, steps: tuple[Step, ...] = ()) -> DataPath | None:
     """Path of the first member that is no node of configuration; None when all are.
 
     What is of the wrong form otherwise (a list that is no array) is libyang's to refuse.
@@ -126,7 +124,7 @@ def first_unknown(node: SchemaNode, members: Any, steps: tuple[Step, ...] = ()) 
         if child is None or (node.kind == "root" and not colon) or child.kind not in DATA_KINDS:
             if not colon:
                 module, plain = node.module, name
-            return str(DataPath((*steps, Step(module or "?", plain))))
+            return DataPath((*steps, Step(module, plain)))
         entries = value if child.kind == "list" and isinstance(value, list) else [value]
         for entry in entries:
             here = (*steps, Step(child.module, child.name, _keys(child, entry)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -13,7 +12,7 @@ from yang.datastore.data import EMPTY, Tree
 from yang.datastore.document import unpack
 from yang.datastore.edit import Editor, ValueReader
 from yang.datastore.edit_xml import XmlEdits
-from yang.datastore.migration import STEPS, MigrationStep, migrate
+from yang.datastore.migration import MigrationStep, migrate
 from yang.datastore.running import hash_passwords
 from yang.datastore.validator import Validator
 from yang.path import DataPath, PathError, Step
@@ -33,7 +32,6 @@ def read(
     origin: str,
     *,
     unrecorded: str = "",
-    steps: Sequence[MigrationStep] = STEPS,
 ) -> tuple[Tree, list[MigrationStep]]:
     """The valid tree of a file, and the migration steps that made it one. In the worker.
 
@@ -50,7 +48,7 @@ def read(
     document = unpack(data, origin)
     if document.modules is None and unrecorded:
         document = replace(document, modules=_all_of(schema, unrecorded))
-    members, done = migrate(document, schema, origin, steps)
+    members, done = migrate(document, schema, origin)
     return hash_passwords(_load(validator, members, origin)), done
 
 

@@ -307,17 +307,6 @@ async def test_a_restart_reverts_what_was_not_confirmed(net: Any, one: Session) 
 # --- history and restart -------------------------------------------------------------------------
 
 
-async def test_rollback(net: Any, one: Session) -> None:
-    for seconds in (7, 9):
-        await net.edit(timers(seconds), one)
-        await net.commit(one)
-    await net.tree.invoke(f"{HISTORY}:rollback-to", (), {"number": 1}, one.user, one)
-    assert counters(net, "candidate") == 7
-    await net.tree.datastores.rollback(one, 0)
-    assert counters(net, "candidate") == 5
-    assert (await refused(net.tree.datastores.rollback(one, 99))).tag == "data-missing"
-
-
 async def test_running_is_there_after_a_restart(net: Any, one: Session) -> None:
     await net.edit(timers(9), one)
     await net.commit(one)
