@@ -36,7 +36,7 @@ class CommitRecord:
         self.user = entry.user or None
         self.transport = transport or None
         self.peer = peer or None
-        self.session_id = entry.session or None
+        self.netconf_session_id = entry.session or None
         self.comment = entry.comment or None
         self.restores = entry.restores
         self.confirmed_commit = confirmed

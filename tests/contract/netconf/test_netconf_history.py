@@ -71,7 +71,7 @@ def test_a_commit_with_a_comment_and_what_it_changed(client: Manager, element: E
     told = {etree.QName(leaf).localname: leaf.text for leaf in entry}
     assert told["comment"] == "ticket 17: <new> plan"
     assert (told["user"], told["transport"], told["peer"]) == ("admin", "netconf", "127.0.0.1")
-    assert told["session-id"] == client.session_id
+    assert told["netconf-session-id"] == client.session_id
     with connect(element, "viewer") as viewer:
         assert newest(viewer)[1] == number, "the history is for every reader"
         reply = rpc(viewer, f'<get-commit-diff xmlns="{AC}"><number>{number}</number></get-commit-diff>')

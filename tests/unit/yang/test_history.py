@@ -78,7 +78,7 @@ async def test_every_commit_is_told_with_who_when_whence_and_why(net: Any, one: 
         "user": "admin",
         "transport": "netconf",
         "peer": "192.0.2.7",
-        "session-id": "7",
+        "netconf-session-id": "7",
         "comment": "slower <now>",
         "changes": "1",
         "changed": "/aether-bng:bng/timers/counters",
