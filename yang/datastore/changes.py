@@ -30,6 +30,9 @@ def visible_differences(schema: Schema, old: Tree, new: Tree, rules: Rules) -> I
             yield found
         elif _is_readable(found, rules):
             subtree = _prune(found.node, found.subtree, found.context, rules)
+            if found.node.kind == "leaf-list" and found.op == "update":
+                above = _context(found.steps[:-1], found.node, rules)
+                subtree = _values(found.node, subtree, above, rules)
             yield Difference(found.op, found.node, found.steps, found.context, subtree)
 
 
@@ -54,6 +57,19 @@ def _keys_of(node: SchemaNode, step: Step) -> tuple[Any, ...] | None:
     )
 
 
+def _context(steps: tuple[Step, ...], node: SchemaNode, rules: Rules) -> Context:
+    """The context of an instance above `node`."""
+    context = rules.start
+    for step, level in zip(steps, node.chain, strict=False):
+        context = rules.enter(context, level, _keys_of(level, step))
+    return context
+
+
+def _values(node: SchemaNode, values: tuple[Any, ...], context: Context, rules: Rules) -> tuple[Any, ...]:
+    """The values of a leaf-list that may be read; the context is that of its parent."""
+    return tuple(v for v in values if rules.permits(rules.enter(context, node, (v,)), node, "read"))
+
+
 def _prune(node: SchemaNode, subtree: Any, context: Context, rules: Rules) -> Any:
     """What may be read of an instance's content."""
     if node.kind not in ("container", "list") or subtree is None:
@@ -71,8 +87,7 @@ def _prune(node: SchemaNode, subtree: Any, context: Context, rules: Rules) -> An
             if entries:
                 kept[name] = entries
         elif child.kind == "leaf-list":
-            shown = tuple(v for v in value if rules.permits(rules.enter(context, child, (v,)), child, "read"))
-            if shown:
+            if shown := _values(child, value, context, rules):
                 kept[name] = shown
         else:
             inner = rules.enter(context, child)
@@ -110,17 +125,18 @@ def _text(node: SchemaNode, value: Any) -> str:
     return orjson.dumps(to_json(node, value)).decode()
 
 
-def _at(schema: Schema, tree: Tree, steps: tuple[Step, ...]) -> Any:
-    """The instance at a path that exists."""
-    node, value = schema.root, tree
+def _at(schema: Schema, tree: Tree, steps: tuple[Step, ...], default: Any = None) -> Any:
+    """The instance at a path; `default` when there is none."""
+    node: SchemaNode = schema.root
+    value: Any = tree
     for step in steps:
         found = node.child(step.name, step.module)
         assert found is not None, step
-        node, value = found, value[found.json_name]
-        if node.kind == "list":
-            keys = _keys_of(node, step)
-            if keys is not None:
-                value = value[keys]
+        node, value = found, value.get(found.json_name)
+        if node.kind == "list" and value is not None and (keys := _keys_of(node, step)) is not None:
+            value = value.get(keys)
+        if value is None:
+            return default
     return value
 
 
@@ -141,19 +157,53 @@ class _Edit:
         self._rules = rules
         self._config = etree.Element(f"{{{_NC}}}config", nsmap={"nc": _NC, "yang": _YANG})
         self._elements: dict[tuple[Step, ...], etree._Element] = {(): self._config}
+        self._known_places: dict[tuple[tuple[Step, ...], SchemaNode], dict[Any, int]] = {}
+        self._reordered: set[tuple[tuple[Step, ...], SchemaNode]] = set()
 
     def make(self, old: Tree) -> etree._Element:
-        for found in visible_differences(self._schema, old, self._new, self._rules):
-            if found.op == "update" and found.node.kind == "leaf-list":
-                self._reorder(found)
-                continue
-            parent = self._open(found.steps[:-1], found.node.parent)
-            element = self._element(parent, found)
-            if found.node.kind != "list" or found.op != "update":
-                element.set(_OPERATION, _NAMES[found.op])
-            if found.node.user_ordered and found.op != "delete":
-                self._place(element, found)
+        found_all = list(visible_differences(self._schema, old, self._new, self._rules))
+        order = self._order(found_all)
+        for position in sorted(range(len(found_all)), key=order.__getitem__):
+            self._add(found_all[position])
         return self._config
+
+    def _add(self, found: Difference) -> None:
+        node = found.node
+        if node.kind == "leaf-list" and node.user_ordered:
+            self._reorder(found)
+            if found.op != "delete":
+                return
+        parent = self._open(found.steps[:-1], node.parent)
+        element = self._element(parent, found)
+        if node.kind != "list" or found.op != "update":
+            element.set(_OPERATION, _NAMES[found.op])
+        if node.kind == "list" and node.user_ordered and found.op != "delete":
+            self._place(element, found)
+
+    def _order(self, found_all: list[Difference]) -> list[tuple[tuple[int, int], ...]]:
+        """What to sort differences by: as they come, but the entries of a list that its user orders as they
+        are in it, so that each finds the one that it goes behind."""
+        seen: dict[Any, int] = {}
+        result = []
+        for found in found_all:
+            key = []
+            for depth, (step, node) in enumerate(zip(found.steps, found.node.chain, strict=True)):
+                if node.kind == "list" and node.user_ordered:
+                    above = found.steps[:depth]
+                    place = self._places(above, node).get(_keys_of(node, step) or (), -1)
+                    key.append((seen.setdefault((above, node), len(seen)), place))
+                else:
+                    key.append((seen.setdefault(found.steps[: depth + 1], len(seen)), 0))
+            result.append(tuple(key))
+        return result
+
+    def _places(self, above: tuple[Step, ...], node: SchemaNode) -> dict[Any, int]:
+        """Keys of a list's entries → where they are in the new configuration."""
+        known = self._known_places.get((above, node))
+        if known is None:
+            entries = _at(self._schema, self._new, above, {}).get(node.json_name, ())
+            known = self._known_places[above, node] = {keys: place for place, keys in enumerate(entries)}
+        return known
 
     def _open(self, steps: tuple[Step, ...], node: SchemaNode | None) -> etree._Element:
         """The element of an instance that is there before and after."""
@@ -217,44 +267,36 @@ class _Edit:
 
     def _place(self, element: etree._Element, found: Difference) -> None:
         """Where an entry of a list goes that its user orders: behind the one that it now follows."""
-        above = _at(self._schema, self._new, found.steps[:-1])
-        entries = list(above[found.node.json_name])
-        own = _keys_of(found.node, found.steps[-1]) or ()
-        here = entries.index(own if found.node.kind == "list" else own[0])
+        node = found.node
+        places = self._places(found.steps[:-1], node)
+        here = places[_keys_of(node, found.steps[-1]) or ()]
         if here == 0:
             element.set(f"{{{_YANG}}}insert", "first")
-            return
-        anchor = entries[here - 1]
-        if not self._may_show(found, anchor):
-            return
-        element.set(f"{{{_YANG}}}insert", "after")
-        if found.node.kind == "leaf-list":
-            assert found.node.type is not None
-            element.set(f"{{{_YANG}}}value", found.node.type.format(anchor))
-            return
-        prefix = found.node.prefix
-        element.set(
-            f"{{{_YANG}}}key",
-            "".join(
-                f"[{prefix}:{name}={_quote(text)}]" for name, text in entry_step(found.node, anchor).keys
-            ),
-        )
+        elif self._may_show(found, anchor := list(places)[here - 1]):
+            element.set(f"{{{_YANG}}}insert", "after")
+            keys = entry_step(node, anchor).keys
+            element.set(
+                f"{{{_YANG}}}key", "".join(f"[{node.prefix}:{name}={_quote(text)}]" for name, text in keys)
+            )
 
     def _may_show(self, found: Difference, anchor: Any) -> bool:
         if not self._rules.enabled:
             return True
         node = found.node
-        context = self._rules.start
-        for step, level in zip(found.steps[:-1], node.chain[:-1], strict=True):
-            context = self._rules.enter(context, level, _keys_of(level, step))
+        context = _context(found.steps[:-1], node, self._rules)
         keys = anchor if node.kind == "list" else (anchor,)
         return self._rules.permits(self._rules.enter(context, node, keys), node, "read")
 
     def _reorder(self, found: Difference) -> None:
-        """A leaf-list with the same values in another order: each is put at the end, in turn."""
-        parent = self._open(found.steps[:-1], found.node.parent)
-        for value in found.subtree:
-            self._leaf(parent, found.node, value).set(f"{{{_YANG}}}insert", "last")
+        """A leaf-list that its user orders: its values are put at the end, in turn; once for all changes."""
+        node, above = found.node, found.steps[:-1]
+        if (above, node) in self._reordered:
+            return
+        self._reordered.add((above, node))
+        parent = self._open(above, node.parent)
+        for value in _at(self._schema, self._new, above, {}).get(node.json_name, ()):
+            if self._may_show(found, value):
+                self._leaf(parent, node, value).set(f"{{{_YANG}}}insert", "last")
 
 
 def _add(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from yang.access import AccessControl
@@ -17,18 +18,19 @@ from yang.datastore.store import Datastores
 from yang.datastore.stored import read
 from yang.datastore.validator import Validator
 from yang.operations import SessionOperation
-from yang.path import DataPath
 from yang.provider import Keys, OperationError
 from yang.schema import Schema
 
 _MAX_CHANGED: Final = 100
 _DEFAULT_TIMEOUT: Final = 600
+_PREDICATE: Final = re.compile(r"""\[(?:'[^']*'|"(?:[^"\\]|\\.)*"|[^\]'"])*\]""", re.DOTALL)
+"""In an instance-identifier: what its schema path does not have."""
 
 
 class CommitRecord:
     """A commit as the model's list shows it."""
 
-    def __init__(self, entry: Entry, confirmed: str | None) -> None:
+    def __init__(self, entry: Entry, changed: Sequence[str], confirmed: str | None) -> None:
         transport, _, peer = entry.origin.partition(" ")
         self.number = entry.number
         self.time = entry.time
@@ -42,8 +44,7 @@ class CommitRecord:
         self.confirmed_commit = confirmed
         self.confirm_timeout = None if entry.confirm_timeout is None else math.ceil(entry.confirm_timeout)
         self.changes = len(entry.changed)
-        nodes = dict.fromkeys(DataPath.parse(path).schema_path for path in entry.changed)
-        self.changed = tuple(nodes)[:_MAX_CHANGED]
+        self.changed = changed
 
 
 class Commits:
@@ -66,6 +67,7 @@ class Commits:
         self._store = store
         self._datastores = datastores
         self._access = access
+        self._changed: dict[int, tuple[Entry, Sequence[str]]] = {}
 
     # --- the list --------------------------------------------------------------------------------
 
@@ -78,7 +80,17 @@ class Commits:
         entries = list(self._store.entries)
         states = self._confirmations(entries)
         for entry in entries:
-            yield CommitRecord(entry, states.get(entry.number))
+            yield CommitRecord(entry, self._nodes(entry), states.get(entry.number))
+
+    def _nodes(self, entry: Entry) -> Sequence[str]:
+        """The schema nodes that a commit changed; worked out once."""
+        known = self._changed.get(entry.number)
+        if known is None or known[0] is not entry:
+            if len(self._changed) > 2 * len(self._store.entries):
+                self._changed.clear()
+            nodes = dict.fromkeys(_PREDICATE.sub("", path) for path in entry.changed)
+            known = self._changed[entry.number] = entry, tuple(nodes)[:_MAX_CHANGED]
+        return known[1]
 
     def _confirmations(self, entries: list[Entry]) -> dict[int, str]:
         """How it stands with each confirmed commit: a revert undoes all since the one that it restores."""

@@ -176,6 +176,10 @@ class ConfirmedCommit:
         for listener in self.listeners:
             listener(event, author, timeout)
 
+    def stop(self) -> None:
+        """The element ends: what is not undone now is when it starts again."""
+        self._stop_timer()
+
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()

@@ -417,7 +417,8 @@ class Datastores:
     async def close(self) -> None:
         """Revert a confirmed commit that is under way, and end its timer."""
         if self._confirm.active:
-            await finish(self._revert("the element stopped before it was confirmed"))
+            await finish(self._confirm.run_revert("the element stopped before it was confirmed", "cancel"))
+        self._confirm.stop()
 
 
 def _in_gnmi_order(operations: Sequence[PathOperation]) -> list[PathOperation]:
