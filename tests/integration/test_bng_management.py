@@ -184,15 +184,16 @@ def test_what_the_kernel_refuses_is_nowhere(bng: World) -> None:
         "<subnet>10.98.0.0/24</subnet></access-router></access-routers>"
     )
     before, control = stored(), (bng.state_dir / "control" / "config.json").read_bytes()
-    with pytest.raises(RPCError) as caught:
-        commit(bng, router)
-    assert "the kernel refuses it: route 10.98.0.0/24 via 10.64.255.255" in caught.value.message
-    assert caught.value.path.endswith("access-router[aar:name='third']")
-    assert stored() == before
-    assert (bng.state_dir / "control" / "config.json").read_bytes() == control
     with bng.netconf() as netconf:
+        netconf.edit_config(target="candidate", config=f'<config xmlns="{BASE}">{router}</config>')
+        with pytest.raises(RPCError) as caught:
+            netconf.commit()
         netconf.discard_changes()
         assert "third" not in netconf.get_config("running").data_xml
+    assert "the kernel refuses it: route 10.98.0.0/24 via 10.64.255.255" in caught.value.message
+    assert caught.value.path.endswith("access-router[aether-access-router:name='third']")
+    assert stored() == before
+    assert (bng.state_dir / "control" / "config.json").read_bytes() == control
 
 
 def test_control_is_killed_during_a_commit(bng: World) -> None:

@@ -303,7 +303,8 @@ class Datastores:
             return await self._running.replace(
                 tree, author, self._guards(session_id, None if user.recovery else self.guard)
             )
-        await self._confirm.keep(before, to_json(self._schema.root, before))
+        members = await self._running.in_worker(to_json, self._schema.root, before)
+        await self._confirm.keep(before, members)
         try:
             return await self._running.replace(tree, author, self._guards(session_id, None))
         except BaseException:

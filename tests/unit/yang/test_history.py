@@ -103,6 +103,19 @@ async def test_no_entry_is_named_to_those_who_may_not_read_it(net: Any, one: Ses
     assert commits(net)[1]["changed"] == "/aether-bng:bng/aaa/server"
 
 
+async def test_nodes_are_named_once_and_without_keys(net: Any, one: Session) -> None:
+    names = ("a]b", "c'd", 'e"]f', "/g:h[i='j']")
+    interfaces = "".join(
+        f"<if:interface><if:name>{name}</if:name><if:type>ianaift:ethernetCsmacd</if:type></if:interface>"
+        for name in names
+    )
+    await net.edit(f"<if:interfaces>{interfaces}</if:interfaces>" + timers(9), one)
+    await net.commit(one)
+    told = commits(net)[1]
+    assert told["changed"] == "/aether-bng:bng/timers/counters, /ietf-interfaces:interfaces/interface"
+    assert told["changes"] == "5"
+
+
 async def test_how_it_stands_with_confirmed_commits(net: Any, one: Session) -> None:
     store = net.tree.datastores
     await net.edit(timers(9), one)
