@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +89,16 @@ class Configuration:
             try:
                 await self._put(units, config)
             except Exception as error:
-                if whole:
+                if whole and isinstance(error, OperationError):
                     log.error("config.refused", reason=str(error))
                     return
+                if whole:
+                    raise
                 log.warning("config.refused", reason=str(error))
-                with suppress(OperationError):
+                try:
                     await self._put(before, old)
+                except Exception as fault:
+                    log.error("config.not-restored", reason=str(fault))
                 raise
 
     async def _put(self, units: Units, config: Config) -> None:

@@ -101,8 +101,8 @@ class Tree:
             registration: the element's providers, config handlers and operations. Config handlers are not
                 called for the configuration that is loaded here: read it with `running_json`.
             state_dir: private folder; ``config/running.json`` and ``config/history/`` live in it.
-            startup: RFC 7951 file that is read when there is no ``running.json`` yet. With neither the
-                configuration is empty.
+            startup: file that is read when there is no ``running.json`` yet: RFC 7951 JSON, or XML. With
+                neither the configuration is empty.
             module_dirs: folders with modules to load besides those of `yang.modules` (every file in them).
             history_limit: commits that are remembered.
 
