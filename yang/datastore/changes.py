@@ -157,7 +157,7 @@ class _Edit:
         self._rules = rules
         self._config = etree.Element(f"{{{_NC}}}config", nsmap={"nc": _NC, "yang": _YANG})
         self._elements: dict[tuple[Step, ...], etree._Element] = {(): self._config}
-        self._known_places: dict[tuple[tuple[Step, ...], SchemaNode], dict[Any, int]] = {}
+        self._known: dict[tuple[tuple[Step, ...], SchemaNode], tuple[list[Any], dict[Any, int]]] = {}
         self._reordered: set[tuple[tuple[Step, ...], SchemaNode]] = set()
 
     def make(self, old: Tree) -> etree._Element:
@@ -190,19 +190,20 @@ class _Edit:
             for depth, (step, node) in enumerate(zip(found.steps, found.node.chain, strict=True)):
                 if node.kind == "list" and node.user_ordered:
                     above = found.steps[:depth]
-                    place = self._places(above, node).get(_keys_of(node, step) or (), -1)
+                    place = self._places(above, node)[1].get(_keys_of(node, step) or (), -1)
                     key.append((seen.setdefault((above, node), len(seen)), place))
                 else:
                     key.append((seen.setdefault(found.steps[: depth + 1], len(seen)), 0))
             result.append(tuple(key))
         return result
 
-    def _places(self, above: tuple[Step, ...], node: SchemaNode) -> dict[Any, int]:
-        """Keys of a list's entries → where they are in the new configuration."""
-        known = self._known_places.get((above, node))
+    def _places(self, above: tuple[Step, ...], node: SchemaNode) -> tuple[list[Any], dict[Any, int]]:
+        """Keys of a list's entries as they are in the new configuration, and where each is."""
+        known = self._known.get((above, node))
         if known is None:
-            entries = _at(self._schema, self._new, above, {}).get(node.json_name, ())
-            known = self._known_places[above, node] = {keys: place for place, keys in enumerate(entries)}
+            entries = list(_at(self._schema, self._new, above, {}).get(node.json_name, ()))
+            places = {keys: place for place, keys in enumerate(entries)}
+            known = self._known[above, node] = entries, places
         return known
 
     def _open(self, steps: tuple[Step, ...], node: SchemaNode | None) -> etree._Element:
@@ -268,11 +269,11 @@ class _Edit:
     def _place(self, element: etree._Element, found: Difference) -> None:
         """Where an entry of a list goes that its user orders: behind the one that it now follows."""
         node = found.node
-        places = self._places(found.steps[:-1], node)
+        entries, places = self._places(found.steps[:-1], node)
         here = places[_keys_of(node, found.steps[-1]) or ()]
         if here == 0:
             element.set(f"{{{_YANG}}}insert", "first")
-        elif self._may_show(found, anchor := list(places)[here - 1]):
+        elif self._may_show(found, anchor := entries[here - 1]):
             element.set(f"{{{_YANG}}}insert", "after")
             keys = entry_step(node, anchor).keys
             element.set(
