@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ import structlog
 
 from yang.access import ALLOW_ALL
 from yang.datastore.data import EMPTY, Tree, differences, from_json, to_json
+from yang.datastore.handlers import NOT_UNDONE, Handlers
 from yang.datastore.history import Entry, Store
 from yang.datastore.model import CommitResult
 from yang.datastore.validator import Validator
@@ -41,6 +42,8 @@ class Snapshot:
     full: Tree
 
 
+Check = Callable[[Snapshot, Snapshot, Sequence[str]], None]
+
 EMPTY_SNAPSHOT: Final = Snapshot(EMPTY, EMPTY, EMPTY)
 
 
@@ -62,12 +65,15 @@ def complete(schema: Schema, validator: Validator, tree: Tree, before: Snapshot)
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who makes a commit; session 0 is no NETCONF session."""
+    """Who makes a commit; session 0 is no NETCONF session. The rest is of `yang.datastore.history.Entry`."""
 
     user: str
     origin: str
     comment: str = ""
     session: int = 0
+    kind: str = "commit"
+    restores: int | None = None
+    confirm_timeout: float | None = None
 
 
 class Running:
@@ -86,7 +92,7 @@ class Running:
         self._validator = validator
         self._worker = worker
         self._store = store
-        self._handlers = handlers
+        self._handlers = Handlers(handlers)
         self._listeners: list[Callable[[Snapshot, Sequence[str], Author], None]] = []
         self.snapshot = snapshot
 
@@ -102,52 +108,79 @@ class Running:
         """Call `listener(snapshot, changed, author)` after each commit, in the loop."""
         self._listeners.append(listener)
 
-    async def replace(
-        self, tree: Tree, author: Author, check: Callable[[Sequence[str]], None] | None = None
-    ) -> CommitResult:
+    async def replace(self, tree: Tree, author: Author, check: Check | None = None) -> CommitResult:
         """Make a tree running.
 
         The work goes on to its end, one way or the other, even if the caller is cancelled.
 
         Args:
-            check: called with what would change, before anything is asked; may raise.
+            check: called with the snapshots before and after and what changes, before anything is asked; may
+                raise.
 
         Raises:
             OperationError: it is not valid, a handler refuses, or it cannot be written.
         """
         return await finish(self._replace(tree, author, check))
 
-    async def _replace(
-        self, tree: Tree, author: Author, check: Callable[[Sequence[str]], None] | None
-    ) -> CommitResult:
+    async def _replace(self, tree: Tree, author: Author, check: Check | None) -> CommitResult:
         old = self.snapshot
         snapshot, changed = await self.in_worker(self._prepare, old, tree)
         if not changed:
             return CommitResult(0)
         if check is not None:
-            check(changed)
+            check(old, snapshot, changed)
         diff = ConfigDiff(changed, snapshot.members, old.members)
-        prepared = await self._ask(diff)
-        number = self._store.next_number
-        entry = Entry(
-            number, datetime.now(UTC).isoformat(), author.user, author.origin, author.comment, changed
-        )
+        entry = self._entry(author, changed)
+        prepared = await self._handlers.prepare(diff)
         try:
-            await self.in_worker(self._save, snapshot, entry)
+            await self.in_worker(self._stage, snapshot, entry)
+        except Exception as error:
+            await self._handlers.abort(prepared)
+            raise (_unwritten(error) if isinstance(error, OSError) else error) from error
+        try:
+            await self._handlers.commit(prepared, diff)
+        except OperationError:
+            await self.in_worker(self._store.discard, entry)
+            raise
+        try:
+            await self.in_worker(self._store.publish, entry)
         except OSError as error:
-            await self._abort(prepared)
-            log.error("config.write-failed", error=str(error))
-            raise OperationError(
-                "operation-failed", f"the configuration cannot be written: {error.strerror}"
-            ) from error
-        await self._carry_out(prepared)
+            # the first rename may have come to be: what is on the disk is made what is running
+            undone = await self._handlers.undo([handler for handler, _ in prepared], diff)
+            await self.in_worker(self._store.discard, entry)
+            await self._write_again(old)
+            raise _unwritten(error, undone) from error
         self.snapshot = snapshot
         log.info(
-            "config.committed", number=number, user=author.user, origin=author.origin, changes=len(changed)
+            "config.committed",
+            number=entry.number,
+            user=author.user,
+            origin=author.origin,
+            changes=len(changed),
         )
         for listener in self._listeners:
             listener(snapshot, changed, author)
-        return CommitResult(number, changed)
+        return CommitResult(entry.number, changed)
+
+    def _entry(self, author: Author, changed: Sequence[str]) -> Entry:
+        return Entry(
+            self._store.next_number,
+            datetime.now(UTC).isoformat(),
+            author.user,
+            author.origin,
+            author.comment,
+            changed,
+            author.session,
+            author.kind,
+            author.restores,
+            author.confirm_timeout,
+        )
+
+    async def _write_again(self, snapshot: Snapshot) -> None:
+        try:
+            await self.in_worker(self._store.write_running, to_json(self._schema.root, snapshot.tree))
+        except OSError as error:
+            log.error("config.write-failed", error=str(error))
 
     def _prepare(self, old: Snapshot, tree: Tree) -> tuple[Snapshot, list[str]]:
         """In the worker: the valid snapshot of a tree, and what differs from the old one."""
@@ -157,34 +190,17 @@ class Running:
             return old, changed
         return complete(self._schema, self._validator, tree, old), changed
 
-    def _save(self, snapshot: Snapshot, entry: Entry) -> None:
+    def _stage(self, snapshot: Snapshot, entry: Entry) -> None:
         """In the worker."""
-        self._store.save(to_json(self._schema.root, snapshot.tree), entry)
+        self._store.stage(to_json(self._schema.root, snapshot.tree), entry)
 
-    async def _ask(self, diff: ConfigDiff) -> list[tuple[ConfigHandler, Any]]:
-        prepared: list[tuple[ConfigHandler, Any]] = []
-        for handler in self._handlers:
-            try:
-                prepared.append((handler, await handler.prepare(diff)))
-            except OperationError:
-                await self._abort(prepared)
-                raise
-            except Exception as error:
-                await self._abort(prepared)
-                log.error("config.prepare-failed", error=repr(error))
-                raise OperationError(
-                    "operation-failed", "the element failed to prepare this configuration"
-                ) from error
-        return prepared
 
-    async def _abort(self, prepared: list[tuple[ConfigHandler, Any]]) -> None:
-        for handler, token in reversed(prepared):
-            await _quietly("config.abort-failed", handler.abort(token))
-
-    async def _carry_out(self, prepared: list[tuple[ConfigHandler, Any]]) -> None:
-        """All have agreed and it is written: there is no way back, a failure is only reported."""
-        for handler, token in prepared:
-            await _quietly("config.commit-failed", handler.commit(token))
+def _unwritten(error: OSError, undone: bool = True) -> OperationError:
+    log.error("config.write-failed", error=str(error))
+    return OperationError(
+        "operation-failed",
+        f"the configuration cannot be written: {error.strerror}" + ("" if undone else f"; {NOT_UNDONE}"),
+    )
 
 
 async def finish(work: Coroutine[Any, Any, T]) -> T:
@@ -203,13 +219,6 @@ def _report(task: asyncio.Task[Any]) -> None:
     """Nobody waits any more: say how it ended."""
     if not task.cancelled() and (error := task.exception()) is not None:
         log.warning("config.abandoned-change-failed", error=str(error))
-
-
-async def _quietly(event: str, work: Awaitable[None]) -> None:
-    try:
-        await work
-    except Exception as error:
-        log.error(event, error=repr(error))
 
 
 def hash_passwords(tree: Tree) -> Tree:

@@ -114,6 +114,7 @@ def full() -> dict[str, Any]:
             },
             "timers": {"counters": 1, "health": 1, "reconcile": 15, "router-probe": 30},
             "management": {
+                "startup": {"save": "explicit"},
                 "netconf": {"listen": ["127.0.0.1"], "port": 830},
                 "gnmi": {
                     "listen": ["127.0.0.1"],

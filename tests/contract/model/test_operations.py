@@ -22,6 +22,8 @@ _EDIT = f"<edit-config>{_CANDIDATE}<config>{_PROFILE}</config></edit-config>"
 _SUBSCRIBER = "urn:aether:yang:aether-subscriber"
 _PARTIAL = "urn:ietf:params:xml:ns:netconf:partial-lock:1.0"
 _MONITORING = "urn:ietf:params:xml:ns:yang:ietf-netconf-monitoring"
+_CONFIGURATION = "urn:aether:yang:aether-configuration"
+_PRIVATE = "urn:ietf:params:xml:ns:yang:ietf-netconf-private-candidate"
 _NOTIFICATION = "urn:ietf:params:xml:ns:netconf:notification:1.0"
 
 
@@ -54,6 +56,12 @@ REQUESTS: dict[str, tuple[str, ...]] = {
         _EDIT.format(2),
         "<commit><confirmed/></commit>",
         "<cancel-commit/>",
+    ),
+    "/aether-configuration:get-commit-diff": (
+        f'<get-commit-diff xmlns="{_CONFIGURATION}"><number>1</number></get-commit-diff>',
+    ),
+    "/aether-configuration:rollback-to": (
+        f'<rollback-to xmlns="{_CONFIGURATION}"><number>0</number><comment>back</comment></rollback-to>',
     ),
     "/ietf-netconf:copy-config": (f"<copy-config>{_CANDIDATE}<source><running/></source></copy-config>",),
     "/ietf-netconf:discard-changes": ("<discard-changes/>",),
@@ -144,9 +152,9 @@ async def test_each_notification_is_sent(element: Filled, owned: Mapping[str, An
     await other.rpc(_EDIT.format(3))
     assert error_tags(await other.rpc("<commit/>")) == []
     found.append(await client.told("netconf-config-change"))
-    # told since when nobody says that it is: this fails when docs/model_owners.yaml is behind
     for request in (_EDIT.format(4), "<commit><confirmed/></commit>", "<cancel-commit/>"):
         assert error_tags(await other.rpc(request)) == [], request
+    found.append(await client.told("netconf-confirmed-commit"))
     stop = f"{subscribe}<stopTime>2026-01-01T00:00:01Z</stopTime></create-subscription>"
     assert error_tags(await other.rpc(stop)) == []
     found.append(await other.told("notificationComplete"))

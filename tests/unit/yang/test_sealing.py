@@ -120,9 +120,7 @@ async def test_without_the_right_key_the_element_says_which_secret(
 async def test_an_old_commit_can_be_gone_back_to(tmp_path: Path) -> None:
     tree = await opened(tmp_path, startup())
     await change(tree, "secret", "another")
-    session = Session(1, ADMIN)
-    await tree.datastores.rollback(session, 0)
-    await tree.datastores.commit(session)
+    await tree.invoke("/aether-configuration:rollback-to", (), {"number": 0}, ADMIN, Session(1, ADMIN))
     assert secret_of(tree) == SECRET
     await tree.close()
 
