@@ -34,6 +34,8 @@ from tests.contract.model.sample import full
 from tests.support.control_bench import until
 from tests.support.filled_control import BusyDataPlane, InstantServers, start
 from yang.access import User
+from yang.datastore.model import PathOperation, Session
+from yang.path import DataPath
 from yang.schema import Schema, SchemaNode
 from yang.tree import Tree
 
@@ -81,10 +83,19 @@ class Filled:
         for _ in range(4):  # steps that are the same over again are one in the timeline
             path = "/aether-subscriber:sessions/session/set-profile"
             await self.tree.invoke(path, (again.id,), {"profile": "gold"}, ROOT)
+        await self._commit_and_cancel()
         self._troubles()
         await control._report_health()
         control.server.push("routers", records=await control.routers.gather())
         await until(lambda: north.summary.record().failure and north.routers.discovered.iter())
+
+    async def _commit_and_cancel(self) -> None:
+        """A commit of which all is known, and one that goes back."""
+        session = Session(99, ROOT, "netconf 192.0.2.99")
+        change = PathOperation("update", DataPath.parse("/ietf-system:system/contact"), "somebody else")
+        await self.tree.datastores.edit_paths(session, "candidate", [change])
+        await self.tree.datastores.commit(session, confirmed=True, comment="as <planned>")
+        await self.tree.datastores.cancel_commit(session)
 
     def _troubles(self) -> None:
         """What is in a health report only when something is wrong, or limited."""

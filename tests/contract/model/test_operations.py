@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
+from nbi.protocol.names import CAP_PRIVATE_CANDIDATE
 from tests.contract.model.client import connect, error_tags
 from tests.contract.model.element import Filled, filled
 from yang.schema import SchemaNode
@@ -64,6 +65,7 @@ REQUESTS: dict[str, tuple[str, ...]] = {
         f'<rollback-to xmlns="{_CONFIGURATION}"><number>0</number><comment>back</comment></rollback-to>',
     ),
     "/ietf-netconf:copy-config": (f"<copy-config>{_CANDIDATE}<source><running/></source></copy-config>",),
+    "/ietf-netconf-private-candidate:update": (f'<update xmlns="{_PRIVATE}"/>',),
     "/ietf-netconf:discard-changes": ("<discard-changes/>",),
     "/ietf-netconf:kill-session": ("<kill-session><session-id>{other}</session-id></kill-session>",),
     "/aether-timeline:why": (
@@ -121,16 +123,18 @@ async def test_each_operation_is_carried_out(element: Filled, owned: Mapping[str
         "add a request to REQUESTS, or name the test under elsewhere in docs/model_owners.yaml"
     )
     client, other = await connect(element.socket), await connect(element.socket)
+    private = await connect(element.socket, CAP_PRIVATE_CANDIDATE)
     sessions = (one.id for one in list(element.north.sessions.iter()) if one.status == "active")
     for path, requests in REQUESTS.items():
         if path not in wanted:
             continue
         session = next(sessions) if "/session/" in path else ""
         for request in requests:
-            reply = await client.rpc(request.replace("{session}", session).replace("{other}", str(other.id)))
+            sender = private if _PRIVATE in request else client
+            reply = await sender.rpc(request.replace("{session}", session).replace("{other}", str(other.id)))
             assert error_tags(reply) == [], f"{path}: {etree.tostring(reply).decode()[:1000]}"
-    client.close()
-    other.close()
+    for one in (client, other, private):
+        one.close()
 
 
 async def test_each_notification_is_sent(element: Filled, owned: Mapping[str, Any]) -> None:

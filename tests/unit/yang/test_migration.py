@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import libyang
 import pytest
+import structlog
 
 from yang.access import User
 from yang.datastore import migration
+from yang.datastore.deviated import DEVIATED
 from yang.datastore.migration import MigrationStep
 from yang.datastore.model import PathOperation
 from yang.datastore.sources import own_dir, standard_dirs
 from yang.path import DataPath
 from yang.provider import OperationError, Registration
+from yang.sealing import PREFIX, Sealer
 from yang.tree import Tree
 
 REVISIONS = Path(__file__).with_name("revisions")
@@ -250,3 +254,102 @@ async def test_a_startup_file_may_be_of_an_older_model(tmp_path: Path, step: Non
     tree = await Tree.open(Registration(), tmp_path / "state", startup)
     await tree.close()
     assert tree.running_json(defaults=False) == OLD
+
+
+# --- what aether-deviations took out of the model ------------------------------------------------
+
+WITH_DEVIATED: dict[str, Any] = {
+    **OLD,
+    "ietf-interfaces:interfaces": {
+        "interface": [
+            {
+                "name": name,
+                "type": "iana-if-type:ethernetCsmacd",
+                "ietf-ip:ipv4": {"forwarding": True, "mtu": 1500},
+                "ietf-ip:ipv6": {"enabled": True},
+            }
+            for name in ("eth0", "eth1")
+        ]
+    },
+    "ietf-system:system": {
+        "contact": "noc",
+        "clock": {"timezone-utc-offset": 60},
+        "dns-resolver": {"search": ["example.net"]},
+    },
+}
+
+
+@pytest.mark.parametrize("revisions", [None, f"aether-bng@{FIRST} ietf-system@2014-08-06"])
+async def test_nodes_that_are_deviated_since_are_left_out(tmp_path: Path, revisions: str | None) -> None:
+    before = stored(tmp_path, WITH_DEVIATED, revisions)
+    with structlog.testing.capture_logs() as logged:
+        tree = await start(tmp_path)
+    running = tree.running_json(defaults=False)
+    await tree.close()
+    assert running["ietf-system:system"] == {"contact": "noc"}
+    assert [entry["ietf-ip:ipv4"] for entry in running["ietf-interfaces:interfaces"]["interface"]] == [
+        {"mtu": 1500},
+        {"mtu": 1500},
+    ]
+    assert [entry["path"] for entry in logged if entry["event"] == "config.left-out"] == [
+        "/ietf-interfaces:interfaces/interface[name='eth0']/ietf-ip:ipv4/forwarding",
+        "/ietf-interfaces:interfaces/interface[name='eth1']/ietf-ip:ipv4/forwarding",
+        "/ietf-interfaces:interfaces/interface[name='eth0']/ietf-ip:ipv6",
+        "/ietf-interfaces:interfaces/interface[name='eth1']/ietf-ip:ipv6",
+        "/ietf-system:system/clock",
+        "/ietf-system:system/dns-resolver",
+    ]
+    [commit] = tree.datastores.history()
+    assert commit["kind"] == "migration"
+    [kept] = (tmp_path / "config/migrated").iterdir()
+    assert kept.read_bytes() == before
+
+
+async def test_a_file_of_this_model_has_them_refused(tmp_path: Path) -> None:
+    await (await start(tmp_path / "another")).close()
+    note = json.loads((tmp_path / "another/config/running.json").read_text())["@"][NOTE]
+    assert "aether-deviations@2026-11-25" in note.split()
+    stored(tmp_path, {"ietf-system:system": {"clock": {}}}, note)
+    assert "the model has no /ietf-system:system/clock" in await refused(tmp_path)
+
+
+def test_all_that_was_configuration_is_left_out() -> None:
+    """By the text of the module; state that is not supported was never in a file."""
+    text = (own_dir() / "aether-deviations.yang").read_text()
+    pattern = r'deviation\s+"([^"]+)" \{[^}]*?deviate (?:not-supported;|add \{\s+config false;)'
+    state = ("statistics", "interfaces-state", "higher-layer-if", "lower-layer-if")
+    found = {
+        path
+        for path in re.findall(pattern, text)
+        if path.startswith(("/if:", "/sys:system/")) and not any(word in path for word in state)
+    }
+    modules = {"if": "ietf-interfaces", "ip": "ietf-ip", "sys": "ietf-system"}
+    plain = {re.sub(r"(\w+):", lambda found: f"{modules[found[1]]}:", path) for path in found}
+    deviated = {str(DataPath.parse(f"/{path}")) for path in DEVIATED}
+    assert {str(DataPath.parse(path)) for path in plain} == deviated
+
+
+# --- secrets -------------------------------------------------------------------------------------
+
+
+async def test_a_secret_that_moves_is_opened_as_what_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def move(members: dict[str, Any]) -> dict[str, Any]:
+        for server in members["aether-bng:bng"]["aaa"]["server"]:
+            server["secret"] = server.pop("shared-key")
+        return members
+
+    monkeypatch.setattr(migration, "STEPS", (MigrationStep("aether-bng", FIRST, move, "a move"),))
+    sealed = Sealer(tmp_path).seal("s3cret", "/aether-bng:bng/aaa/server/shared-key")
+    server = {"name": "r1", "address": "10.0.0.1", "shared-key": sealed}
+    stored(tmp_path, {**OLD, "aether-bng:bng": {**OLD["aether-bng:bng"], "aaa": {"server": [server]}}})
+    tree = await start(tmp_path)
+    await tree.close()
+    assert tree.running_json(defaults=False) == OLD
+    assert b"s3cret" not in (tmp_path / "config/running.json").read_bytes()
+
+
+async def test_a_damaged_secret_of_a_node_that_is_gone_is_named(tmp_path: Path) -> None:
+    stored(tmp_path, {"aether-gone:gone": {"list": [{"key": PREFIX + "x:AAAA"}]}})
+    assert "the secret /aether-gone:gone/list/key cannot be opened" in await refused(tmp_path)

@@ -101,7 +101,7 @@ def bng(inner: str) -> str:
         (
             '{"aether-bng:bng": {"identity": {"bng-id": "b"}, "timers": {"counters": 0}}}',
             "invalid-value",
-            "at /aether-bng:bng/timers/counters",
+            "/aether-bng:bng/timers/counters",
         ),
         ("\0{}", "malformed-message", "line 1"),
         (b"\xff\xfe\x00", "malformed-message", "line 1"),
