@@ -12,7 +12,9 @@ from pathlib import Path
 import asyncssh
 import structlog
 
-from nbi import monitoring, ssh, unix
+from nbi import hostkeys, monitoring, ssh, unix
+from nbi.admission import Admission
+from nbi.callhome import CallHome
 from nbi.files import SCHEMES, ConfigFiles
 from nbi.info import Counters, Limits, SessionInfo
 from nbi.link import Link
@@ -33,6 +35,9 @@ MODULES_DIR = Path(__file__).parent / "modules"
 
 _MAX_SESSION_ID = 4294967295
 _HASHING_THREADS = 2
+_DROPPED = frozenset({"dropped", "timeout", "other"})
+"""Termination reasons that count as dropped-sessions (RFC 6022): neither closed nor killed, nor a bad hello,
+which has a counter of its own."""
 _STOP_TIMEOUT = 10.0
 """Seconds that sessions may take for the change that they are making when the server stops."""
 
@@ -43,9 +48,12 @@ class NetconfServer:
     Args:
         tree: what is served; opened with `MODULES_DIR` among its module folders.
         listen: addresses to listen on for SSH, (host, port); port 0 takes a free one.
-        host_key_path: the server's private key, made when it does not exist.
-        unix_path: a unix socket that speaks NETCONF without SSH, or None. Only processes of the server's
-            own user and of root may connect; they are `unix_user`.
+        host_key_path: the Ed25519 host key; the others are beside it (`nbi.hostkeys`). They are made where
+            they do not exist, and only when there is an address to listen on: `call_home` needs them too.
+        unix_path: a unix socket that speaks NETCONF without SSH, or None.
+        unix_user: who processes of the server's own user and of root are there.
+        unix_group: group whose processes may connect as well, each as the configured user of the name that
+            the process's user has; None for nobody.
         replay: the journal behind the notification stream, or None when there is no replay.
         limits: bounds on what clients can take.
         files_dir: folder of the files that urls name (RFC 6241 section 8.8), made if need be; None: no :url.
@@ -59,6 +67,7 @@ class NetconfServer:
         *,
         unix_path: Path | None = None,
         unix_user: User | None = None,
+        unix_group: str | None = None,
         replay: Replay | None = None,
         limits: Limits | None = None,
         files_dir: Path | None = None,
@@ -76,14 +85,19 @@ class NetconfServer:
         self.capabilities = _capabilities(tree, self.files)
         self.hashing = ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="netconf-login")
         self.sessions: dict[int, NetconfSession] = {}
+        self.admission = Admission(
+            lambda: self.limits,
+            lambda: (session.info.datastore.user.name for session in self.sessions.values()),
+        )
+        self.host_keys: list[asyncssh.SSHKey] = []
+        self.call_home = CallHome(self)
         self._listen = tuple(listen)
         self._host_key_path = host_key_path
         self._unix_path = unix_path
         self._unix_user = unix_user
+        self._unix_group = unix_group
         self._acceptors: list[asyncssh.SSHAcceptor] = []
         self._unix: asyncio.Server | None = None
-        self._connections: set[asyncssh.SSHServerConnection] = set()
-        self._logins: dict[asyncssh.SSHServerConnection, str] = {}
         self._ids = itertools.cycle(range(1, _MAX_SESSION_ID + 1))
         self._started_ns = 0
         self._session_count = 0
@@ -100,22 +114,31 @@ class NetconfServer:
         """
         self._started_ns = time.time_ns()
         self.tree.capabilities = self.capabilities
+        self.tree.on_users_gone.append(self._users_gone)
         self._add_providers()
         try:
             if self._listen:
-                host_key = ssh.load_host_key(self._host_key_path)
+                await self._load_host_keys()
                 for host, port in self._listen:
-                    self._acceptors.append(await ssh.listen(self, host, port, host_key))
+                    self._acceptors.append(await ssh.listen(self, host, port, self.host_keys))
             if self._unix_path is not None:
                 assert self._unix_user is not None
-                self._unix = await unix.listen(self, self._unix_path, self._unix_user)
+                self._unix = await unix.listen(self, self._unix_path, self._unix_user, self._unix_group)
         except BaseException:
             await self.stop()
             raise
         log.info("netconf.listening", ports=self.ports, unix=str(self._unix_path or ""))
 
+    async def _load_host_keys(self) -> None:
+        self.host_keys = await asyncio.to_thread(hostkeys.load_host_keys, self._host_key_path)
+        for key in hostkeys.describe(self.host_keys):
+            log.info("netconf.host-key", algorithm=key.algorithm, fingerprint=key.fingerprint)
+
     async def stop(self) -> None:
         """End all sessions, release their locks, close all sockets."""
+        if self._users_gone in self.tree.on_users_gone:
+            self.tree.on_users_gone.remove(self._users_gone)
+        await self.call_home.stop()
         for acceptor in self._acceptors:
             acceptor.close()
         if self._unix is not None:
@@ -125,12 +148,12 @@ class NetconfServer:
             session.end("other")
         if ending:
             await asyncio.wait([session.task for session in ending], timeout=_STOP_TIMEOUT)
-        for connection in tuple(self._connections):
+        for connection in tuple(self.admission.connections):
             connection.abort()
         for acceptor in self._acceptors:
             await acceptor.wait_closed()
         self._acceptors.clear()
-        if self._unix_path is not None:
+        if self._unix is not None and self._unix_path is not None:
             self._unix_path.unlink(missing_ok=True)
         self.hashing.shutdown(wait=False, cancel_futures=True)
 
@@ -156,36 +179,24 @@ class NetconfServer:
 
     # --- what sessions and connections ask for ---------------------------------------------------
 
-    def connection_made(self, connection: asyncssh.SSHServerConnection, peer: str) -> bool:
-        """Whether one more SSH connection is let in."""
-        logins = self._logins.values()
-        if (
-            len(logins) >= self.limits.max_logins
-            or sum(other == peer for other in logins) >= self.limits.max_logins_per_peer
-            or len(self._connections) - len(logins) >= self.limits.max_sessions
-        ):
-            return False
-        self._connections.add(connection)
-        self._logins[connection] = peer
-        return True
-
-    def logged_in(self, connection: asyncssh.SSHServerConnection) -> None:
-        """An SSH connection has authenticated."""
-        self._logins.pop(connection, None)
-
-    def connection_lost(self, connection: asyncssh.SSHServerConnection) -> None:
-        """An SSH connection is gone."""
-        self._connections.discard(connection)
-        self._logins.pop(connection, None)
-
-    def open_session(self, link: Link, user: User, transport: str, peer: str) -> NetconfSession | None:
-        """Begin a session; None when there are too many."""
-        if len(self.sessions) >= self.limits.max_sessions:
-            log.warning("netconf.too-many-sessions", user=user.name, peer=peer)
+    def open_session(
+        self, link: Link, user: User, transport: str, peer: str, *, trusted: bool = False
+    ) -> NetconfSession | None:
+        """Begin a session; None when there are too many, or the user is not configured any more (unless
+        he is trusted, see `SessionInfo`)."""
+        if not trusted and not self.tree.has_user(user.name):
+            return None
+        refusal = self.admission.refusal_of_session(user.name)
+        if refusal is not None:
+            log.warning("netconf.too-many-sessions", user=user.name, peer=peer, detail=refusal)
             return None
         session_id = next(number for number in self._ids if number not in self.sessions)
         info = SessionInfo(
-            DatastoreSession(session_id, user, f"netconf {peer}".strip()), transport, peer, time.time_ns()
+            DatastoreSession(session_id, user, f"netconf {peer}".strip()),
+            transport,
+            peer,
+            time.time_ns(),
+            trusted,
         )
         session = NetconfSession(self, link, info)
         self.sessions[session_id] = session
@@ -194,9 +205,20 @@ class NetconfServer:
         self._publish(monitoring.SESSION_START, monitoring.session_start_record(session))
         return session
 
+    def _users_gone(self, names: frozenset[str], author: int) -> None:
+        """End the sessions of users that are not configured any more; the one whose commit it was gets its
+        reply first."""
+        for session in tuple(self.sessions.values()):
+            if session.info.datastore.user.name not in names or session.info.trusted:
+                continue
+            if session.id == author:
+                session.close_after_reply()
+            else:
+                session.end("other")
+
     def _session_ended(self, session: NetconfSession) -> None:
         del self.sessions[session.id]
-        if session.reason != "closed":
+        if session.reason in _DROPPED:
             self._dropped += 1
         self._publish(monitoring.SESSION_END, monitoring.session_end_record(session))
 

@@ -165,7 +165,7 @@ class NetconfSession:
         if self._requested is not None:
             self._requested.close()
         await self._owner.tree.datastores.close_session(self.id)
-        if self.reason in ("closed", "bad-hello", "other"):
+        if self._eof or self.reason in ("closed", "bad-hello", "other"):
             self._link.close()
             # A client that does not read what is left is not waited for.
             asyncio.get_running_loop().call_later(self._owner.limits.stall_timeout, self._link.abort)
@@ -193,7 +193,7 @@ class NetconfSession:
         while not self._closing:
             message = await self._next_message()
             if message is None:
-                raise _End("closed", "the client closed the connection")
+                raise _End("dropped", "the client closed the connection without close-session")
             self._busy = True
             try:
                 await self._answer(message)
@@ -213,9 +213,22 @@ class NetconfSession:
                 return message
             if self._eof:
                 return None
-            self._link.read(True)
+            # first, for a transport that held octets back hands them over inside of read()
             self._input.clear()
-            await self._input.wait()
+            self._link.read(True)
+            await self._wait_for_input()
+
+    async def _wait_for_input(self) -> None:
+        """Wait for octets; a session that asks nothing and is told nothing ends in the end."""
+        while True:
+            idle_timeout = self._owner.limits.idle_timeout
+            try:
+                async with asyncio.timeout(idle_timeout or None):
+                    await self._input.wait()
+                return
+            except TimeoutError:
+                if self._subscription is None or self._subscription.done():
+                    raise _End("timeout", f"idle for {idle_timeout:g} s") from None
 
     async def _farewell(self, violation: ProtocolViolation) -> None:
         self._count("in_bad_rpcs")
@@ -304,23 +317,30 @@ class NetconfSession:
         await self.send(parts())
 
     async def send(self, parts: Iterable[bytes]) -> None:
-        """Send one message, in chunks of up to 64 KiB, waiting for the client in between.
+        """Send one message, in chunks of up to `MAX_CHUNK`, waiting for the client in between.
 
         An exception of `parts` before the first chunk has left comes through; a later one ends the
         session, for the message cannot be taken back.
         """
         framer, link = self._connection.framer, self._link
-        pending = bytearray()
+        pending: list[bytes | memoryview] = []
+        size = 0
         begun = False
         async with self._output:
             try:
                 for part in parts:
-                    pending += part
-                    while len(pending) >= MAX_CHUNK:
+                    rest = memoryview(part)
+                    while size + len(rest) >= MAX_CHUNK:
                         begun = True
-                        link.write(framer.part(pending[:MAX_CHUNK]))
-                        del pending[:MAX_CHUNK]
+                        cut = MAX_CHUNK - size
+                        link.write(framer.part(b"".join((*pending, rest[:cut]))))
+                        rest = rest[cut:]
+                        pending.clear()
+                        size = 0
                         await link.drain()
+                    if rest:
+                        pending.append(rest)
+                        size += len(rest)
             except (ConnectionError, PeerStalled):
                 raise
             except Exception as error:
@@ -328,7 +348,7 @@ class NetconfSession:
                     raise
                 self._log.exception("netconf.reply-broken")
                 raise _End("dropped", "a reply could not be completed") from error
-            link.write(framer.part(pending) + framer.end())
+            link.write(framer.part(b"".join(pending)) + framer.end())
             await link.drain()
 
     async def _send_notification(self, message: bytes) -> None:

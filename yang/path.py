@@ -206,11 +206,14 @@ class DataPath:
 
     def __str__(self) -> str:
         """RFC 7951 instance-identifier form."""
-        parts = []
-        for module, step in self._qualified():
-            predicates = "".join(f"[{key}={_quote(value)}]" for key, value in step.keys)
-            parts.append(f"/{module}:{step.name}{predicates}" if module else f"/{step.name}{predicates}")
-        return "".join(parts) or "/"
+        text = last = ""
+        for step in self.steps:
+            module = step.module
+            text += f"/{step.name}" if module == last or not module else f"/{module}:{step.name}"
+            last = module or last
+            for key, value in step.keys:
+                text += f"[{key}={_quote(value)}]"
+        return text or "/"
 
     def _qualified(self) -> Iterable[tuple[str, Step]]:
         """Each step with its module where it differs from the step before, else ""."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from yang.path import Step
 from yang.types import LeafType
 
 Kind = Literal[
@@ -89,8 +90,11 @@ class SchemaNode:
     """RFC 7951 member name: ``module:name`` where the module differs from the parent's, else the name."""
     attr: str = ""
     """Attribute of a provider's record: the name with ``-`` and ``.`` written ``_``."""
+    step: Step | None = None
+    """Path step without keys; `yang.datastore.data.plain_step` makes it when it is needed first."""
     _key_nodes: tuple[SchemaNode, ...] | None = None
     _by_name: dict[str, SchemaNode | None] = field(default_factory=dict)
+    _by_json: dict[str, SchemaNode] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.path or '/'}>"
@@ -107,6 +111,7 @@ class SchemaNode:
         child.deny_all = child.deny_all or self.deny_all
         child.deny_write = child.deny_write or self.deny_write
         self.children[child.module, child.name] = child
+        self._by_json.clear()
         self._by_name[child.name] = None if child.name in self._by_name else child
 
     def child(self, name: str, module: str | None = None) -> SchemaNode | None:
@@ -120,8 +125,14 @@ class SchemaNode:
 
     def child_json(self, name: str) -> SchemaNode | None:
         """The child with this RFC 7951 member name (``name`` or ``module:name``), or None."""
+        known = self._by_json.get(name)
+        if known is not None:
+            return known
         module, colon, rest = name.partition(":")
-        return self.child(rest, module) if colon else self.child(name)
+        child = self.child(rest, module) if colon else self.child(name)
+        if child is not None:  # what is not there may be anything that a request names: it is not kept
+            self._by_json[name] = child
+        return child
 
     @property
     def data_children(self) -> Iterator[SchemaNode]:

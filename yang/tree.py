@@ -45,7 +45,7 @@ from yang.query.subtree import select_subtree
 from yang.query.xpath import select_xpath
 from yang.reader import Reader, View
 from yang.schema import Schema, SchemaNode
-from yang.users import Users
+from yang.users import Certificate, PublicKey, Users
 
 _MAX_FETCHED: Final = 64
 
@@ -61,6 +61,8 @@ class Tree:
         bus: notifications and change wake-ups.
         access: NACM decisions.
         capabilities: what ``netconf-state/capabilities`` lists; the NETCONF server sets it.
+        on_users_gone: called with the names of users that a commit removed, and the session whose commit
+            it was (0: none).
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Tree:
         self.access = access
         self.bus = Bus()
         self.capabilities: list[str] = []
+        self.on_users_gone: list[Callable[[frozenset[str], int], None]] = []
         self._running = running
         self._users = Users()
         self._providers: dict[str, StateProvider] = {}
@@ -159,18 +162,22 @@ class Tree:
         for provider in registration.state:
             self.add_provider(provider)
 
-    def _configure(self, snapshot: Snapshot) -> None:
+    def _configure(self, snapshot: Snapshot) -> frozenset[str]:
+        """Take over what concerns ourselves. Returns the names of users that are gone."""
         nacm = snapshot.full.get("ietf-netconf-acm:nacm")
         explicit = snapshot.tree.get("ietf-netconf-acm:nacm")
         if explicit is not self._nacm or explicit is None:
             self.access.configure({"ietf-netconf-acm:nacm": nacm})
             self._reader.forget()
         self._nacm = explicit
-        self._users.configure(snapshot.tree)
+        return self._users.configure(snapshot.tree)
 
     def _changed(self, snapshot: Snapshot, changed: Sequence[str], author: Author) -> None:
         """After each commit: take over what concerns ourselves, and tell the others."""
-        self._configure(snapshot)
+        gone = self._configure(snapshot)
+        if gone:
+            for listener in tuple(self.on_users_gone):
+                listener(gone, author.session)
         paths = {DataPath.parse(path).schema_path for path in changed[:MAX_REPORTED]}
         if len(changed) > MAX_REPORTED:
             paths |= {f"/{top}" for top in {path[1:].partition("/")[0] for path in changed}}
@@ -190,7 +197,12 @@ class Tree:
     # --- who -------------------------------------------------------------------------------------
 
     def authenticate(
-        self, username: str, *, password: str | None = None, public_key: tuple[str, bytes] | None = None
+        self,
+        username: str,
+        *,
+        password: str | None = None,
+        public_key: PublicKey | None = None,
+        certificate: Certificate | None = None,
     ) -> User | None:
         """The user, if the secret is right; None otherwise, after about the same time. Thread-safe.
 
@@ -199,8 +211,14 @@ class Tree:
                 it in a thread.
             public_key: (algorithm, key data as in RFC 4253): True if it is one of the user's authorized
                 keys. Whoever calls has checked, or will check, the signature.
+            certificate: an OpenSSH certificate: True if it is of an authority that is configured, names the
+                user, and is not revoked.
         """
-        return self._users.authenticate(username, password, public_key)
+        return self._users.authenticate(username, password, public_key, certificate)
+
+    def has_user(self, username: str) -> bool:
+        """Whether the running configuration has this user."""
+        return username in self._users
 
     # --- what ------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,18 +12,22 @@ from typing import Any
 import structlog
 
 from bng.daemon import tls
-from bng.daemon.process import run_until_signal
+from bng.daemon.netconf import NetconfSettings, limits_of
+from bng.daemon.process import hand_over_quickly, run_until_signal
 from bng.northbound.provider import Northbound
 from bng.roles import FACTORY
 from bng.units import Units, empty_units, units_of
 from nbi.server import MODULES_DIR, NetconfServer
 from telemetry.server import GnmiServer
+from yang.access import User
 from yang.provider import OperationError
 from yang.tree import Tree
 
 log = structlog.get_logger()
 
 _RETRY_LISTEN = 1.0
+_COLLECT = (5000, 20, 100)
+"""Thresholds of the garbage collector: what a request needs is gone before the first."""
 
 
 class Management:
@@ -38,17 +43,24 @@ class Management:
         self.startup = startup
         self.tree: Tree | None = None
         self.northbound = Northbound(state_dir, self._running_units)
+        self.netconf_settings = NetconfSettings()
 
     async def run(self) -> None:
         """Serve until cancelled. Raises OperationError, OSError."""
+        registration = self.northbound.registration()
+        registration.config.append(self.netconf_settings)
+        registration.state.extend(self.netconf_settings.providers())
         self.tree = await Tree.open(
-            self.northbound.registration(),
+            registration,
             self.state_dir,
             self.startup,
             module_dirs=[MODULES_DIR],
             saves=saves_commits,
             factory=FACTORY,
         )
+        # schema and configuration live long: the garbage collector need not look at them again and again
+        gc.set_threshold(*_COLLECT)
+        gc.freeze()
         netconf = gnmi = None
         try:
             following = asyncio.ensure_future(self.northbound.run(self.tree.bus))
@@ -72,14 +84,20 @@ class Management:
         assert self.tree is not None
         listen = _listen(configured, 830)
         await _wait_for_addresses(listen)
+        local = configured.get("local-socket", {})
         server = NetconfServer(
             self.tree,
             listen,
             self.state_dir / "ssh_host_ed25519_key",
+            unix_path=Path(local["path"]) if local else None,
+            unix_user=User("root", recovery=True),
+            unix_group=local.get("group"),
             replay=self.northbound.replay,
+            limits=limits_of(configured),
             files_dir=self.state_dir / "files",
         )
         await server.start()
+        await self.netconf_settings.serve(server, configured)
         return server
 
     async def _start_gnmi(self, configured: Mapping[str, Any]) -> GnmiServer:
@@ -131,6 +149,7 @@ def _is_ours(host: str) -> bool:
 
 def main(state_dir: Path, startup: Path | None) -> int:
     """Run the management process until SIGTERM. Returns the exit code."""
+    hand_over_quickly()
     try:
         run_until_signal(Management(state_dir, startup).run())
     except OperationError as error:

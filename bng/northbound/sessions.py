@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 from bng.northbound.changes import ChangeLog
 from bng.northbound.container import ContainerProvider
 from bng.northbound.records import Counters, Event, SessionRecord
-from bng.seam.matrix import GENERATION, TOTALS, MatrixReader
+from bng.seam.matrix import GENERATION, TOTALS, MatrixReader, Rows
 from yang.provider import Change, Columns, Keys
 
 _LEAVES = tuple(
@@ -34,9 +35,29 @@ class _MatrixCounters:
 
     def __init__(self, matrix: MatrixReader) -> None:
         self._matrix = matrix
+        self._held: tuple[int, int, Rows] | None = None
+
+    def held(self, records: Iterable[SessionRecord]) -> Iterator[SessionRecord]:
+        """Records to be read one after the other: the matrix is looked at once for all that are read before
+        the event loop has its next turn, and not for each."""
+        for record in records:
+            if self._held is None:
+                self._hold()
+            yield record
+
+    def _hold(self) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # nobody would release it
+            return
+        self._held = self._matrix.snapshot()
+        loop.call_soon(self._release)
+
+    def _release(self) -> None:
+        self._held = None
 
     def of(self, slot: int, generation: int) -> Counters:
-        tick, _, rows = self._matrix.snapshot()
+        tick, _, rows = self._held or self._matrix.snapshot()
         if 0 <= slot < len(rows):
             row = rows[slot, :7].tolist()
             if row[GENERATION] == generation:
@@ -125,7 +146,7 @@ class SessionsProvider:
 
     def iter(self) -> Iterator[SessionRecord]:
         """All sessions in the order of their ids' appearance. A copy: the caller may pause in between."""
-        return iter(list(self._records.values()))
+        return self._counters.held(list(self._records.values()))
 
     # ColumnProvider
 

@@ -10,8 +10,9 @@ import re
 
 END_OF_MESSAGE = b"]]>]]>"
 END_OF_CHUNKS = b"\n##\n"
-MAX_CHUNK = 65536
-"""Largest chunk we write: clients that search a chunk again at every read are slow on larger ones."""
+MAX_CHUNK = 65536 - len(b"\n#65528\n")
+"""Largest chunk we write: clients that search a chunk again at every read are slow on larger ones. With its
+header it fills two SSH packets of the size that OpenSSH takes."""
 
 _MAX_HEADER = len(b"\n#4294967295\n")
 _CHUNK_HEADER = re.compile(rb"\n#(?:([1-9][0-9]{0,9})|(#))\n")

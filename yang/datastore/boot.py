@@ -72,7 +72,7 @@ def boot(
     startup = loader.startup()
     found = loader.find(startup, first, factory, startup.file.is_new_boot(boot_id))
     snapshot = complete(schema, validator, found.tree, EMPTY_SNAPSHOT)
-    _keep(store, found, to_json(schema.root, found.tree))
+    _keep(store, found, snapshot.explicit)
     startup.file.mark_boot(boot_id)
     log.info("config.loaded", origin=found.origin, modules=len(schema.modules))
     return schema, validator, store, snapshot, startup

@@ -19,7 +19,7 @@ from yang.datastore.history import Store
 from yang.datastore.locks import Locks
 from yang.datastore.merge import Keep, Merge
 from yang.datastore.model import CommitResult, PathOperation, Session
-from yang.datastore.running import Author, Running, Snapshot, finish
+from yang.datastore.running import Author, Compared, Running, Snapshot, finish
 from yang.datastore.startup import Startup
 from yang.datastore.validator import Validator
 from yang.provider import OperationError
@@ -242,20 +242,27 @@ class Commits:
         before = self.running.tree
         # the exact nodes that a commit changes are those that need permission (RFC 8341 section 3.2.8)
         rules = self._access.rules_for(user)
-        await self._running.in_worker(self._edits.check_access, before, tree, rules)
+        found = await self._running.in_worker(self._edits.check_access, before, tree, rules)
+        self._edits.forget()
         await self._part_startup()
         if author.confirm_timeout is None:
-            return await self._put(tree, author, rules, session_id, None if user.recovery else self.guard)
-        members = await self._running.in_worker(to_json, self._schema.root, before)
-        await self._confirm.keep(before, members)
+            guard = None if user.recovery else self.guard
+            return await self._put(tree, author, rules, session_id, guard, (before, tree, found))
+        await self._confirm.keep(before, self.running.explicit)
         try:
-            return await self._put(tree, author, rules, session_id, None)
+            return await self._put(tree, author, rules, session_id, None, (before, tree, found))
         except BaseException:
             await self._confirm.forget()
             raise
 
     async def _put(
-        self, tree: Tree, author: Author, rules: Rules, session_id: int, guard: Guard | None
+        self,
+        tree: Tree,
+        author: Author,
+        rules: Rules,
+        session_id: int,
+        guard: Guard | None,
+        compared: Compared,
     ) -> CommitResult:
         """Make a tree running, if what it changes is not locked, and the guard agrees."""
 
@@ -265,7 +272,7 @@ class Commits:
                 guard(old, new)
 
         with self._edits.concealing(rules):
-            return await self._running.replace(tree, author, check)
+            return await self._running.replace(tree, author, check, compared)
 
     async def cancel_commit(self, session: Session, persist_id: str | None = None) -> None:
         """Revert the confirmed commit that is under way."""

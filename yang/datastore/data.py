@@ -10,8 +10,8 @@ comparison can skip them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from operator import eq
+from typing import Any, Literal, NamedTuple
 
 from yang.access import Context, Rules
 from yang.path import DataPath, Step
@@ -22,8 +22,7 @@ Tree = Mapping[str, Any]
 EMPTY: Tree = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """A node that differs between two trees; of a created or deleted subtree its root.
 
     Attributes:
@@ -92,6 +91,13 @@ def to_json(node: SchemaNode, tree: Tree) -> dict[str, Any]:
     return members
 
 
+def plain_step(node: SchemaNode) -> Step:
+    """Path step of a node without keys."""
+    if node.step is None:
+        node.step = Step(node.module, node.name)
+    return node.step
+
+
 def entry_step(node: SchemaNode, keys: tuple[Any, ...]) -> Step:
     """Path step of a list entry."""
     pairs = tuple(
@@ -117,51 +123,95 @@ def differences(
         rules: whose contexts the differences carry.
         steps, context: of the instance.
     """
-    if old is new:
-        return
-    for name in dict.fromkeys((*old, *new)):
-        before, after = old.get(name), new.get(name)
-        if before is after:
-            continue
-        child = node.child_json(name)
-        assert child is not None, name
-        if child.kind == "list":
-            found = _entries(child, before or {}, after or {}, rules, steps, context)
-        elif child.kind == "leaf-list":
-            found = _values(child, before or (), after or (), rules, steps, context)
-        else:
-            here = (*steps, Step(child.module, child.name))
-            found = _single(child, before, after, rules, here, rules.enter(context, child))
-        if after is None and child.cases and _another_case(node, child, old, new):
-            found = (replace(difference, implicit=True) for difference in found)
+    found: list[Difference] = []
+    for name in dict.fromkeys((*old, *new)) if old is not new else ():
+        _member(node, name, old.get(name), new.get(name), rules, steps, context, found)
+        if found and name not in new:
+            _mark_implicit(node, name, old, new, found, 0)
         yield from found
+        found.clear()
 
 
-def _another_case(node: SchemaNode, gone: SchemaNode, old: Tree, new: Tree) -> bool:
-    """Whether a node came up in another case of a choice that `gone` is in."""
+def _below(
+    node: SchemaNode,
+    old: Tree,
+    new: Tree,
+    rules: Rules,
+    steps: tuple[Step, ...],
+    context: Context,
+    found: list[Difference],
+) -> None:
+    for name, before in old.items():
+        after = new.get(name)
+        if before is not after:
+            start = len(found)
+            _member(node, name, before, after, rules, steps, context, found)
+            if after is None:
+                _mark_implicit(node, name, old, new, found, start)
+    for name, after in new.items():
+        if name not in old:
+            _member(node, name, None, after, rules, steps, context, found)
+
+
+def _mark_implicit(
+    node: SchemaNode, name: str, old: Tree, new: Tree, found: list[Difference], start: int
+) -> None:
+    """The differences from `start` on went with a member: mark them if another case of its choice came."""
+    gone = node.child_json(name)
+    if gone is None or not gone.cases:
+        return
     own = dict(gone.cases)
-    for name in new:
-        other = node.child_json(name)
-        came = other is not None and name not in old
+    for other_name in new:
+        other = node.child_json(other_name)
+        came = other is not None and other_name not in old
         if came and other and any(own.get(choice, case) != case for choice, case in other.cases):
-            return True
-    return False
+            found[start:] = [difference._replace(implicit=True) for difference in found[start:]]
+            return
+
+
+def _member(
+    node: SchemaNode,
+    name: str,
+    before: Any,
+    after: Any,
+    rules: Rules,
+    steps: tuple[Step, ...],
+    context: Context,
+    found: list[Difference],
+) -> None:
+    if before is after:
+        return
+    child = node.child_json(name)
+    assert child is not None, name
+    if child.kind == "list":
+        _entries(child, before or {}, after or {}, rules, steps, context, found)
+    elif child.kind == "leaf-list":
+        _values(child, before or (), after or (), rules, steps, context, found)
+    elif child.kind != "leaf" or before != after:
+        here = (*steps, plain_step(child))
+        _single(child, before, after, rules, here, rules.enter(context, child) if context else context, found)
 
 
 def _single(
-    node: SchemaNode, before: Any, after: Any, rules: Rules, steps: tuple[Step, ...], context: Context
-) -> Iterator[Difference]:
+    node: SchemaNode,
+    before: Any,
+    after: Any,
+    rules: Rules,
+    steps: tuple[Step, ...],
+    context: Context,
+    found: list[Difference],
+) -> None:
     if node.kind == "container" and not node.presence:
         # its existence says nothing: only what is in it can differ
-        yield from differences(node, before or EMPTY, after or EMPTY, rules, steps, context)
+        _below(node, before or EMPTY, after or EMPTY, rules, steps, context, found)
     elif before is None:
-        yield Difference("create", node, steps, context, after)
+        found.append(Difference("create", node, steps, context, after))
     elif after is None:
-        yield Difference("delete", node, steps, context, before)
+        found.append(Difference("delete", node, steps, context, before))
     elif node.kind in ("container", "list"):
-        yield from differences(node, before, after, rules, steps, context)
+        _below(node, before, after, rules, steps, context, found)
     elif before != after:
-        yield Difference("update", node, steps, context, after)
+        found.append(Difference("update", node, steps, context, after))
 
 
 def _entries(
@@ -171,18 +221,25 @@ def _entries(
     rules: Rules,
     steps: tuple[Step, ...],
     context: Context,
-) -> Iterator[Difference]:
-    for keys in dict.fromkeys((*before, *after)):
-        old, new = before.get(keys), after.get(keys)
+    found: list[Difference],
+) -> None:
+    same_keys = len(before) == len(after) and all(map(eq, before, after))
+    candidates = (
+        zip(before, before.values(), after.values(), strict=True)
+        if same_keys
+        else ((keys, before.get(keys), after.get(keys)) for keys in dict.fromkeys((*before, *after)))
+    )
+    for keys, old, new in candidates:
         if old is not new:
             here = (*steps, entry_step(node, keys))
-            yield from _single(node, old, new, rules, here, rules.enter(context, node, keys))
-    if node.user_ordered:
+            inner = rules.enter(context, node, keys) if context else context
+            _single(node, old, new, rules, here, inner, found)
+    if node.user_ordered and not same_keys:
         kept_before = [keys for keys in before if keys in after]
         kept_after = [keys for keys in after if keys in before]
         for keys in (k for k, was in zip(kept_after, kept_before, strict=True) if k != was):
             here = (*steps, entry_step(node, keys))
-            yield Difference("update", node, here, rules.enter(context, node, keys), None)
+            found.append(Difference("update", node, here, rules.enter(context, node, keys), None))
 
 
 def _values(
@@ -192,17 +249,18 @@ def _values(
     rules: Rules,
     steps: tuple[Step, ...],
     context: Context,
-) -> Iterator[Difference]:
+    found: list[Difference],
+) -> None:
     for value in dict.fromkeys((*before, *after)):
         here = (*steps, value_step(node, value))
         inner = rules.enter(context, node, (value,))
         if value not in after:
-            yield Difference("delete", node, here, inner, value)
+            found.append(Difference("delete", node, here, inner, value))
         elif value not in before:
-            yield Difference("create", node, here, inner, value)
+            found.append(Difference("create", node, here, inner, value))
     if node.user_ordered and set(before) == set(after) and before != after:
-        here = (*steps, Step(node.module, node.name))
-        yield Difference("update", node, here, rules.enter(context, node), after)
+        here = (*steps, plain_step(node))
+        found.append(Difference("update", node, here, rules.enter(context, node), after))
 
 
 def check_access(found: Difference, rules: Rules) -> None:
@@ -280,5 +338,5 @@ def _check(
                 here = (*steps, value_step(child, entry))
                 _check(op, child, None, here, rules.enter(context, child, (entry,)), rules)
         else:
-            here = (*steps, Step(child.module, child.name))
+            here = (*steps, plain_step(child))
             _check(op, child, value, here, rules.enter(context, child), rules)

@@ -55,6 +55,19 @@ class Edit:
         return Step(self.node.module, self.node.name)
 
 
+_Where = tuple[Any, Edit] | None
+"""An edit with the edits around it: the path is made only for who has to be told of it."""
+
+
+def _path(where: _Where) -> str:
+    """Instance-identifier of what an edit is about."""
+    steps: list[Step] = []
+    while where is not None:
+        where, edit = where
+        steps.append(edit.step)
+    return str(DataPath(tuple(reversed(steps))))
+
+
 class Editor:
     """Applies edits to a tree, which stays as it is: the result is a new one.
 
@@ -75,16 +88,14 @@ class Editor:
         Raises:
             OperationError: ``data-exists``, ``data-missing``, ``bad-attribute`` …
         """
-        return self._children(tree, edits, operation, ())
+        return self._children(tree, edits, operation, None)
 
-    def _children(
-        self, tree: Tree, edits: Iterable[Edit], operation: str, steps: tuple[Step, ...]
-    ) -> dict[str, Any]:
+    def _children(self, tree: Tree, edits: Iterable[Edit], operation: str, where: _Where) -> dict[str, Any]:
         result = dict(tree)
         opened: dict[str, SchemaNode] = {}
         for edit in edits:
             try:
-                self._one(result, opened, edit, edit.operation or operation, (*steps, edit.step))
+                self._one(result, opened, edit, edit.operation or operation, (where, edit))
             except OperationError as error:
                 if not self._keep_going:
                     raise
@@ -102,7 +113,7 @@ class Editor:
         opened: dict[str, SchemaNode],
         edit: Edit,
         operation: str,
-        steps: tuple[Step, ...],
+        where: _Where,
     ) -> None:
         """One edit; lists and leaf-lists that were touched are in `opened`, as dicts of our own."""
         node = edit.node
@@ -115,85 +126,83 @@ class Editor:
                 known = parent.get(name, ())
                 parent[name] = dict(known) if node.kind == "list" else dict.fromkeys(known)
             if node.kind == "list":
-                self._entry(parent[name], edit, operation, steps)
+                self._entry(parent[name], edit, operation, where)
             else:
-                _value(parent[name], edit, operation, steps)
+                _value(parent[name], edit, operation, where)
         elif node.kind == "container":
-            self._container(parent, edit, operation, steps)
+            self._container(parent, edit, operation, where)
         else:
-            _leaf(parent, edit, operation, steps)
+            _leaf(parent, edit, operation, where)
         if node.cases and name in parent and operation not in ("delete", "remove", "none"):
             _leave_other_cases(parent, node)
 
-    def _container(self, parent: dict[str, Any], edit: Edit, operation: str, steps: tuple[Step, ...]) -> None:
+    def _container(self, parent: dict[str, Any], edit: Edit, operation: str, where: _Where) -> None:
         name = edit.node.json_name
         present = name in parent
-        _check_existence(present, operation, steps, implicit=not edit.node.presence)
+        _check_existence(present, operation, where, implicit=not edit.node.presence)
         if operation in ("delete", "remove"):
             parent.pop(name, None)
             return
         base = {} if operation == "replace" else parent.get(name, {})
         below = "merge" if operation == "replace" else operation
-        inner = self._children(base, edit.children, below, steps)
+        inner = self._children(base, edit.children, below, where)
         if inner or (edit.node.presence and (present or operation != "none")):
             parent[name] = inner
         else:
             parent.pop(name, None)
 
-    def _entry(self, entries: dict[Keys, Any], edit: Edit, operation: str, steps: tuple[Step, ...]) -> None:
+    def _entry(self, entries: dict[Keys, Any], edit: Edit, operation: str, where: _Where) -> None:
         if not edit.keys:  # a whole list: only paths can say so
             entries.clear()
             return
         present = edit.keys in entries
-        _check_existence(present, operation, steps)
+        _check_existence(present, operation, where)
         if operation in ("delete", "remove"):
             entries.pop(edit.keys, None)
             return
         names = {key.json_name: value for key, value in zip(edit.node.key_nodes, edit.keys, strict=True)}
         base = entries.get(edit.keys, names) if operation != "replace" else names
         below = "merge" if operation == "replace" else operation
-        entries[edit.keys] = self._children(base, edit.children, below, steps)
+        entries[edit.keys] = self._children(base, edit.children, below, where)
         if edit.insert is not None and operation != "none":
-            _move(entries, edit.keys, edit.insert, steps)
+            _move(entries, edit.keys, edit.insert, where)
 
 
-def _value(entries: dict[Any, None], edit: Edit, operation: str, steps: tuple[Step, ...]) -> None:
+def _value(entries: dict[Any, None], edit: Edit, operation: str, where: _Where) -> None:
     """A leaf-list entry."""
     if edit.value is None:  # the whole leaf-list: only paths can say so
         entries.clear()
         return
-    _check_existence(edit.value in entries, operation, steps)
+    _check_existence(edit.value in entries, operation, where)
     if operation in ("delete", "remove"):
         entries.pop(edit.value, None)
         return
     if operation != "none":
         entries.setdefault(edit.value)
         if edit.insert is not None:
-            _move(entries, edit.value, edit.insert, steps)
+            _move(entries, edit.value, edit.insert, where)
 
 
-def _leaf(parent: dict[str, Any], edit: Edit, operation: str, steps: tuple[Step, ...]) -> None:
+def _leaf(parent: dict[str, Any], edit: Edit, operation: str, where: _Where) -> None:
     name = edit.node.json_name
-    _check_existence(name in parent, operation, steps)
+    _check_existence(name in parent, operation, where)
     if operation in ("delete", "remove"):
         parent.pop(name, None)
     elif operation != "none" and (name not in parent or parent[name] != edit.value):
         parent[name] = edit.value
 
 
-def _check_existence(
-    present: bool, operation: str, steps: tuple[Step, ...], *, implicit: bool = False
-) -> None:
+def _check_existence(present: bool, operation: str, where: _Where, *, implicit: bool = False) -> None:
     """What RFC 6241 demands of an operation's target; `implicit`: a container that always exists."""
     if operation == "create" and present:
-        path = str(DataPath(steps))
+        path = _path(where)
         raise OperationError("data-exists", f"{path} exists already", path=path)
     if not present and (operation == "delete" or (operation == "none" and not implicit)):
-        path = str(DataPath(steps))
+        path = _path(where)
         raise OperationError("data-missing", f"{path} does not exist", path=path)
 
 
-def _move(entries: dict[Any, Any], key: Any, insert: Insert, steps: tuple[Step, ...]) -> None:
+def _move(entries: dict[Any, Any], key: Any, insert: Insert, where: _Where) -> None:
     """Put an entry where it belongs."""
     content = entries.pop(key)
     others = list(entries.items())
@@ -202,7 +211,7 @@ def _move(entries: dict[Any, Any], key: Any, insert: Insert, steps: tuple[Step, 
         anchor = insert.anchor if isinstance(key, tuple) or insert.anchor is None else insert.anchor[0]
         order = [other for other, _ in others]
         if anchor not in order:
-            path = str(DataPath(steps))
+            path = _path(where)
             entries[key] = content
             raise OperationError(
                 "bad-attribute",

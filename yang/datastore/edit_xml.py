@@ -20,6 +20,9 @@ _KEY: Final = f"{{{_YANG_NS}}}key"
 _VALUE: Final = f"{{{_YANG_NS}}}value"
 _WITH_DEFAULTS: Final = "{urn:ietf:params:xml:ns:netconf:default:1.0}default"
 MAX_DEPTH: Final = 64
+_WRITES: Final = frozenset({"", "merge", "replace", "create"})
+MAX_KEPT: Final = 10_000
+"""Values of one request that are not read again when they come again."""
 
 Resolver = Callable[[str], str | None]
 
@@ -35,6 +38,9 @@ class XmlEdits:
         self._schema = schema
         self._values = values
         self._keep_going = keep_going
+        self._known: dict[tuple[SchemaNode, Any], SchemaNode] = {}
+        self._reusable: dict[SchemaNode, bool] = {}
+        self._kept: dict[tuple[SchemaNode, str], Any] = {}
         self.errors: list[OperationError] = []
 
     def read(self, config: etree._Element) -> list[Edit]:
@@ -52,15 +58,21 @@ class XmlEdits:
         if depth > MAX_DEPTH:
             raise OperationError("too-big", f"the configuration is deeper than {MAX_DEPTH} levels")
         edits: list[Edit] = []
-        leaves: set[SchemaNode] = set()
-        for child in element.iterchildren(etree.Element):
+        once: set[SchemaNode] = set()
+        known = self._known
+        for child in element:
+            if child.tag.__class__ is not str:
+                continue  # a comment or a processing instruction
             try:
-                node = self._node(parent, child)
+                node = known.get((parent, child.tag)) or self._node(parent, child)
                 if node.kind in ("leaf", "container"):
-                    if node in leaves:
+                    if node in once:
                         raise self._values.error(node, "bad-element", f"{node.path} is given twice")
-                    leaves.add(node)
-                edits.append(self._edit(node, child, operation, depth))
+                    once.add(node)
+                if node.kind == "leaf" and operation in _WRITES and not child.attrib and not len(child):
+                    edits.append(Edit(node, value=self._value(node, child)))
+                else:
+                    edits.append(self._edit(node, child, operation, depth))
             except OperationError as error:
                 if not self._keep_going:
                     raise
@@ -86,14 +98,18 @@ class XmlEdits:
                 info={"bad-element": name.localname},
             )
         self._values.check_config(node)
+        self._known[parent, element.tag] = node
         return node
 
     def _edit(self, node: SchemaNode, element: etree._Element, inherited: str, depth: int) -> Edit:
-        own = self._operation(node, element)
+        own, insert = None, None
+        if element.attrib:
+            own, insert = self._operation(node, element), self._insert(node, element)
         operation = own or inherited
-        edit = Edit(node, own, insert=self._insert(node, element))
+        edit = Edit(node, own, insert=insert)
         if node.kind in ("container", "list"):
-            if (element.text or "").strip():
+            text = element.text
+            if text is not None and text.strip():
                 raise self._values.error(node, "bad-element", f"{node.path} holds text, but has no value")
             edit.children = self._children(node, element, operation, depth + 1)
             if node.kind == "list":
@@ -105,9 +121,28 @@ class XmlEdits:
         elif node.kind == "leaf" and operation in ("delete", "remove") and not node.is_key:
             pass  # what the value was does not matter
         else:
-            resolve = module_resolver(self._schema, element)
-            edit.value = self._values.from_text(node, element.text or "", resolve)
+            edit.value = self._value(node, element)
         return edit
+
+    def _value(self, node: SchemaNode, element: etree._Element) -> Any:
+        """The value of a leaf or leaf-list entry. Those of a request are often the same, but for keys."""
+        text = element.text or ""
+        reusable = self._reusable.get(node)
+        if reusable is None:
+            reusable = not node.is_key and node.type is not None and node.type.plain
+            self._reusable[node] = reusable
+        if not reusable:
+            # the namespaces in scope are worked out for the few values that have prefixes
+            return self._values.from_text(
+                node, text, lambda prefix: module_resolver(self._schema, element)(prefix)
+            )
+        kept = self._kept
+        value = kept.get((node, text), kept)
+        if value is kept:
+            value = self._values.from_text(node, text, None)
+            if len(kept) < MAX_KEPT:
+                kept[node, text] = value
+        return value
 
     def _operation(self, node: SchemaNode, element: etree._Element) -> str | None:
         """The operation attribute; other attributes that are not ours are refused."""
@@ -162,15 +197,16 @@ class XmlEdits:
 
     def _keys(self, node: SchemaNode, children: list[Edit]) -> Keys:
         given: dict[str, Any] = {edit.node.name: edit.value for edit in children if edit.node.is_key}
-        for name in node.keys:
-            if given.get(name) is None:
-                raise OperationError(
-                    "missing-element",
-                    f'an entry of {node.path} has no key "{name}"',
-                    path=node.path,
-                    info={"bad-element": name},
-                )
-        return tuple(given[name] for name in node.keys)
+        try:
+            return tuple([given[name] for name in node.keys])
+        except KeyError as missing:
+            name = str(missing.args[0])
+            raise OperationError(
+                "missing-element",
+                f'an entry of {node.path} has no key "{name}"',
+                path=node.path,
+                info={"bad-element": name},
+            ) from None
 
 
 def _bad_attribute(node: SchemaNode, attribute: str, why: str) -> OperationError:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from lxml import etree
 
 from yang.access import AccessControl, Rules
-from yang.datastore.data import EMPTY, Tree, check_access, differences, readable
+from yang.datastore.data import EMPTY, Difference, Tree, check_access, differences, readable
 from yang.datastore.edit import Editor, ValueReader
 from yang.datastore.edit_paths import edits_of_operations
 from yang.datastore.edit_xml import XmlEdits
@@ -29,6 +29,8 @@ class Edits:
         self._validator = validator
         self._access = access
         self._values = ValueReader(validator.check_value)
+        self._checked: tuple[Tree, Tree, Rules | None, list[Difference]]
+        self.forget()
 
     def of_xml(
         self,
@@ -78,7 +80,8 @@ class Edits:
         """
         with self.concealing(rules, asked=True):
             after = change(before)
-        self.check_access(before, after, rules)
+        if rules.enabled:
+            self.check_access(before, after, rules)
         if validate:
             with self.concealing(rules):
                 self._validator.complete(after)
@@ -118,13 +121,23 @@ class Edits:
             return error  # about what the request says, not about what is there
         return OperationError(error.tag, "a constraint does not hold at a place that you may not see")
 
-    def check_access(self, before: Tree, after: Tree, rules: Rules) -> None:
-        """Raise ``access-denied`` unless all that differs may be changed."""
+    def check_access(self, before: Tree, after: Tree, rules: Rules) -> list[Difference]:
+        """Raise ``access-denied`` unless all that differs may be changed; what differs."""
+        last_before, last_after, last_rules, found = self._checked
+        if last_before is before and last_after is after and last_rules is rules:
+            return found  # as when a commit follows the only edit
+        found = list(differences(self._schema.root, before, after, rules, (), rules.start))
         if not rules.enabled:
-            return
+            return found
         try:
-            for found in differences(self._schema.root, before, after, rules, (), rules.start):
-                check_access(found, rules)
+            for difference in found:
+                check_access(difference, rules)
         except OperationError:
             self._access.denied_data_writes += 1
             raise
+        self._checked = before, after, rules, found
+        return found
+
+    def forget(self) -> None:
+        """Let go of what was compared last."""
+        self._checked = (EMPTY, EMPTY, None, [])

@@ -7,7 +7,7 @@ import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -141,7 +141,7 @@ class Store:
         """Have all of a commit on the disk, but not in force: `publish` is only two renames, which a full
         disk does not keep from happening. Until then the element starts with what it had before."""
         document = self.pack(members, entry.number)
-        head = orjson.dumps(asdict(entry))
+        head = orjson.dumps(entry)
         packed = gzip.compress(head + b"\n" + document, compresslevel=1)
         try:
             stage(self._path(entry.number), packed)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import structlog
 
 from yang.access import ALLOW_ALL
-from yang.datastore.data import EMPTY, Tree, differences, from_json, to_json
+from yang.datastore.data import EMPTY, Difference, Tree, differences
 from yang.datastore.handlers import NOT_UNDONE, Handlers
 from yang.datastore.history import Entry, Store
 from yang.datastore.model import CommitResult
+from yang.datastore.sharing import members_of, tree_of
 from yang.datastore.validator import Validator
 from yang.provider import ConfigDiff, ConfigHandler, OperationError
 from yang.schema import Schema
@@ -35,14 +36,18 @@ class Snapshot:
         tree: what was set explicitly.
         members: RFC 7951, with defaults.
         full: the tree with defaults.
+        explicit: RFC 7951, without defaults.
     """
 
     tree: Tree
     members: Mapping[str, Any]
     full: Tree
+    explicit: Mapping[str, Any] = field(default_factory=dict)
 
 
 Check = Callable[[Snapshot, Snapshot, Sequence[str]], None]
+Compared = tuple[Tree, Tree, Sequence[Difference]]
+"""Two trees, and what differs."""
 
 EMPTY_SNAPSHOT: Final = Snapshot(EMPTY, EMPTY, EMPTY)
 
@@ -53,14 +58,10 @@ def complete(schema: Schema, validator: Validator, tree: Tree, before: Snapshot)
     Raises:
         OperationError: the first constraint that does not hold.
     """
-    members = validator.complete(tree)
-    full: dict[str, Any] = {}
-    for name, value in members.items():
-        if name in before.full and before.members[name] == value:
-            full[name] = before.full[name]
-        else:
-            full.update(from_json(schema.root, {name: value}))
-    return Snapshot(tree, members, full)
+    explicit = members_of(schema.root, tree, before.tree, before.explicit)
+    found = validator.complete(tree, explicit)
+    full, members = tree_of(schema.root, found, before.members, before.full)
+    return Snapshot(tree, members, full, explicit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,9 @@ class Running:
         """Call `listener(snapshot, changed, author)` after each commit, in the loop."""
         self._listeners.append(listener)
 
-    async def replace(self, tree: Tree, author: Author, check: Check | None = None) -> CommitResult:
+    async def replace(
+        self, tree: Tree, author: Author, check: Check | None = None, compared: Compared | None = None
+    ) -> CommitResult:
         """Make a tree running.
 
         The work goes on to its end, one way or the other, even if the caller is cancelled.
@@ -116,15 +119,18 @@ class Running:
         Args:
             check: called with the snapshots before and after and what changes, before anything is asked; may
                 raise.
+            compared: what differs between two trees; of use if they are running and `tree`.
 
         Raises:
             OperationError: it is not valid, a handler refuses, or it cannot be written.
         """
-        return await finish(self._replace(tree, author, check))
+        return await finish(self._replace(tree, author, check, compared))
 
-    async def _replace(self, tree: Tree, author: Author, check: Check | None) -> CommitResult:
+    async def _replace(
+        self, tree: Tree, author: Author, check: Check | None, compared: Compared | None
+    ) -> CommitResult:
         old = self.snapshot
-        snapshot, changed = await self.in_worker(self._prepare, old, tree)
+        snapshot, changed = await self.in_worker(self._prepare, old, tree, compared)
         if not changed:
             return CommitResult(0)
         if check is not None:
@@ -178,21 +184,26 @@ class Running:
 
     async def _write_again(self, snapshot: Snapshot) -> None:
         try:
-            await self.in_worker(self._store.write_running, to_json(self._schema.root, snapshot.tree))
+            await self.in_worker(self._store.write_running, snapshot.explicit)
         except OSError as error:
             log.error("config.write-failed", error=str(error))
 
-    def _prepare(self, old: Snapshot, tree: Tree) -> tuple[Snapshot, list[str]]:
+    def _prepare(self, old: Snapshot, tree: Tree, compared: Compared | None) -> tuple[Snapshot, list[str]]:
         """In the worker: the valid snapshot of a tree, and what differs from the old one."""
         tree = hash_passwords(tree)
-        changed = [found.path for found in differences(self._schema.root, old.tree, tree, ALLOW_ALL)]
+        found: Iterable[Difference]
+        if compared is not None and compared[0] is old.tree and compared[1] is tree:
+            found = compared[2]
+        else:
+            found = differences(self._schema.root, old.tree, tree, ALLOW_ALL)
+        changed = [difference.path for difference in found]
         if not changed:
             return old, changed
         return complete(self._schema, self._validator, tree, old), changed
 
     def _stage(self, snapshot: Snapshot, entry: Entry) -> None:
         """In the worker."""
-        self._store.stage(to_json(self._schema.root, snapshot.tree), entry)
+        self._store.stage(snapshot.explicit, entry)
 
 
 def _unwritten(error: OSError, undone: bool = True) -> OperationError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -57,13 +57,16 @@ class Validator:
         path = "".join(f"/{level.json_name}" for level in node.chain if level.kind != "input")
         return lib.lys_find_path(self._context.cdata, ffi.NULL, path.encode(), 0)
 
-    def complete(self, tree: Tree) -> dict[str, Any]:
+    def complete(self, tree: Tree, explicit: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Validate a configuration, and answer it as RFC 7951 members with all defaults.
+
+        Args:
+            explicit: the tree as RFC 7951 members, if that is known.
 
         Raises:
             OperationError: the first constraint that does not hold.
         """
-        document = orjson.dumps(to_json(self._schema.root, tree))
+        document = orjson.dumps(to_json(self._schema.root, tree) if explicit is None else explicit)
         with self._parsed(document, tree) as root:
             members: dict[str, Any] = self._print(root, lib.LYD_PRINT_WD_ALL)
         return members

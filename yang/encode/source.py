@@ -70,7 +70,11 @@ class Source:
     def compile(self, body: Body) -> Callable[..., Any]:
         """The encoder of a body's instances."""
         self.instance(body, "c", "r", "result", "True" if body.always else "False")
-        text = "def encode(c, r, k):\n" + "\n".join(self._lines) + "\n    return result\n"
+        return self.function("def encode(c, r, k):", "result", body)
+
+    def function(self, head: str, result: str, body: Body) -> Callable[..., Any]:
+        """The function ``encode`` made of the lines so far."""
+        text = head + "\n" + "\n".join(self._lines) + f"\n    return {result}\n"
         code = compile(text, f"<{self._dialect.name} of {body.node.path or '/'}>", "exec")
         exec(code, self.objects)  # noqa: S102 - the source is made of schema names and our own text
         encoder: Callable[..., Any] = self.objects["encode"]
@@ -91,22 +95,23 @@ class Source:
             with self.block(f"if {config} is not None:"):
                 for leaf, slot in from_config:
                     self.emit(f"v = {config}.get({leaf.node.json_name!r})")
-                    self._leaf(leaf, slot)
+                    self.leaf(leaf, slot)
             # the values in force of what nobody configured (`yang.provider.OperationalProvider`)
             with self.block(f"elif {record} is not None:"):
                 for leaf, slot in from_config:
                     self.emit(f"v = getattr({record}, {leaf.node.attr!r}, None)")
-                    self._leaf(leaf, slot)
+                    self.leaf(leaf, slot)
         if from_state:
             with self.block(f"if {record} is not None:"):
                 for leaf, slot in from_state:
                     self.emit(f"v = getattr({record}, {leaf.node.attr!r}, None)")
-                    self._leaf(leaf, slot)
+                    self.leaf(leaf, slot)
         for plan in body.inner:
             slots.append((plan, self._inner(plan, config, record)))
         self._dialect.combine(self, body, slots, target, show)
 
-    def _leaf(self, leaf: LeafPlan, slot: str) -> None:
+    def leaf(self, leaf: LeafPlan, slot: str) -> None:
+        """Emit what stores a leaf, whose value or None is in the variable ``v``, in `slot`."""
         condition = "if v is not None"
         if leaf.node.kind == "leaf-list":
             condition = "if v"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
+from yang.encode.batch import Batch, batches, fits, literal
 from yang.encode.source import Slots, Source
 from yang.path import DataPath
 from yang.provider import Keys
@@ -77,7 +78,7 @@ class XmlEncoder:
 
     def element(self, body: Body, record: Any) -> bytes:
         """One element with what a record holds: a notification."""
-        head, tail = self._tags(body.node)
+        head, tail = self.tags(body.node)
         return (self.encoder(body)(None, record, ()) or head + tail).encode()
 
     def content(self, body: Body, record: Any) -> bytes:
@@ -103,7 +104,7 @@ class XmlEncoder:
                 yield text
             return
         opened = False
-        head, tail = self._tags(body.node)
+        head, tail = self.tags(body.node)
         leaves = self._leaves_encoder(body)(config, record, keys)
         if leaves or (body.always and config is not None):
             opened = True
@@ -119,32 +120,32 @@ class XmlEncoder:
     def _list_pieces(
         self, plan: NodePlan, config: Mapping[str, Any] | None, record: Any, keys: Keys
     ) -> Iterator[str]:
+        body = plan.uniform
+        if body is not None and not plan.node.config and plan.provider is not None and fits(body):
+            # the fast path: all records alike
+            if plan.planner.with_state:
+                batch = self._batch(body)
+                for records in batches(plan.provider.iter(), ENTRIES_AT_ONCE):
+                    if text := batch.encode(records):
+                        yield text
+            return
         entries = self._entry_texts(plan, config, record, keys)
-        while batch := list(islice(entries, ENTRIES_AT_ONCE)):
-            text = "".join(batch)
-            if text:
+        while some := list(islice(entries, ENTRIES_AT_ONCE)):
+            if text := "".join(some):
                 yield text
 
     def _entry_texts(
         self, plan: NodePlan, config: Mapping[str, Any] | None, record: Any, keys: Keys
     ) -> Iterator[str]:
-        body = plan.uniform
-        provider = plan.provider
-        if body is not None and not plan.node.config and provider is not None:
-            # the fast path: all records alike
-            encode = self.encoder(body)
-            if plan.planner.with_state:
-                if body.inner and any(inner.provider for inner in body.inner):
-                    attrs = [key.attr for key in plan.node.key_nodes]
-                    for found in provider.iter():
-                        own = tuple(getattr(found, attr, None) for attr in attrs)
-                        yield encode(None, found, (*keys, *own))
-                else:
-                    for found in provider.iter():
-                        yield encode(None, found, keys)
-            return
         for instance in plan.instances(config, record, keys):
             yield self.encoder(instance.body)(instance.config, instance.record, instance.keys)
+
+    def _batch(self, body: Body) -> Batch:
+        batch = body.compiled.get("xml-batch")
+        if batch is None:
+            batch = body.compiled["xml-batch"] = Batch(self, body)
+        assert isinstance(batch, Batch)
+        return batch
 
     # --- generated encoders ----------------------------------------------------------------------
 
@@ -174,7 +175,7 @@ class XmlEncoder:
     def leaf(self, source: Source, leaf: LeafPlan, slot: str) -> None:
         """See `Dialect`."""
         node = leaf.node
-        head, tail = self._tags(node)
+        head, tail = self.tags(node)
         if leaf.tag_default:
             tagged = source.name(head[:-1] + _TAGGED + ">")
             plain = source.name(head)
@@ -183,7 +184,7 @@ class XmlEncoder:
             source.emit(f"h = {tagged} if {value} == {default} else {plain}")
             element = f"f'{{h}}{{{{}}}}{tail}'"
         else:
-            element = f"f'{_literal(head)}{{{{}}}}{tail}'"
+            element = f"f'{literal(head)}{{{{}}}}{tail}'"
         assert node.type is not None
         if _is_qualified(node.type):
             write = source.name(self._qualified_writer(node), "w")
@@ -195,6 +196,17 @@ class XmlEncoder:
         else:
             inner = element.replace("{{}}", self._value(source, node.type, "e"))
             source.emit(f"{slot} = ''.join([{inner} for e in v])")
+
+    def simple_value(self, leaf: LeafPlan, variable: str) -> tuple[str, bool] | None:
+        """See `yang.encode.batch.Writer`."""
+        kind = leaf.node.type
+        if kind is None or leaf.node.kind != "leaf" or leaf.only is not None or _is_qualified(kind):
+            return None
+        if kind.base == "boolean":
+            return f'{{"true" if {variable} else "false"}}', False
+        if kind.base.startswith(("int", "uint")):
+            return f"{{{variable}}}", False
+        return (f"{{{variable}}}", not kind.plain) if _is_direct(kind) else None
 
     def _value(self, source: Source, kind: LeafType, variable: str) -> str:
         """A replacement field for the text of a value."""
@@ -213,9 +225,9 @@ class XmlEncoder:
 
     def combine(self, source: Source, body: Body, slots: Slots, target: str, show: str) -> None:
         """See `Dialect`."""
-        head, tail = self._tags(body.node)
+        head, tail = self.tags(body.node)
         own = "".join(f"{{{slot}}}" for _, slot in slots)
-        whole = f"f'{_literal(head)}{own}{tail}'"
+        whole = f"f'{literal(head)}{own}{tail}'"
         if show == "True":
             source.emit(f"{target} = {whole}")
             return
@@ -224,7 +236,8 @@ class XmlEncoder:
         condition = " or ".join([*decisive, show] if show != "False" else decisive) or "False"
         source.emit(f"{target} = {whole} if {condition} else ''")
 
-    def _tags(self, node: SchemaNode) -> tuple[str, str]:
+    def tags(self, node: SchemaNode) -> tuple[str, str]:
+        """What begins and ends an element."""
         parent = node.parent
         if parent is not None and parent.module == node.module and parent.kind not in _OUTERMOST:
             return f"<{node.name}>", f"</{node.name}>"
@@ -232,7 +245,7 @@ class XmlEncoder:
 
     def _qualified_writer(self, node: SchemaNode) -> Callable[[Any], str]:
         """Writes a leaf whose text carries prefixes: declares them on the element."""
-        head, tail = self._tags(node)
+        head, tail = self.tags(node)
         head = head[:-1]
         kind = node.type
         assert kind is not None
@@ -263,9 +276,11 @@ def _is_qualified(kind: LeafType) -> bool:
     )
 
 
-def _literal(text: str) -> str:
-    """Text inside a single-quoted f-string."""
-    return text.replace("\\", "\\\\").replace("'", "\\'").replace("{", "{{").replace("}", "}}")
+def _is_direct(kind: LeafType) -> bool:
+    """True when the text of a value is what `str` makes of it."""
+    if kind.base == "union":
+        return all(_is_direct(member) for member in kind.members)
+    return (kind.base in _DIRECT and kind.base != "boolean") or kind.base.startswith(("int", "uint"))
 
 
 def _has_lists(body: Body) -> bool:

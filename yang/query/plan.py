@@ -8,7 +8,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -61,7 +61,7 @@ class Body:
     leaves: tuple[LeafPlan, ...]
     inner: tuple[NodePlan, ...]
     always: bool
-    compiled: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    compiled: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import shutil
@@ -322,6 +323,8 @@ async def serve(arguments: argparse.Namespace) -> None:
     state_dir = Path(arguments.state_dir)
     algorithm, _, data = arguments.public_key.partition(" ")
     element = await open_element(state_dir, arguments.sessions, (algorithm, data) if data else None)
+    gc.set_threshold(5000, 20, 100)  # as the management process of a BNG
+    gc.freeze()
     host_key = state_dir / "ssh_host_ed25519_key"
     server = NetconfServer(
         element.tree,
@@ -330,7 +333,12 @@ async def serve(arguments: argparse.Namespace) -> None:
         unix_path=state_dir / "netconf.sock",
         unix_user=User("admin"),
         replay=element.journal,
-        limits=Limits(max_message=arguments.max_message, stall_timeout=arguments.stall_timeout),
+        limits=Limits(
+            max_message=arguments.max_message,
+            stall_timeout=arguments.stall_timeout,
+            max_sessions_per_user=128,
+            failure_delay=0.02,
+        ),
         files_dir=state_dir / "files",
     )
     await server.start()

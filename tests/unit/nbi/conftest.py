@@ -9,10 +9,12 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from lxml import etree
 
+from nbi.hostkeys import load_host_keys
 from nbi.info import Limits
 from nbi.protocol.framing import Deframer, Framer
 from nbi.protocol.names import BASE_NS, CAP_BASE_10, CAP_BASE_11
@@ -159,32 +161,52 @@ class Served:
 Serve = Callable[..., Awaitable[Served]]
 
 
+@pytest.fixture(scope="session")
+def host_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """File of an Ed25519 host key; the others beside it are made once as well."""
+    path = tmp_path_factory.mktemp("host-keys") / "ssh_host_ed25519_key"
+    load_host_keys(path)
+    return path
+
+
+async def start_served(
+    folder: Path, sessions: int = 20, user: str = "admin", host_key: Path | None = None, **limits: float
+) -> Served:
+    """An element in this folder with this many sessions, for this user, within these limits; with a host key
+    it listens for SSH too."""
+    element = await element_module.open_element(folder, sessions)
+    server = NetconfServer(
+        element.tree,
+        [] if host_key is None else [("127.0.0.1", 0)],
+        host_key or folder / "key",
+        unix_path=folder / "netconf.sock",
+        unix_user=User(user),
+        replay=element.journal,
+        limits=Limits(**limits),
+        files_dir=folder / "files",
+    )
+    await server.start()
+    return Served(element, server, folder / "netconf.sock")
+
+
+async def stop_served(served: Served) -> None:
+    """End it, and its clients."""
+    served.close()
+    await served.server.stop()
+    await served.element.tree.close()
+
+
 @pytest.fixture
 async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
-    """Start an element with this many sessions, for this user, within these limits."""
+    """Call it as `start_served`, without a folder."""
     started: list[Served] = []
 
-    async def start(sessions: int = 20, user: str = "admin", **limits: float) -> Served:
+    async def start(*arguments: Any, **options: Any) -> Served:
         folder = tmp_path / str(len(started))
         folder.mkdir()
-        element = await element_module.open_element(folder, sessions)
-        server = NetconfServer(
-            element.tree,
-            [],
-            folder / "key",
-            unix_path=folder / "netconf.sock",
-            unix_user=User(user),
-            replay=element.journal,
-            limits=Limits(**limits),
-            files_dir=folder / "files",
-        )
-        await server.start()
-        served = Served(element, server, folder / "netconf.sock")
-        started.append(served)
-        return served
+        started.append(await start_served(folder, *arguments, **options))
+        return started[-1]
 
     yield start
     for served in started:
-        served.close()
-        await served.server.stop()
-        await served.element.tree.close()
+        await stop_served(served)

@@ -1,12 +1,16 @@
 """Sessions over the unix socket: order, ends, limits."""
 
 import asyncio
+from collections.abc import Callable
 from random import Random
 
 import pytest
 from lxml import etree
 
+from nbi.link import Link
 from nbi.protocol.names import BASE_NS, CAP_BASE_10, CAP_BASE_11, CAP_YANG_LIBRARY
+from nbi.session import NetconfSession
+from yang.access import User
 
 NC = {"nc": BASE_NS}
 SUBSCRIBER = "urn:aether:yang:aether-subscriber"
@@ -276,3 +280,65 @@ async def test_stopping_the_server_ends_its_sessions(serve):
     assert await client.ended()
     assert served.server.sessions == {}
     assert not served.path.exists()
+
+
+class HoldingTransport:
+    """Keeps what arrives while reading is paused, and hands it over inside of resume_reading."""
+
+    def __init__(self) -> None:
+        self.session: NetconfSession | None = None
+        self.written = bytearray()
+        self.held: list[bytes] = []
+        self.paused = False
+        self.at_write: Callable[[], None] = lambda: None
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+        self.at_write()
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+        held, self.held = self.held, []
+        for data in held:
+            self.arrive(data)
+
+    def arrive(self, data: bytes) -> None:
+        if self.paused:
+            self.held.append(data)
+        else:
+            self.session.data_received(data)
+
+    def close(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+async def test_a_request_that_comes_while_reading_is_paused_is_not_forgotten(serve):
+    """The end of a large request is held back while the one before is still under way."""
+    served = await serve()
+    transport = HoldingTransport()
+    link = Link(transport, 60)
+    transport.session = served.server.open_session(link, User("admin"), "netconf-ssh", "test")
+    transport.arrive(
+        f"<hello xmlns='{BASE_NS}'><capabilities><capability>{CAP_BASE_10}</capability></capabilities>"
+        "</hello>]]>]]>".encode()
+    )
+    small = f"<rpc xmlns='{BASE_NS}' message-id='1'><discard-changes/></rpc>]]>]]>".encode()
+    large = (
+        f"<rpc xmlns='{BASE_NS}' message-id='2'><!--{'x' * 200_000}--><discard-changes/></rpc>]]>]]>".encode()
+    )
+
+    def next_request() -> None:
+        if b'message-id="1"' in transport.written:
+            transport.at_write = lambda: None
+            transport.arrive(large[:100_000])
+            transport.arrive(large[100_000:])
+
+    transport.at_write = next_request
+    transport.arrive(small)
+    async with asyncio.timeout(5):
+        while b'message-id="2"' not in transport.written:
+            await asyncio.sleep(0.001)

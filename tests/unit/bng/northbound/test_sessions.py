@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from pathlib import Path
@@ -194,3 +195,34 @@ def test_counts_kept_while_sessions_change_are_those_of_a_recount(made: list[tup
     routers = [session.access_line.remote_id for session in sessions]
     assert provider.by_router == Counter(router for router in routers if router)
     assert 0 not in (*provider.by_status.values(), *provider.by_router.values())
+
+
+async def test_a_walk_looks_at_the_matrix_once_and_sees_the_next_sweep_when_the_loop_had_its_turn(
+    sessions: SessionsProvider, matrix: Matrix
+) -> None:
+    for number in range(4):
+        sessions.put(event(number))
+    reader = sessions._matrix
+    looks = 0
+    snapshot = reader.snapshot
+
+    def counted() -> tuple:
+        nonlocal looks
+        looks += 1
+        return snapshot()
+
+    reader.snapshot = counted  # type: ignore[method-assign]
+    walk = sessions.iter()
+    first = [next(walk).counters.tick, next(walk).counters.tick]
+    with matrix.writing() as rows:
+        rows[2, 1] = 999
+        matrix.finish_sweep()
+    await asyncio.sleep(0)
+    third = next(walk)
+    assert first == [1, 1]
+    assert (third.counters.in_octets, third.counters.tick) == (999, 2)
+    assert looks == 2
+    await asyncio.sleep(0)
+    with matrix.writing():
+        matrix.finish_sweep()
+    assert third.counters.tick == 3, "outside of a walk, a record shows what is now"
