@@ -20,6 +20,7 @@ from lxml import etree
 
 from bng.daemon import control as control_process
 from bng.daemon.control import Control
+from bng.daemon.netconf import NetconfSettings, settings
 from bng.dataplane.fake import FakeKernel
 from bng.health import Usage
 from bng.northbound.hardware import HardwareProvider
@@ -134,6 +135,9 @@ async def filled(folder: Path) -> AsyncIterator[Filled]:
         north = Northbound(folder, running)
         _on_made_up_machine(north, folder / "machine")
         registration = north.registration()
+        netconf = NetconfSettings()
+        registration.config.append(netconf)
+        registration.state.extend(netconf.providers())
         tree = await Tree.open(registration, folder, folder / "startup.json", module_dirs=[MODULES_DIR])
         tasks.append(asyncio.ensure_future(north.run(tree.bus)))
         socket = folder / "netconf.sock"
@@ -141,8 +145,10 @@ async def filled(folder: Path) -> AsyncIterator[Filled]:
             tree, [], folder / "key", unix_path=socket, unix_user=ROOT, replay=north.replay
         )
         await server.start()
+        await netconf.serve(server, settings(tree.running_json()))
         element = Filled(control, north, tree, socket)
         await element.fill()
+        await until(lambda: netconf.server.call_home.states["noc"].failures)  # it is not there
         yield element
     finally:
         control_process._DRAIN_ACCOUNTING = 0.0

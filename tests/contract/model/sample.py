@@ -23,6 +23,34 @@ def _interface(name: str, address: str) -> dict[str, Any]:
     }
 
 
+def _transport() -> dict[str, Any]:
+    """Limits of NETCONF, and a client that is called."""
+    return {
+        "local-socket": {"path": "/run/aether/netconf.sock", "group": "netconf"},
+        "limits": {
+            "max-sessions": 100,
+            "max-sessions-per-user": 50,
+            "max-logins": 40,
+            "max-logins-per-address": 10,
+            "max-auth-tries": 5,
+            "login-timeout": 20,
+            "hello-timeout": 20,
+            "idle-timeout": 600,
+            "keepalive-interval": 20,
+        },
+        "call-home": {
+            "netconf-client": [
+                {
+                    "name": "noc",
+                    "enabled": True,
+                    "endpoint": [{"name": "e1", "remote-address": "127.0.0.7", "remote-port": 4334}],
+                    "reconnect-strategy": {"max-wait": 4, "min-backoff": 2, "max-backoff": 200},
+                }
+            ]
+        },
+    }
+
+
 def full() -> dict[str, Any]:
     """Every leaf of configuration is there; the interfaces are on no machine."""
     return {
@@ -115,7 +143,7 @@ def full() -> dict[str, Any]:
             "timers": {"counters": 1, "health": 1, "reconcile": 15, "router-probe": 30},
             "management": {
                 "startup": {"save": "explicit"},
-                "netconf": {"listen": ["127.0.0.1"], "port": 830},
+                "netconf": {"listen": ["127.0.0.1"], "port": 830, **_transport()},
                 "gnmi": {
                     "listen": ["127.0.0.1"],
                     "port": 57400,
@@ -164,6 +192,16 @@ def full() -> dict[str, Any]:
                         "authorized-key": [{"name": "k", "algorithm": "ssh-ed25519", "key-data": "QUJD"}],
                     }
                 ],
+                "aether-ssh-users:certificate-authority": [
+                    {
+                        "name": "ca",
+                        "algorithm": "ssh-ed25519",
+                        "key-data": "QUJD",
+                        "user": ["ann"],
+                        "revoked-serial": ["7"],
+                    }
+                ],
+                "aether-ssh-users:revoked-key": [f"SHA256:{'A' * 43}"],
             },
         },
         "ietf-netconf-acm:nacm": {
@@ -188,6 +226,7 @@ def _rules() -> list[dict[str, Any]]:
     ]
 
 
+AUTHORITY = "/ietf-system:system/authentication/aether-ssh-users:certificate-authority"
 VARIANTS: dict[str, Any] = {
     "/ietf-interfaces:interfaces/interface/type": "iana-if-type:l2vlan",
     "/aether-bng:bng/interfaces/subscriber": ["mdl-sub", "mdl-more"],
@@ -204,6 +243,10 @@ VARIANTS: dict[str, Any] = {
     "/ietf-system:system/authentication/user-authentication-order": [],
     "/ietf-system:system/authentication/user/password": HASH.replace("$aether$", "$other$"),
     "/ietf-system:system/authentication/user/authorized-key/key-data": "REVG",
+    f"{AUTHORITY}/key-data": "REVG",
+    f"{AUTHORITY}/user": ["bob"],
+    f"{AUTHORITY}/revoked-serial": ["8"],
+    "/ietf-system:system/authentication/aether-ssh-users:revoked-key": [f"SHA256:{'B' * 43}"],
     "/ietf-netconf-acm:nacm/groups/group/user-name": ["bob"],
     "/ietf-netconf-acm:nacm/rule-list/group": ["others"],
     "/ietf-netconf-acm:nacm/rule-list/rule/module-name": "aether-shaping",
