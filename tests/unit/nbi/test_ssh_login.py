@@ -364,3 +364,4 @@ async def test_who_deletes_himself_gets_his_reply(admin):
     # the unix socket's user is vouched for by the machine
     assert await admin.rpc(configured) is not None
     assert admin.session_id in served.server.sessions
+    await admin.ok("<cancel-commit><persist-id>p</persist-id></cancel-commit>")
