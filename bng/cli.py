@@ -19,7 +19,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _add_verbs(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     run = verbs.add_parser("run", help="run a BNG: the control and the management process")
-    run.add_argument("--config", type=Path, metavar="FILE", help="startup configuration (RFC 7951 JSON)")
+    run.add_argument(
+        "--config", type=Path, metavar="FILE", help="startup configuration (YANG data: JSON or XML)"
+    )
     run.add_argument("--state-dir", type=Path, required=True, metavar="DIR", help="what it keeps")
     run.set_defaults(func=_run)
     doctor = verbs.add_parser("doctor", help="look whether the kernel has what the data plane needs")

@@ -32,8 +32,8 @@ class Configuration:
 
     Args:
         path: of the file that keeps it, sealed with the key in the folder above; its folder is made.
-        apply: puts a configuration in force; gets the one before as well. It must not fail: what cannot be
-            done now is tried again later.
+        apply: puts a configuration in force; gets the one before as well. What cannot be done now is tried
+            again later; it raises OperationError for what the kernel will never take.
 
     Attributes:
         config: in force.
@@ -44,7 +44,7 @@ class Configuration:
         self.path = path
         self._sealer = Sealer(path.parent.parent)
         self._apply = apply
-        self._prepared: tuple[int, Units, Config] | None = None
+        self._prepared: tuple[int, Units, Config, bool] | None = None
         self._tokens = itertools.count(1)
         self._lock = asyncio.Lock()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ class Configuration:
         if self.config.bng_id and config.bng_id != self.config.bng_id:
             log.warning("config.bng-id-changes", old=self.config.bng_id, new=config.bng_id)
         token = next(self._tokens)
-        self._prepared = token, units, config
+        self._prepared = token, units, config, replace
         return token
 
     def abort(self, token: int) -> None:
@@ -82,18 +82,36 @@ class Configuration:
         """Put what was prepared in force, and keep it.
 
         Raises:
-            OperationError: nothing is prepared under this token.
+            OperationError: nothing is prepared under this token; or the kernel refuses it, and what was in
+                force is again. A whole configuration stays in force all the same: it is what management runs.
         """
         async with self._lock:
             if self._prepared is None or self._prepared[0] != token:
                 raise OperationError("operation-failed", "this configuration is not prepared (any more)")
-            _, units, config = self._prepared
+            _, units, config, whole = self._prepared
             self._prepared = None
-            old, self.config = self.config, config
-            self._units, self.digest = units, digest(units)
-            await self._save(units)
-            log.info("config.committed", digest=self.digest[:12])
-            await self._apply(config, old)
+            before, old = self._units, self.config
+            try:
+                await self._put(units, config)
+            except Exception as error:
+                if whole and isinstance(error, OperationError):
+                    log.error("config.refused", reason=str(error))
+                    return
+                if whole:
+                    raise
+                log.warning("config.refused", reason=str(error))
+                try:
+                    await self._put(before, old)
+                except Exception as fault:
+                    log.error("config.not-restored", reason=str(fault))
+                raise
+
+    async def _put(self, units: Units, config: Config) -> None:
+        old, self.config = self.config, config
+        self._units, self.digest = units, digest(units)
+        await self._save(units)
+        log.info("config.committed", digest=self.digest[:12])
+        await self._apply(config, old)
 
     def _load(self) -> Units:
         try:

@@ -7,9 +7,10 @@ interfaces whose configuration has an ``ipv4`` container, and routes that carry 
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from socket import AF_INET
@@ -22,6 +23,9 @@ PROTOCOL = 174
 """Routing protocol number of our routes (rtm_protocol): tells them from an operator's."""
 
 _MAIN_TABLE = 254
+_FINAL = frozenset({errno.EINVAL, errno.ERANGE, errno.EAFNOSUPPORT, errno.EOPNOTSUPP})
+"""What the kernel says of values that it will never take. A gateway that cannot be reached yet, or an
+interface that is down, may change."""
 _ANYWHERE = IPv4Network("0.0.0.0/0")
 
 
@@ -32,6 +36,8 @@ class Route:
     destination: IPv4Network
     gateway: IPv4Address
     interface: str | None = None
+    path: str = field(default="", compare=False)
+    """Where the configuration says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +48,13 @@ class Applied:
         missing: configured interfaces that do not exist.
         changes: what was changed, in words, for the log.
         errors: what the kernel refused, in words.
+        refused: those of them that no time will mend: (path of the configuration, what in words).
     """
 
     missing: tuple[str, ...]
     changes: tuple[str, ...]
     errors: tuple[str, ...]
+    refused: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +71,12 @@ def wanted_routes(config: Config) -> tuple[Route, ...]:
     """The default route through upstream, and the subnets behind routed access nodes."""
     routes = []
     if config.default_gateway is not None and config.upstream is not None:
-        routes.append(Route(_ANYWHERE, config.default_gateway, config.upstream))
+        gateway = config.default_gateway
+        routes.append(Route(_ANYWHERE, gateway, config.upstream, "/aether-bng:bng/routing/default-gateway"))
     for router in config.routers.values():
         if router.address is not None and router.in_service:
-            routes += [Route(subnet, router.address, router.interface) for subnet in router.subnets]
+            path = f"/aether-access-router:access-routers/access-router[name='{router.name}']"
+            routes += [Route(subnet, router.address, router.interface, path) for subnet in router.subnets]
     return tuple(routes)
 
 
@@ -104,7 +114,7 @@ def apply(config: Config) -> Applied:
             work.interface(interface)
         work.routes(wanted_routes(config))
         missing = tuple(name for name in wanted_interfaces(config) if name not in work.links)
-    return Applied(missing, tuple(work.changes), tuple(work.errors))
+    return Applied(missing, tuple(work.changes), tuple(work.errors), tuple(work.refused))
 
 
 class _Work:
@@ -116,11 +126,14 @@ class _Work:
         self.addresses = _addresses(kernel)
         self.changes: list[str] = []
         self.errors: list[str] = []
+        self.refused: list[tuple[str, str]] = []
+        self.path = ""
 
     def interface(self, wanted: Interface) -> None:
         link = self.links.get(wanted.name)
         if link is None:
             return
+        self.path = f"/ietf-interfaces:interfaces/interface[name='{wanted.name}']"
         if wanted.mtu is not None and wanted.mtu != link.mtu:
             self._try(f"{link.name} mtu {wanted.mtu}", "link", "set", index=link.index, mtu=wanted.mtu)
         if wanted.addresses is not None:
@@ -135,6 +148,7 @@ class _Work:
             if not any(_same(route, other) for other in wanted if other.destination == destination):
                 self._try(f"route {destination} removed", "route", "del", **self._route(route))
         for route in wanted:
+            self.path = route.path
             held = there.get(route.destination)
             known = route.interface is None or route.interface in self.links
             if known and (held is None or not _same(held, route)):
@@ -180,7 +194,10 @@ class _Work:
             getattr(self.kernel, kind)(command, **values)
             self.changes.append(what)
         except NetlinkError as error:
-            self.errors.append(f"{what}: {error.args[1] if len(error.args) > 1 else error}")
+            said = f"{what}: {error.args[1] if len(error.args) > 1 else error}"
+            self.errors.append(said)
+            if error.code in _FINAL:
+                self.refused.append((self.path, said))
 
 
 def _same(held: Route, wanted: Route) -> bool:

@@ -22,13 +22,15 @@ _WRITING: Final = {
     ),
     "ietf-netconf-nmda": ("edit-data",),
     "ietf-netconf-partial-lock": ("*",),
+    "aether-configuration": ("get-commit-diff", "rollback-to"),
 }
-"""RPCs of who changes configurations; which nodes, other rules say."""
+"""RPCs of who changes configurations; which nodes, other rules say (of rollback-to, too)."""
 
 _READING: Final = {
     "ietf-netconf": ("get", "get-config"),
     "ietf-netconf-nmda": ("get-data",),
     "ietf-netconf-monitoring": ("get-schema",),
+    "aether-configuration": ("get-commit-diff",),
     "notifications": ("create-subscription",),
     "ietf-subscribed-notifications": (
         *("establish-subscription", "modify-subscription", "delete-subscription"),

@@ -23,6 +23,7 @@ from bng.uplink import Uplink
 
 log = structlog.get_logger()
 
+_ROLES = "/aether-bng:bng/interfaces"
 _NONE = "0.0.0.0"  # noqa: S104 - the address of what has none
 
 
@@ -125,6 +126,8 @@ class Underlay:
         self._unfinished = False
         self._restoring = False
         self._missing: tuple[str, ...] = ()
+        self.refused: frozenset[tuple[str, str]] = frozenset()
+        """What the kernel will not take of the configuration: (path, what in words)."""
 
     async def apply(self, config: Config) -> bool:
         """Bring everything to this configuration. True when an address of ours changed by it."""
@@ -141,6 +144,7 @@ class Underlay:
             log.info("interfaces.waiting-for", names=list(applied.missing))
         self._missing = applied.missing
         self._unfinished = bool(applied.errors)
+        self.refused = frozenset(applied.refused)
         changed, self.addresses = addresses != self.addresses, addresses
         self._open_dataplane()
         self._open_sockets()
@@ -187,21 +191,24 @@ class Underlay:
         )
         if wanted == self._opened:
             self._try(self._dataplane.refresh)
-        elif self._try(lambda: self._dataplane.open(wanted)):
+        elif (fault := self._try(lambda: self._dataplane.open(wanted))) is not None:
+            self.refused |= {(_ROLES, fault)}
+        else:
             self._opened = wanted
             for warning in self._dataplane.capabilities.warnings:
                 log.warning("dataplane.warning", reason=warning)
 
-    def _try(self, action: Callable[[], Refresh]) -> bool:
+    def _try(self, action: Callable[[], Refresh]) -> str | None:
+        """What went wrong, or None."""
         try:
             refresh = action()
             self._restoring = refresh.unfinished
             self._refreshed(refresh)
-            return True
+            return None
         except DataPlaneError as error:
             log.error("dataplane.failed", reason=str(error))
             self._unfinished, self._restoring = True, False
-            return False
+            return str(error)
 
     def _open_sockets(self) -> None:
         self._captures.follow(self._config.subscriber)

@@ -108,6 +108,7 @@ async def _ask() -> Element:
         await server.start()
         try:
             operations = {path: _module_of(call) for path, call in registration.operations.items()}
+            operations |= {path: _module_of(call) for path, call in tree._invoker._own.items()}
             operations |= {known.schema_path: _module_of(known.handler) for known in HANDLERS.values()}
             providers = {path: _module_of(provider) for path, provider in tree._providers.items()}
         finally:

@@ -9,6 +9,7 @@ from lxml import etree
 
 from yang.access import AccessControl, User
 from yang.datastore.edit import ValueReader
+from yang.datastore.model import Session
 from yang.path import DataPath
 from yang.provider import Keys, Operation, OperationError
 from yang.query.subtree import module_resolver
@@ -16,6 +17,9 @@ from yang.reader import Reader
 from yang.schema import Schema, SchemaNode
 
 _YANG_NS: Final = "urn:ietf:params:xml:ns:yang:1"
+
+SessionOperation = Callable[[Session, Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]
+"""What carries out an RPC of the datastores: called with the session and the input."""
 
 
 class Record:
@@ -206,17 +210,28 @@ class Invoker:
         self._complete = complete
         self._in_worker = in_worker
         self._operations: Mapping[str, Operation] = {}
+        self._own: Mapping[str, SessionOperation] = {}
 
-    def register(self, operations: Mapping[str, Operation]) -> None:
-        """Set the operations, by schema path. Raises ValueError for a path that is none."""
-        for path in operations:
+    def register(self, operations: Mapping[str, Operation], own: Mapping[str, SessionOperation]) -> None:
+        """Set the operations, by schema path. Raises ValueError for a path that is none.
+
+        Args:
+            own: those of the datastores, which are told whose session it is.
+        """
+        self._own = own
+        for path in (*operations, *own):
             node = self._schema.find(path)
             if node is None or node.kind not in ("rpc", "action"):
                 raise ValueError(f"an operation is registered at {path}, where the schema has none")
         self._operations = operations
 
     async def invoke(
-        self, schema_path: str, keys: Keys, source: etree._Element | Mapping[str, Any] | None, user: User
+        self,
+        schema_path: str,
+        keys: Keys,
+        source: etree._Element | Mapping[str, Any] | None,
+        user: User,
+        session: Session | None = None,
     ) -> Mapping[str, Any] | None:
         """See `yang.tree.Tree.invoke`."""
         node = self._schema.find(schema_path)
@@ -225,9 +240,13 @@ class Invoker:
         values = typed_keys(node, keys)
         self._check_access(node, values, user)
         operation = self._operations.get(schema_path)
-        if operation is None:
+        own = self._own.get(schema_path)
+        if operation is None and own is None:
             raise OperationError("operation-not-supported", f"{schema_path} is not available on this element")
         members = await self._in_worker(self._read, self._schema.node(f"{schema_path}/input"), values, source)
+        if own is not None:
+            return await own(session or Session(0, user, ""), members)
+        assert operation is not None
         return await operation(values, members, user.name)
 
     def _read(

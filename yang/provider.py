@@ -226,15 +226,24 @@ class ConfigDiff:
 
 
 class ConfigHandler(Protocol):
-    """Who must agree before a configuration becomes running: first all prepare, then all commit."""
+    """Who must agree before a configuration becomes running: first all prepare, then all commit.
+
+    When one fails to commit, it and those that have committed are asked to prepare and commit the way back.
+    One that cannot (its other end is away) brings itself to running when it can.
+    """
 
     async def prepare(self, diff: ConfigDiff) -> Any:
         """Check and reserve. Returns a token for commit or abort. Raises OperationError."""
         ...
 
-    async def commit(self, token: Any) -> None: ...
+    async def commit(self, token: Any) -> None:
+        """Put it in force. Raises OperationError, with the path of what could not be: then it is committed
+        nowhere."""
+        ...
 
-    async def abort(self, token: Any) -> None: ...
+    async def abort(self, token: Any) -> None:
+        """Forget what was prepared."""
+        ...
 
 
 class Operation(Protocol):
@@ -275,3 +284,5 @@ class Registration:
     config: list[ConfigHandler] = field(default_factory=list)
     operations: dict[str, Operation] = field(default_factory=dict)
     """Schema path of an RPC or action (``/aether-subscriber:sessions/session/disconnect``) → operation."""
+    essential: list[str] = field(default_factory=list)
+    """Top-level nodes of the configuration (``aether-bng:bng``) that only a confirmed commit may remove."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -13,14 +12,18 @@ from typing import Any, Final
 from lxml import etree
 
 from yang.access import AccessControl, User
-from yang.builtin import SERVED, Node, builtin_providers
+from yang.announcements import MAX_REPORTED, config_change, confirmed_commit
+from yang.builtin import SERVED, builtin_providers
 from yang.bus import Bus
 from yang.datastore import Datastores
 from yang.datastore.boot import boot
+from yang.datastore.commit_log import CommitLog
 from yang.datastore.commits import save_always
+from yang.datastore.confirm import Event
 from yang.datastore.data import to_json
 from yang.datastore.edit import ValueReader
-from yang.datastore.model import CommitResult, PathOperation
+from yang.datastore.guard import ManagementGuard
+from yang.datastore.model import CommitResult, PathOperation, Session
 from yang.datastore.operation_input import OperationInputs
 from yang.datastore.running import Author, Running, Snapshot
 from yang.datastore.startup import this_boot
@@ -47,7 +50,6 @@ from yang.reader import Reader, View
 from yang.schema import Schema, SchemaNode
 from yang.users import Certificate, PublicKey, Users
 
-_MAX_REPORTED: Final = 100
 _MAX_FETCHED: Final = 64
 
 
@@ -116,8 +118,9 @@ class Tree:
             registration: the element's providers, config handlers and operations. Config handlers are not
                 called for the configuration that is loaded here: read it with `running_json`.
             state_dir: private folder; ``config/running.json`` and ``config/history/`` live in it.
-            startup: RFC 7951 file that is read when there is no ``running.json`` yet, or when a machine is
-                booted whose startup configuration was deleted. With neither the configuration is empty.
+            startup: file that is read when there is no ``running.json`` yet, or when a machine is booted
+                whose startup configuration was deleted: RFC 7951 JSON, or XML. With neither the configuration
+                is empty.
             module_dirs: folders with modules to load besides those of `yang.modules` (every file in them).
             history_limit: commits that are remembered.
             saves: whether commits are startup too, by the running configuration; see
@@ -144,7 +147,7 @@ class Tree:
         datastores = Datastores(schema, validator, running, store, access, saved, saves)
         tree = cls(schema, validator, running, datastores, access)
         tree._worker = worker
-        tree._register(registration)
+        tree._register(registration, CommitLog(schema, validator, running, store, datastores, access))
         tree._configure(snapshot)
         running.on_change(tree._changed)
         datastores.on_startup_change(tree._startup_changed)
@@ -157,8 +160,11 @@ class Tree:
         if self._worker is not None:
             self._worker.shutdown(wait=False)
 
-    def _register(self, registration: Registration) -> None:
-        self._invoker.register(registration.operations)
+    def _register(self, registration: Registration, commits: CommitLog) -> None:
+        self._invoker.register(registration.operations, commits.operations())
+        self.datastores.guard = ManagementGuard(self.schema, registration.essential)
+        self.datastores.confirmed_commit.listeners.append(self._confirmed)
+        self.add_provider(commits)
         for provider in builtin_providers(
             self.schema, self.datastores, self.access, lambda: list(self.capabilities)
         ):
@@ -182,15 +188,21 @@ class Tree:
         if gone:
             for listener in tuple(self.on_users_gone):
                 listener(gone, author.session)
-        paths = {DataPath.parse(path).schema_path for path in changed[:_MAX_REPORTED]}
-        if len(changed) > _MAX_REPORTED:
+        paths = {DataPath.parse(path).schema_path for path in changed[:MAX_REPORTED]}
+        if len(changed) > MAX_REPORTED:
             paths |= {f"/{top}" for top in {path[1:].partition("/")[0] for path in changed}}
         for path in paths:
             self.bus.state_changed(path)
-        self.bus.publish(_config_change(changed, author))
+        self.bus.state_changed(CommitLog.path)
+        self.bus.publish(config_change(changed, author))
+
+    def _confirmed(self, event: Event, author: Author, timeout: float | None) -> None:
+        """Tell what happens to a confirmed commit."""
+        self.bus.state_changed(CommitLog.path)
+        self.bus.publish(confirmed_commit(event, author, timeout))
 
     def _startup_changed(self, changed: Sequence[str], author: Author) -> None:
-        self.bus.publish(_config_change(changed, author, "startup"))
+        self.bus.publish(config_change(changed, author, "startup"))
 
     # --- who -------------------------------------------------------------------------------------
 
@@ -409,7 +421,12 @@ class Tree:
         )
 
     async def invoke(
-        self, schema_path: str, keys: Keys, input: etree._Element | Mapping[str, Any] | None, user: User
+        self,
+        schema_path: str,
+        keys: Keys,
+        input: etree._Element | Mapping[str, Any] | None,
+        user: User,
+        session: Session | None = None,
     ) -> Mapping[str, Any] | None:
         """Carry out an RPC or an action of the model: access control, validation of the input, then the
         registered operation.
@@ -418,6 +435,7 @@ class Tree:
             schema_path: ``/aether-subscriber:sessions/session/disconnect``.
             keys: values of all enclosing lists' keys, outermost first, as Python values or text.
             input: element whose children are the input, or RFC 7951 members.
+            session: whose locks and confirmed commits count; None when the caller has no session.
 
         Returns:
             The output as YANG names → Python values, or None. `encode_output` makes XML of it.
@@ -426,7 +444,7 @@ class Tree:
             OperationError: ``access-denied``, ``operation-not-supported`` (nothing is registered),
                 ``data-missing`` (no such instance), ``invalid-value`` …
         """
-        return await self._invoker.invoke(schema_path, keys, input, user)
+        return await self._invoker.invoke(schema_path, keys, input, user, session)
 
     def find_operation(self, element: etree._Element) -> tuple[str, tuple[str, ...], etree._Element] | None:
         """What an ``<rpc>``'s child asks for, if the model defines it: (schema path, key texts, the element
@@ -485,12 +503,3 @@ class Tree:
                 return module.submodule_texts[identifier]
         what = identifier if not version else f"{identifier}@{version}"
         raise OperationError("invalid-value", f"there is no module {what}")
-
-
-def _config_change(changed: Sequence[str], author: Author, datastore: str = "running") -> Notification:
-    """netconf-config-change (RFC 6470)."""
-    by_user = Node(username=author.user, session_id=author.session)
-    who = by_user if author.session else Node(server=True)
-    edits = [Node(target=path, operation="merge") for path in changed[:_MAX_REPORTED]]
-    record = Node(changed_by=who, datastore=datastore, edit=edits)
-    return Notification("/ietf-netconf-notifications:netconf-config-change", record, time.time_ns())

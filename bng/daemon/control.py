@@ -59,6 +59,7 @@ from bng.underlay import Underlay, aaa_settings, machine_settings
 from bng.uplink import Uplink
 from bng.version import version
 from bng.witness import Witness
+from yang.provider import OperationError
 
 log = structlog.get_logger()
 
@@ -245,6 +246,7 @@ class Control:
     async def _apply(self, config: Config, old: Config) -> None:
         self._reconfigured.set()
         self._reconfigured = asyncio.Event()
+        known = {path for path, _ in self.underlay.refused}
         await self.underlay.apply(config)
         self._configure_parts()
         for name in old.profiles.keys() | config.profiles.keys():
@@ -252,6 +254,10 @@ class Control:
             if old.profiles.get(name) != profile:
                 self.writer.post(ev.ProfileChanged(name, profile))
         self._adopt()
+        # what was refused before is not the fault of this change
+        for path, reason in sorted(self.underlay.refused):
+            if path not in known:
+                raise OperationError("operation-failed", f"the kernel refuses it: {reason}", path=path)
 
     def _configure_parts(self) -> None:
         config = self.config

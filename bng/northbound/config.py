@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -13,6 +14,19 @@ from bng.units import Units, difference, digest, empty_units, units_of
 from yang.provider import ConfigDiff, OperationError
 
 log = structlog.get_logger()
+
+_WITHIN = 60.0
+"""Seconds that control has to put a configuration in force."""
+_AGAIN = 1.0
+"""Seconds between two attempts to agree with a control that does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """A change that control has prepared under a number, and all units after it."""
+
+    number: int
+    new: Units
 
 
 class ConfigHandler:
@@ -26,6 +40,8 @@ class ConfigHandler:
         self._control = control
         self._running = running
         self._turn = asyncio.Lock()
+        self._agreed: Units | None = None
+        self._recovery: asyncio.Task[None] | None = None
 
     async def prepare(self, diff: ConfigDiff) -> Any:
         """Have control check the change. None when it concerns nothing of control's.
@@ -33,7 +49,8 @@ class ConfigHandler:
         Raises:
             OperationError: what control says; ``resource-denied`` when it is not running.
         """
-        changed = difference(units_of(diff.old), units_of(diff.new))
+        old, new = units_of(diff.old), units_of(diff.new)
+        changed = difference(old, new)
         if not changed:
             return None
         await self._turn.acquire()
@@ -41,31 +58,57 @@ class ConfigHandler:
             answer = await self._control.call("config.prepare", {"units": changed})
         except BaseException:
             self._turn.release()
+            if old != self._running():  # it was to go back to what is running
+                self._agreed = None
+                self._recover()
             raise
-        return answer["token"]
+        return _Token(answer["token"], new)
 
-    async def commit(self, token: Any) -> None:
-        """Put the change in force. Control agreed before: if it dies just now, it gets everything when it
-        is back."""
+    async def commit(self, token: _Token | None) -> None:
+        """Put the change in force.
+
+        Raises:
+            OperationError: control or the kernel refused it, and has what it had; or it did not answer, most
+                likely because it died just then: whatever it has then, it is brought to what is running.
+        """
         if token is None:
             return
         try:
-            await self._control.call("config.commit", {"token": token}, within=60)
-        except OperationError as error:
+            await self._control.call("config.commit", {"token": token.number}, within=_WITHIN)
+            # until running is this one too, whoever connects anew gets it from here
+            self._agreed = token.new
+        except BaseException as error:
+            self._agreed = None
             log.warning("config.commit-unanswered", reason=str(error))
+            self._recover()
+            raise
         finally:
             self._turn.release()
 
-    async def abort(self, token: Any) -> None:
+    async def abort(self, token: _Token | None) -> None:
         """Forget the change."""
         if token is None:
             return
         try:
-            await self._control.call("config.abort", {"token": token})
+            await self._control.call("config.abort", {"token": token.number})
         except OperationError as error:
             log.info("config.abort-unanswered", reason=str(error))
         finally:
             self._turn.release()
+
+    def _recover(self) -> None:
+        """Compare notes with control until both mean the same configuration."""
+        if self._recovery is None or self._recovery.done():
+            self._recovery = asyncio.get_running_loop().create_task(self._compare())
+
+    async def _compare(self) -> None:
+        while self._control.connected:  # when it is not, it gets everything at its greeting
+            try:
+                await self.synchronise((await self._control.call("hello", {}))["config_digest"])
+                return
+            except OperationError as error:
+                log.error("config.not-taken", reason=str(error))
+            await asyncio.sleep(_AGAIN)
 
     async def synchronise(self, control_digest: str) -> None:
         """Control said hello: send it everything if it means another configuration.
@@ -74,7 +117,7 @@ class ConfigHandler:
             OperationError: control refused or went away.
         """
         async with self._turn:
-            units = self._running()
+            units = self._running() if self._agreed is None else self._agreed
             if digest(units) == control_digest:
                 return
             if units == empty_units():

@@ -85,6 +85,7 @@ class Northbound:
             ],
             config=[self.config],
             operations=operations(self.control),
+            essential=["aether-bng:bng"],
         )
 
     async def run(self, bus: Bus) -> None:

@@ -23,6 +23,6 @@ async def handle(context: Context, operation: etree._Element) -> Reply:
             raise unknown_namespace(operation)
         raise RpcError("operation-not-supported", f"this server has no operation {name}")
     path, keys, input_element = found
-    output = await tree.invoke(path, keys, input_element, context.user)
+    output = await tree.invoke(path, keys, input_element, context.user, context.session)
     encoded = tree.encode_output(path, output)
     return [encoded] if encoded else None

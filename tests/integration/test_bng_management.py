@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ncclient.operations import RPCError
 
 from tests.support.bng_manager import act, gnmi_get, wait_status
 from tests.support.bng_world import ADMIN, ADMIN_PASSWORD, GNMI_PORT, World, world
@@ -169,6 +170,60 @@ def test_a_routed_access_node_is_routed_to_and_watched(bng: World) -> None:
     assert events.count("<name>second</name>") >= 3
     commit(bng, router.replace("<access-router>", f'<access-router xmlns:nc="{BASE}" nc:operation="delete">'))
     wait_for("its route is gone", lambda: "10.99.0.0/24" not in routes())
+
+
+def test_what_the_kernel_refuses_is_nowhere(bng: World) -> None:
+    """A broadcast address as the next hop: the model takes it, the kernel never does."""
+
+    def stored() -> bytes:
+        return (bng.state_dir / "config" / "running.json").read_bytes()
+
+    router = (
+        f'<access-routers xmlns="{ROUTERS}"><access-router><name>third</name><remote-id>node-3</remote-id>'
+        "<access-model>routed</access-model><interface>sub0</interface><address>10.64.255.255</address>"
+        "<subnet>10.98.0.0/24</subnet></access-router></access-routers>"
+    )
+    before, control = stored(), (bng.state_dir / "control" / "config.json").read_bytes()
+    with bng.netconf() as netconf:
+        netconf.edit_config(target="candidate", config=f'<config xmlns="{BASE}">{router}</config>')
+        with pytest.raises(RPCError) as caught:
+            netconf.commit()
+        netconf.discard_changes()
+        assert "third" not in netconf.get_config("running").data_xml
+    assert "the kernel refuses it: route 10.98.0.0/24 via 10.64.255.255" in caught.value.message
+    assert caught.value.path.endswith("access-router[aether-access-router:name='third']")
+    assert stored() == before
+    assert (bng.state_dir / "control" / "config.json").read_bytes() == control
+
+
+def test_control_is_killed_during_a_commit(bng: World) -> None:
+    """The client is told, nothing is committed, and the commit can be made again."""
+    router = (
+        f'<access-routers xmlns="{ROUTERS}"><access-router><name>fourth</name><remote-id>node-4</remote-id>'
+        "</access-router></access-routers>"
+    )
+    before = (bng.state_dir / "config" / "running.json").read_bytes()
+    with bng.netconf() as netconf:
+        netconf.edit_config(target="candidate", config=f'<config xmlns="{BASE}">{router}</config>')
+        os.kill(bng.pid("control"), signal.SIGSTOP)
+        killer = threading.Timer(0.3, bng.kill, ["control"])
+        killer.start()
+        with pytest.raises(RPCError, match="control plane went away"):
+            netconf.commit()
+        assert (bng.state_dir / "config" / "running.json").read_bytes() == before
+        killer.join()
+
+        def committed() -> bool:
+            try:
+                netconf.commit()
+            except RPCError as error:
+                assert error.tag == "resource-denied"
+                return False
+            return True
+
+        wait_for("it is committed when control is back", committed)
+    config = bng.state_dir / "control" / "config.json"
+    wait_for("control has it", lambda: "fourth" in config.read_text())
 
 
 def test_nobody_outlives_the_supervisor(tmp_path: Path) -> None:

@@ -84,6 +84,11 @@ def test_what_cannot_be_is_told(here: Namespaces) -> None:
     refused = apply(here, config("198.51.100.1/24", default_gateway=gateway))
     assert len(refused.errors) == 1
     assert "192.0.2.1" in refused.errors[0]
+    assert refused.refused == (), "it may be reachable some day"
+    broadcast = IPv4Address("198.51.100.255")
+    [(path, reason)] = apply(here, config("198.51.100.1/24", default_gateway=broadcast)).refused
+    assert path == "/aether-bng:bng/routing/default-gateway"
+    assert "198.51.100.255" in reason
     absent = Config(subscriber=("sub7",), interfaces={"up9": Interface("up9", True, ())})
     assert set(apply(here, absent).missing) == {"sub7", "up9"}
 

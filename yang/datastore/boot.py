@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,40 @@ from typing import Any
 import structlog
 
 from yang.datastore.context import SchemaBuilder, load_context
-from yang.datastore.data import EMPTY, Tree, to_json
+from yang.datastore.data import EMPTY, Tree, from_json, to_json
+from yang.datastore.document import modules_of
 from yang.datastore.factory import with_factory
 from yang.datastore.history import Entry, Store
-from yang.datastore.running import EMPTY_SNAPSHOT, Snapshot, complete, hash_passwords
+from yang.datastore.migration import NEWER, UNRECORDED, MigrationStep
+from yang.datastore.running import EMPTY_SNAPSHOT, Snapshot, complete
 from yang.datastore.sealing import ConfigSealer
 from yang.datastore.startup import Startup, StartupFile
+from yang.datastore.stored import read
 from yang.datastore.validator import Validator
 from yang.provider import OperationError
 from yang.schema import Schema
-from yang.sealing import Sealer
+from yang.sealing import PREFIX, Sealer
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The configuration that an element starts with.
+
+    Attributes:
+        origin: where it came from, for the log.
+        reason: why it is not what was running, for the history; "" when it is.
+        kind, restores: of the commit that it becomes then; see `yang.datastore.history.Entry`.
+        steps: migration steps that running.json (or what it is to go back to) needed.
+    """
+
+    tree: Tree
+    origin: str
+    reason: str = ""
+    kind: str = "startup"
+    restores: int | None = None
+    steps: Sequence[MigrationStep] = field(default=())
 
 
 def boot(
@@ -44,96 +67,128 @@ def boot(
     validator = Validator(context, schema)
     store = Store(state_dir / "config", history_limit)
     sealer = ConfigSealer(schema, Sealer(state_dir))
-    store.seal, store.open = sealer.seal, sealer.loads
-    startup = _startup(validator, StartupFile(state_dir / "config", sealer))
-    stored = store.load()
-    booted = startup.file.is_new_boot(boot_id)
-    reason = ""
-    if startup.own is not None and (booted or stored is None):
-        tree, origin = startup.own, "startup"
-        reason = "the machine was booted" if booted else "running was not there"
-        if not tree:  # it was deleted
-            tree, origin = _first(schema, validator, sealer, first, factory)
-    elif stored is None:
-        try:
-            tree, origin = _first(schema, validator, sealer, first, factory)
-        except OperationError as error:
-            tree, origin = _last_commit(validator, store, error), "history"
-        reason = "startup"
-    else:
-        origin = str(state_dir / "config")
-        try:
-            tree = _load(validator, stored, origin)
-        except OperationError as error:
-            tree = _last_commit(validator, store, error)
-        if store.unconfirmed:
-            reason = "the element stopped before a confirmed commit was confirmed"
-    snapshot = complete(schema, validator, tree, EMPTY_SNAPSHOT)
-    if reason:
-        now = datetime.now(UTC).isoformat()
-        entry = Entry(store.next_number, now, "", "startup", reason, ())
-        store.save(to_json(schema.root, tree), entry)
-        store.drop_backup()
-    else:
-        store.seal_running(to_json(schema.root, tree))
+    store.seal, store.open, store.modules = sealer.seal, sealer.loads, modules_of(schema)
+    loader = _Loader(schema, validator, store, sealer, state_dir / "config")
+    startup = loader.startup()
+    found = loader.find(startup, first, factory, startup.file.is_new_boot(boot_id))
+    snapshot = complete(schema, validator, found.tree, EMPTY_SNAPSHOT)
+    _keep(store, found, snapshot.explicit)
     startup.file.mark_boot(boot_id)
-    log.info("config.loaded", origin=origin, modules=len(schema.modules))
+    log.info("config.loaded", origin=found.origin, modules=len(schema.modules))
     return schema, validator, store, snapshot, startup
 
 
-def _first(
-    schema: Schema,
-    validator: Validator,
-    sealer: ConfigSealer,
-    file: Path | None,
-    factory: Mapping[str, Any] | None,
-) -> tuple[Tree, str]:
-    """The configuration of the first start, and where it came from."""
-    tree = EMPTY
-    if file is not None:
+def _keep(store: Store, found: Found, members: Mapping[str, Any]) -> None:
+    """Have on the disk what was loaded: as a commit, where it is not what was running."""
+    if found.steps:
+        kept = store.keep_old(f"running-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json")
+        log.info("config.kept-old", path=str(kept))
+    if not found.reason:
+        store.adopt(members)
+        return
+    now = datetime.now(UTC).isoformat()
+    store.seal_history()
+    number, kind, restores = store.next_number, found.kind, found.restores
+    store.save(members, Entry(number, now, "", "startup", found.reason, (), kind=kind, restores=restores))
+    store.drop_backup()
+
+
+class _Loader:
+    """Reads what an element has on its disk: the files in `folder`, and that of the first start."""
+
+    def __init__(
+        self, schema: Schema, validator: Validator, store: Store, sealer: ConfigSealer, folder: Path
+    ) -> None:
+        self._schema = schema
+        self._validator = validator
+        self._store = store
+        self._sealer = sealer
+        self._folder = folder
+
+    def find(
+        self, startup: Startup, first: Path | None, factory: Mapping[str, Any] | None, booted: bool
+    ) -> Found:
+        """What the element starts with.
+
+        Args:
+            booted: the machine was booted since running was written.
+        """
+        stored = self._store.load()
+        if startup.own is not None and (booted or stored is None):
+            reason = "the machine was booted" if booted else "running was not there"
+            if startup.own:
+                return Found(startup.own, "startup", reason)
+            return Found(self._first(first, factory), str(first or ""), reason)  # it was deleted
+        if stored is not None:
+            return self._running(stored)
         try:
-            document = sealer.loads(file.read_bytes(), str(file))
-        except OSError as error:
-            raise OperationError("operation-failed", f"{file} cannot be read: {error.strerror}") from error
-        tree = _load(validator, document, str(file))
-    return with_factory(schema, tree, factory) if factory else tree, str(file or "")
+            return Found(self._first(first, factory), str(first or ""), "startup")
+        except OperationError as error:
+            return Found(self._last_commit(error), "history", "startup")
 
+    def _running(self, stored: bytes) -> Found:
+        """What was running when the element stopped, or what a confirmed commit of then goes back to."""
+        steps: list[MigrationStep] = []
+        try:
+            tree, steps = self._read(stored, str(self._folder))
+        except OperationError as error:
+            tree = self._last_commit(error)
+        origin, migrated = str(self._folder), "; ".join(f"{step.module}: {step.what}" for step in steps)
+        if self._store.unconfirmed:
+            reason = "the element stopped before a confirmed commit was confirmed"
+            return Found(tree, origin, reason, "revert", self._store.backup_number, steps)
+        return Found(tree, origin, migrated, "migration", None, steps)
 
-def _startup(validator: Validator, file: StartupFile) -> Startup:
-    """The startup datastore. A file that is damaged, or that this version does not take, is kept aside, and
-    startup is what running is: an element that can run goes on with what it ran."""
-    try:
-        document = file.read()
-        if document is None:
+    def _first(self, file: Path | None, factory: Mapping[str, Any] | None) -> Tree:
+        """The configuration of the first start."""
+        tree = EMPTY
+        if file is not None:
+            try:
+                data = file.read_bytes()
+            except OSError as error:
+                raise OperationError(
+                    "operation-failed", f"{file} cannot be read: {error.strerror}"
+                ) from error
+            document = self._sealer.loads(data, str(file))
+            tree, _ = read(self._schema, self._validator, document, str(file))
+            if document is data and PREFIX.encode() in data:  # XML
+                root = self._schema.root
+                tree = from_json(root, self._sealer.open(to_json(root, tree), str(file)))
+        return with_factory(self._schema, tree, factory) if factory else tree
+
+    def startup(self) -> Startup:
+        """The startup datastore. A file that is damaged, or that this version does not take, is kept aside,
+        and startup is what running is: an element that can run goes on with what it ran. One of a newer
+        software stays, and so does the element."""
+        file = StartupFile(self._folder, self._store)
+        try:
+            document = file.read()
+            if document is None:
+                return Startup(file, None)
+            if file.is_deleted(document):
+                return Startup(file, EMPTY)
+            return Startup(file, self._read(document, "startup.json")[0])
+        except (OperationError, OSError) as error:
+            if isinstance(error, OperationError) and error.app_tag == NEWER:
+                raise
+            log.error("config.startup-damaged", reason=str(error))
+            file.set_aside()
             return Startup(file, None)
-        return Startup(
-            file, EMPTY if file.is_deleted(document) else _load(validator, document, "startup.json")
-        )
-    except (OperationError, OSError) as error:
-        log.error("config.startup-damaged", reason=str(error))
-        file.set_aside()
-        return Startup(file, None)
 
+    def _last_commit(self, fault: OperationError) -> Tree:
+        """What was committed last, when the file of the running configuration is damaged: the history has it
+        as well. Raises `fault` when it has not, or when this version does not take it."""
+        newest = self._store.newest_number
+        document = None if newest is None else self._store.configuration(newest)
+        if document is None or fault.app_tag == NEWER:
+            raise fault
+        try:
+            tree, _ = self._read(document, "history")
+        except OperationError:
+            raise fault from None
+        log.error("config.damaged", reason=str(fault), commit=newest)
+        return tree
 
-def _last_commit(validator: Validator, store: Store, fault: OperationError) -> Tree:
-    """What was committed last, when the file of the running configuration is damaged: the history has it
-    as well. Raises `fault` when it has not, or when this version does not take it."""
-    document = store.configuration(store.entries[-1].number) if store.entries else None
-    if document is None:
-        raise fault
-    try:
-        tree = _load(validator, document, "history")
-    except OperationError:
-        raise fault from None
-    log.error("config.damaged", reason=str(fault), commit=store.entries[-1].number)
-    return tree
-
-
-def _load(validator: Validator, document: bytes, origin: str) -> Tree:
-    if not document.strip():  # a configuration without anything in it is an object all the same
-        raise OperationError("operation-failed", f"{origin}: the file is empty")
-    try:
-        return hash_passwords(validator.load(document))
-    except OperationError as error:
-        where = f" at {error.path}" if error.path else ""
-        raise OperationError(error.tag, f"{origin}: {error.message}{where}", path=error.path) from error
+    def _read(self, document: bytes, origin: str) -> tuple[Tree, list[MigrationStep]]:
+        """A file of the element's own: without a note it is of a software that did not note its model yet."""
+        return read(self._schema, self._validator, document, origin, unrecorded=UNRECORDED)

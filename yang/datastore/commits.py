@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 import structlog
 
-from yang.access import ALLOW_ALL, AccessControl, User
+from yang.access import ALLOW_ALL, AccessControl, Rules, User
 from yang.datastore.candidates import Candidates
-from yang.datastore.confirm import ConfirmedCommit
-from yang.datastore.data import Tree, to_json
+from yang.datastore.confirm import ConfirmedCommit, Event
+from yang.datastore.data import Tree, differences, to_json
 from yang.datastore.edits import Change, Edits
+from yang.datastore.guard import Guard
 from yang.datastore.history import Store
 from yang.datastore.locks import Locks
 from yang.datastore.merge import Keep, Merge
 from yang.datastore.model import CommitResult, PathOperation, Session
-from yang.datastore.running import Author, Running, Snapshot, finish
+from yang.datastore.running import Author, Compared, Running, Snapshot, finish
 from yang.datastore.startup import Startup
 from yang.datastore.validator import Validator
 from yang.provider import OperationError
@@ -66,6 +68,13 @@ class Commits:
         self._candidates = Candidates(lambda: self._running.snapshot.tree)
         self._change = asyncio.Lock()
         self._confirm = ConfirmedCommit(store, running.in_worker, self._revert)
+        self.guard: Guard | None = None
+        """Refuses a commit that is to be made as a confirmed commit only."""
+
+    @property
+    def confirmed_commit(self) -> ConfirmedCommit:
+        """The confirmed commit that is under way, if any."""
+        return self._confirm
 
     def on_startup_change(self, listener: Callable[[Sequence[str], Author], None]) -> None:
         """Call `listener(changed, author)` after startup was copied to or deleted, in the loop."""
@@ -92,10 +101,12 @@ class Commits:
         persist: str | None = None,
         persist_id: str | None = None,
         comment: str = "",
+        rollback: tuple[int, Tree] | None = None,
     ) -> CommitResult:
         """commit, with :confirmed-commit:1.1.
 
         Args:
+            rollback: a commit's number and configuration, which is committed in place of candidate.
             confirm_timeout: seconds until it is reverted, 1 … 2³²-1.
             persist: outlive the session; whoever knows the token confirms.
             persist_id: token of the confirmed commit that this one confirms or extends.
@@ -106,34 +117,51 @@ class Commits:
             raise OperationError("invalid-value", "persist goes with confirmed only", error_type="protocol")
         self._check_candidate_lock(session)
         self._locks.check(session.id, *self._written_by_commits())
-        return await finish(self._commit(session, confirmed, confirm_timeout, persist, persist_id, comment))
+        timeout = confirm_timeout if confirmed else None
+        author = Author(session.user.name, session.origin, comment, session.id, confirm_timeout=timeout)
+        return await finish(self._commit(session, author, persist, persist_id, rollback))
 
     async def _commit(
         self,
         session: Session,
-        confirmed: bool,
-        timeout: float,
+        author: Author,
         persist: str | None,
         persist_id: str | None,
-        comment: str,
+        rollback: tuple[int, Tree] | None,
     ) -> CommitResult:
         async with self._change:
             self._confirm.authorise(session.id, persist_id)
+            if rollback is not None:
+                if self.is_dirty(session.id):
+                    raise OperationError(
+                        "operation-failed", "candidate has changes: commit or discard them before a rollback"
+                    )
+                author = replace(author, kind="rollback", restores=rollback[0])
             await self._update(session, "revert-on-conflict")
             before, saved = self.running.tree, self.permanent
-            members = to_json(self._schema.root, before) if confirmed else {}
-            author = Author(session.user.name, session.origin, comment, session.id)
-            async with self._confirm.keeping(members if confirmed else None):
-                tree = self._candidates.get(session.id)
-                result = await self._replace(session.id, session.user, tree, author)
+            tree = self._candidates.get(session.id) if rollback is None else rollback[1]
+            result = await self._replace(session.id, session.user, tree, author)
             await self._rebase_shared(session, before)
             self._candidates.reset(session.id)
-            if confirmed:
-                await self._confirm.start(before, members, author, session.id, timeout, persist)
-            else:
-                await self._confirm.end()
+            if author.confirm_timeout is None:
+                await self._confirm.end("complete", author)
                 await self._made_permanent(saved)
+            else:
+                self._confirm.start(author, session.id, author.confirm_timeout, persist)
             return result
+
+    def is_dirty(self, session: int = 0) -> bool:
+        """True when a candidate differs from running, or from what running was when it was made.
+
+        Args:
+            session: whose candidate; 0 for the shared one.
+        """
+        private = self._candidates.find(session)
+        before = self.running.tree if private is None else private.base
+        tree = self._candidates.shared if private is None else private.tree
+        if before is None or tree is None:
+            return False
+        return next(differences(self._schema.root, before, tree, ALLOW_ALL), None) is not None
 
     async def update(self, session: Session, mode: UpdateMode = "revert-on-conflict") -> None:
         """Take over what changed in running into the private candidate of a session.
@@ -217,13 +245,34 @@ class Commits:
         found = await self._running.in_worker(self._edits.check_access, before, tree, rules)
         self._edits.forget()
         await self._part_startup()
+        if author.confirm_timeout is None:
+            guard = None if user.recovery else self.guard
+            return await self._put(tree, author, rules, session_id, guard, (before, tree, found))
+        await self._confirm.keep(before, self.running.explicit)
+        try:
+            return await self._put(tree, author, rules, session_id, None, (before, tree, found))
+        except BaseException:
+            await self._confirm.forget()
+            raise
+
+    async def _put(
+        self,
+        tree: Tree,
+        author: Author,
+        rules: Rules,
+        session_id: int,
+        guard: Guard | None,
+        compared: Compared,
+    ) -> CommitResult:
+        """Make a tree running, if what it changes is not locked, and the guard agrees."""
+
+        def check(old: Snapshot, new: Snapshot, changed: Sequence[str]) -> None:
+            self._locks.check_paths(session_id, changed)
+            if guard is not None:
+                guard(old, new)
+
         with self._edits.concealing(rules):
-            return await self._running.replace(
-                tree,
-                author,
-                lambda changed: self._locks.check_paths(session_id, changed),
-                (before, tree, found),
-            )
+            return await self._running.replace(tree, author, check, compared)
 
     async def cancel_commit(self, session: Session, persist_id: str | None = None) -> None:
         """Revert the confirmed commit that is under way."""
@@ -240,7 +289,7 @@ class Commits:
                 raise OperationError("operation-failed", "there is no confirmed commit to confirm")
             self._confirm.authorise(0, persist_id)
             saved = self.permanent
-            await self._confirm.end()
+            await self._confirm.end("complete", self._confirm.author)
             await self._made_permanent(saved)
 
     async def cancel_confirmed(self, persist_id: str | None = None, *, user: str, origin: str) -> None:
@@ -251,30 +300,21 @@ class Commits:
             self._confirm.authorise(0, persist_id)
             await finish(self._revert_now(Author(user, origin, "cancelled")))
 
-    async def _revert(self, why: str) -> None:
+    async def _revert(self, why: str, event: Event = "cancel") -> None:
         """Called when the time of a confirmed commit is over."""
         async with self._change:
             if self._confirm.active:
                 author = self._confirm.author
-                await self._revert_now(Author(author.user, author.origin, why))
+                await self._revert_now(Author(author.user, author.origin, why), event)
 
-    async def _revert_now(self, author: Author) -> None:
+    async def _revert_now(self, author: Author, event: Event = "cancel") -> None:
         backup, committed = self._confirm.backup, self.running.tree
+        author = replace(author, kind="revert", restores=self._confirm.backup_number)
         private = self._candidates.find(self._confirm.session)
         await self._running.replace(backup, author)
         if private is not None:
             private.go_back(committed, self.running.tree)
-        await self._confirm.end()
-
-    async def rollback(self, session: Session, number: int) -> None:
-        """Set candidate to what running was after the commit with this number (0: at the first start)."""
-        self._check_candidate_lock(session)
-        async with self._change:
-            document = await self._running.in_worker(self._store.configuration, number)
-            if document is None:
-                raise OperationError("data-missing", f"the commit {number} is not remembered")
-            tree = await self._running.in_worker(self._validator.load, document)
-            await self._edit_candidate(session, lambda _: tree)
+        await self._confirm.end(event, author)
 
     def _check_candidate_lock(self, session: Session) -> None:
         """Raise ``in-use`` when another session has locked the candidate of this one."""
@@ -326,15 +366,16 @@ class Commits:
             backup = self.running.tree
             apply = self._edits.of_paths(_in_gnmi_order(operations))
             tree = await self._running.in_worker(apply, backup)
-            author = Author(user.name, origin, comment)
+            author = Author(user.name, origin, comment, confirm_timeout=confirm_timeout)
             result = await self._replace(0, user, tree, author)
             if self._candidates.shared is not None:
                 # otherwise the next commit of candidate would undo this one
                 self._candidates.set(0, await self._rebased(apply, self._candidates.shared))
             if confirm_timeout is not None and result.number:
-                members = to_json(self._schema.root, backup)
-                await self._confirm.start(backup, members, author, 0, confirm_timeout, persist_id)
+                self._confirm.start(author, 0, confirm_timeout, persist_id)
             else:
+                if confirm_timeout is not None:
+                    await self._confirm.forget()
                 await self._made_permanent(backup)
             return result
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Literal
 
 import structlog
 
@@ -16,6 +15,12 @@ from yang.provider import OperationError
 
 log = structlog.get_logger()
 
+Event = Literal["start", "cancel", "timeout", "extend", "complete"]
+"""What happens to a confirmed commit, as netconf-confirmed-commit has it (RFC 6470)."""
+
+_RETRY: Final = 5.0
+"""Seconds until a revert that failed is tried again."""
+
 
 class ConfirmedCommit:
     """Remembers what to go back to, and goes back when the time is over.
@@ -23,13 +28,16 @@ class ConfirmedCommit:
     Args:
         in_worker: runs a function that touches the disk.
         revert: called when the time is over; makes the backup running again and calls `end`.
+
+    Attributes:
+        backup_number: the commit that it goes back to.
     """
 
     def __init__(
         self,
         store: Store,
         in_worker: Callable[..., Awaitable[Any]],
-        revert: Callable[[str], Awaitable[None]],
+        revert: Callable[[str, Event], Awaitable[None]],
     ) -> None:
         self._store = store
         self._in_worker = in_worker
@@ -40,7 +48,9 @@ class ConfirmedCommit:
         self.active = False
         self.session: int | None = None
         self.backup: Tree = EMPTY
+        self.backup_number: int | None = None
         self.author = Author("", "")
+        self.listeners: list[Callable[[Event, Author, float | None], None]] = []
 
     def is_foreign(self, session_id: int) -> bool:
         """True when one is under way that another session began."""
@@ -70,69 +80,105 @@ class ConfirmedCommit:
         elif self.session != session_id:
             raise OperationError("in-use", "a confirmed commit of another session is under way")
 
-    @asynccontextmanager
-    async def keeping(self, members: Mapping[str, Any] | None) -> AsyncIterator[None]:
-        """Have the backup on disk before running is written: an element that dies in between goes back to it.
-
-        Args:
-            members: the backup as RFC 7951; None when the commit is none that may be reverted.
-        """
-        fresh = members is not None and not self.active
-        if fresh:
-            await self._in_worker(self._store.keep_backup, members)
-        try:
-            yield
-        except BaseException:
-            if fresh:
-                await self._in_worker(self._store.drop_backup)
-            raise
-
-    async def start(
-        self,
-        backup: Tree,
-        members: Mapping[str, Any],
-        author: Author,
-        session_id: int,
-        timeout: float,
-        persist: str | None,
-    ) -> None:
-        """Begin, or extend: then the first backup stays.
+    async def keep(self, backup: Tree, members: Mapping[str, Any]) -> None:
+        """Before the commit: have what it may revert to on the disk, so that it is there whenever the element
+        stops. An extension keeps the first backup.
 
         Args:
             members: the backup as RFC 7951, for the disk.
+
+        Raises:
+            OperationError: it cannot be written.
         """
+        if self.active:
+            return
+        self.backup, self.backup_number = backup, self._store.newest_number
+        try:
+            await self._in_worker(self._store.keep_backup, members, self.backup_number)
+        except OSError as error:
+            log.error("config.write-failed", error=str(error))
+            raise OperationError(
+                "operation-failed", f"what a confirmed commit reverts to cannot be written: {error.strerror}"
+            ) from error
+
+    async def forget(self) -> None:
+        """The commit was refused: what was kept for it is not needed."""
         if not self.active:
-            self.backup = backup
-            self.active = True
-            await self._in_worker(self._store.keep_backup, members)
+            self.backup, self.backup_number = EMPTY, None
+            await self._drop()
+
+    def start(self, author: Author, session_id: int, timeout: float, persist: str | None) -> None:
+        """Begin, after `keep`; or extend."""
+        event: Event = "extend" if self.active else "start"
+        self.active = True
         self.session = session_id
         self.author = author
         self._persist = persist
         self._stop_timer()
         self._timer = asyncio.get_running_loop().call_later(timeout, self._expired)
-        log.info("config.confirmed-commit", user=author.user, timeout=timeout, persist=persist is not None)
+        if event == "start":
+            log.info(
+                "config.confirmed-commit", user=author.user, timeout=timeout, persist=persist is not None
+            )
+        else:
+            log.info("config.confirm-extended", user=author.user, timeout=timeout)
+        self._tell(event, author, timeout)
 
     def _expired(self) -> None:
         self._timer = None
         log.warning("config.confirm-timeout", user=self.author.user)
-        self._task = asyncio.get_running_loop().create_task(self._run_revert())
+        self._task = asyncio.get_running_loop().create_task(
+            self.run_revert("it was not confirmed in time", "timeout")
+        )
 
-    async def _run_revert(self) -> None:
+    async def run_revert(self, why: str, event: Event) -> None:
+        """Revert; what refuses now is asked again later, for nobody else will."""
         try:
-            await self._revert("it was not confirmed in time")
+            await self._revert(why, event)
         except OperationError as error:
             log.error("config.revert-failed", error=error.message)
+            if self.active:
+                self._persist = self._persist or ""  # with its session gone, nobody's any more
+                self._stop_timer()
+                self._timer = asyncio.get_running_loop().call_later(_RETRY, self._again, why, event)
 
-    async def end(self) -> None:
-        """It was confirmed or reverted."""
+    def _again(self, why: str, event: Event) -> None:
+        self._timer = None
+        self._task = asyncio.get_running_loop().create_task(self.run_revert(why, event))
+
+    async def end(self, event: Event, author: Author) -> None:
+        """It was confirmed (``complete``) or reverted.
+
+        Args:
+            author: who did it.
+        """
         if not self.active:
             return
         self._stop_timer()
         self.active = False
         self.session = None
         self._persist = None
-        self.backup = EMPTY
-        await self._in_worker(self._store.drop_backup)
+        self.backup, self.backup_number = EMPTY, None
+        await self._drop()
+        if event == "complete":
+            log.info("config.confirmed", user=author.user)
+        elif event == "cancel":
+            log.info("config.confirm-cancelled", user=author.user, reason=author.comment)
+        self._tell(event, author, None)
+
+    async def _drop(self) -> None:
+        try:
+            await self._in_worker(self._store.drop_backup)
+        except OSError as error:
+            log.error("config.write-failed", error=str(error))
+
+    def _tell(self, event: Event, author: Author, timeout: float | None) -> None:
+        for listener in self.listeners:
+            listener(event, author, timeout)
+
+    def stop(self) -> None:
+        """The element ends: what is not undone now is when it starts again."""
+        self._stop_timer()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

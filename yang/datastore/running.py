@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ import structlog
 
 from yang.access import ALLOW_ALL
 from yang.datastore.data import EMPTY, Difference, Tree, differences
+from yang.datastore.handlers import NOT_UNDONE, Handlers
 from yang.datastore.history import Entry, Store
 from yang.datastore.model import CommitResult
 from yang.datastore.sharing import members_of, tree_of
@@ -44,6 +45,7 @@ class Snapshot:
     explicit: Mapping[str, Any] = field(default_factory=dict)
 
 
+Check = Callable[[Snapshot, Snapshot, Sequence[str]], None]
 Compared = tuple[Tree, Tree, Sequence[Difference]]
 """Two trees, and what differs."""
 
@@ -64,12 +66,15 @@ def complete(schema: Schema, validator: Validator, tree: Tree, before: Snapshot)
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who makes a commit; session 0 is no NETCONF session."""
+    """Who makes a commit; session 0 is no NETCONF session. The rest is of `yang.datastore.history.Entry`."""
 
     user: str
     origin: str
     comment: str = ""
     session: int = 0
+    kind: str = "commit"
+    restores: int | None = None
+    confirm_timeout: float | None = None
 
 
 class Running:
@@ -88,7 +93,7 @@ class Running:
         self._validator = validator
         self._worker = worker
         self._store = store
-        self._handlers = handlers
+        self._handlers = Handlers(handlers)
         self._listeners: list[Callable[[Snapshot, Sequence[str], Author], None]] = []
         self.snapshot = snapshot
 
@@ -105,18 +110,15 @@ class Running:
         self._listeners.append(listener)
 
     async def replace(
-        self,
-        tree: Tree,
-        author: Author,
-        check: Callable[[Sequence[str]], None] | None = None,
-        compared: Compared | None = None,
+        self, tree: Tree, author: Author, check: Check | None = None, compared: Compared | None = None
     ) -> CommitResult:
         """Make a tree running.
 
         The work goes on to its end, one way or the other, even if the caller is cancelled.
 
         Args:
-            check: called with what would change, before anything is asked; may raise.
+            check: called with the snapshots before and after and what changes, before anything is asked; may
+                raise.
             compared: what differs between two trees; of use if they are running and `tree`.
 
         Raises:
@@ -125,40 +127,66 @@ class Running:
         return await finish(self._replace(tree, author, check, compared))
 
     async def _replace(
-        self,
-        tree: Tree,
-        author: Author,
-        check: Callable[[Sequence[str]], None] | None,
-        compared: Compared | None,
+        self, tree: Tree, author: Author, check: Check | None, compared: Compared | None
     ) -> CommitResult:
         old = self.snapshot
         snapshot, changed = await self.in_worker(self._prepare, old, tree, compared)
         if not changed:
             return CommitResult(0)
         if check is not None:
-            check(changed)
+            check(old, snapshot, changed)
         diff = ConfigDiff(changed, snapshot.members, old.members)
-        prepared = await self._ask(diff)
-        number = self._store.next_number
-        entry = Entry(
-            number, datetime.now(UTC).isoformat(), author.user, author.origin, author.comment, changed
-        )
+        entry = self._entry(author, changed)
+        prepared = await self._handlers.prepare(diff)
         try:
-            await self.in_worker(self._save, snapshot, entry)
+            await self.in_worker(self._stage, snapshot, entry)
+        except Exception as error:
+            await self._handlers.abort(prepared)
+            raise (_unwritten(error) if isinstance(error, OSError) else error) from error
+        try:
+            await self._handlers.commit(prepared, diff)
+        except OperationError:
+            await self.in_worker(self._store.discard, entry)
+            raise
+        try:
+            await self.in_worker(self._store.publish, entry)
         except OSError as error:
-            await self._abort(prepared)
-            log.error("config.write-failed", error=str(error))
-            raise OperationError(
-                "operation-failed", f"the configuration cannot be written: {error.strerror}"
-            ) from error
-        await self._carry_out(prepared)
+            # the first rename may have come to be: what is on the disk is made what is running
+            undone = await self._handlers.undo([handler for handler, _ in prepared], diff)
+            await self.in_worker(self._store.discard, entry)
+            await self._write_again(old)
+            raise _unwritten(error, undone) from error
         self.snapshot = snapshot
         log.info(
-            "config.committed", number=number, user=author.user, origin=author.origin, changes=len(changed)
+            "config.committed",
+            number=entry.number,
+            user=author.user,
+            origin=author.origin,
+            changes=len(changed),
         )
         for listener in self._listeners:
             listener(snapshot, changed, author)
-        return CommitResult(number, changed)
+        return CommitResult(entry.number, changed)
+
+    def _entry(self, author: Author, changed: Sequence[str]) -> Entry:
+        return Entry(
+            self._store.next_number,
+            datetime.now(UTC).isoformat(),
+            author.user,
+            author.origin,
+            author.comment,
+            changed,
+            author.session,
+            author.kind,
+            author.restores,
+            author.confirm_timeout,
+        )
+
+    async def _write_again(self, snapshot: Snapshot) -> None:
+        try:
+            await self.in_worker(self._store.write_running, snapshot.explicit)
+        except OSError as error:
+            log.error("config.write-failed", error=str(error))
 
     def _prepare(self, old: Snapshot, tree: Tree, compared: Compared | None) -> tuple[Snapshot, list[str]]:
         """In the worker: the valid snapshot of a tree, and what differs from the old one."""
@@ -173,34 +201,17 @@ class Running:
             return old, changed
         return complete(self._schema, self._validator, tree, old), changed
 
-    def _save(self, snapshot: Snapshot, entry: Entry) -> None:
+    def _stage(self, snapshot: Snapshot, entry: Entry) -> None:
         """In the worker."""
-        self._store.save(snapshot.explicit, entry)
+        self._store.stage(snapshot.explicit, entry)
 
-    async def _ask(self, diff: ConfigDiff) -> list[tuple[ConfigHandler, Any]]:
-        prepared: list[tuple[ConfigHandler, Any]] = []
-        for handler in self._handlers:
-            try:
-                prepared.append((handler, await handler.prepare(diff)))
-            except OperationError:
-                await self._abort(prepared)
-                raise
-            except Exception as error:
-                await self._abort(prepared)
-                log.error("config.prepare-failed", error=repr(error))
-                raise OperationError(
-                    "operation-failed", "the element failed to prepare this configuration"
-                ) from error
-        return prepared
 
-    async def _abort(self, prepared: list[tuple[ConfigHandler, Any]]) -> None:
-        for handler, token in reversed(prepared):
-            await _quietly("config.abort-failed", handler.abort(token))
-
-    async def _carry_out(self, prepared: list[tuple[ConfigHandler, Any]]) -> None:
-        """All have agreed and it is written: there is no way back, a failure is only reported."""
-        for handler, token in prepared:
-            await _quietly("config.commit-failed", handler.commit(token))
+def _unwritten(error: OSError, undone: bool = True) -> OperationError:
+    log.error("config.write-failed", error=str(error))
+    return OperationError(
+        "operation-failed",
+        f"the configuration cannot be written: {error.strerror}" + ("" if undone else f"; {NOT_UNDONE}"),
+    )
 
 
 async def finish(work: Coroutine[Any, Any, T]) -> T:
@@ -219,13 +230,6 @@ def _report(task: asyncio.Task[Any]) -> None:
     """Nobody waits any more: say how it ended."""
     if not task.cancelled() and (error := task.exception()) is not None:
         log.warning("config.abandoned-change-failed", error=str(error))
-
-
-async def _quietly(event: str, work: Awaitable[None]) -> None:
-    try:
-        await work
-    except Exception as error:
-        log.error(event, error=repr(error))
 
 
 def hash_passwords(tree: Tree) -> Tree:

@@ -37,10 +37,6 @@ class ConfigSealer:
         except SealError as error:
             raise OSError(0, str(error)) from error
 
-    def dumps(self, members: Mapping[str, Any]) -> bytes:
-        """The document of a configuration as it goes to a file."""
-        return orjson.dumps(self.seal(members))
-
     def loads(self, document: bytes, origin: str) -> bytes:
         """A document from a file, with its secrets in cleartext. One without sealed values stays as it is.
 
@@ -71,10 +67,15 @@ class ConfigSealer:
     def _walk(
         self, node: SchemaNode, members: Mapping[str, Any], change: Callable[[str, str], str], path: str
     ) -> Mapping[str, Any]:
+        opens = change == self._sealer.open
         changed: dict[str, Any] = {}
         for name, value in members.items():
             child = node.child_json(name)
-            if child is None or child not in self._on_the_way:
+            if child is None:
+                if opens:  # a migration moves it: it was sealed as what it was then
+                    changed[name] = self._by_name(value, f"{node.path}/{name}", f"{path}/{name}")
+                continue
+            if child not in self._on_the_way and not (opens and child.kind in ("container", "list")):
                 continue
             here = f"{path}/{child.json_name}"
             if child.secret:
@@ -90,13 +91,27 @@ class ConfigSealer:
                 ]
         return {**members, **changed} if changed else members
 
+    def _by_name(self, value: Any, schema_path: str, path: str) -> Any:
+        """What the model does not have, with secrets opened by the names that they are stored under."""
+        if isinstance(value, dict):
+            return {
+                name: self._by_name(inner, f"{schema_path}/{name}", f"{path}/{name}")
+                for name, inner in value.items()
+            }
+        if isinstance(value, list):
+            return [self._by_name(entry, schema_path, path) for entry in value]
+        return self._text(value, schema_path, self._sealer.open, path)
+
     def _value(self, leaf: SchemaNode, value: Any, change: Callable[[str, str], str], path: str) -> Any:
         if isinstance(value, list):
             return [self._value(leaf, entry, change, path) for entry in value]
+        return self._text(value, leaf.path, change, path)
+
+    def _text(self, value: Any, place: str, change: Callable[[str, str], str], path: str) -> Any:
         if not isinstance(value, str):
             return value
         try:
-            return change(value, leaf.path)
+            return change(value, place)
         except SealError as error:
             if change == self._sealer.seal:
                 raise

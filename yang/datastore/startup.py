@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from yang.datastore.data import Tree
-from yang.datastore.history import write_durably
-from yang.datastore.sealing import ConfigSealer
+from yang.datastore.history import Store, write_durably
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _DELETED: Final = b"null"
@@ -34,12 +33,12 @@ class StartupFile:
     """``config/startup.json`` and ``config/boot-id``; used in the worker thread.
 
     Args:
-        sealer: for the secrets in it.
+        store: makes the content of the file, and reads it, as for that of running.
     """
 
-    def __init__(self, folder: Path, sealer: ConfigSealer) -> None:
+    def __init__(self, folder: Path, store: Store) -> None:
         self._folder = folder
-        self._sealer = sealer
+        self._store = store
         self._path = folder / "startup.json"
         self._boot = folder / "boot-id"
 
@@ -58,7 +57,7 @@ class StartupFile:
     def read(self) -> bytes | None:
         """The RFC 7951 document; None when there is no file. Raises OSError; OperationError when a secret in
         it cannot be opened."""
-        return self._sealer.loads(self._path.read_bytes(), "startup.json") if self._path.exists() else None
+        return self._store.open(self._path.read_bytes(), "startup.json") if self._path.exists() else None
 
     @staticmethod
     def is_deleted(document: bytes) -> bool:
@@ -67,7 +66,7 @@ class StartupFile:
 
     def write(self, members: Mapping[str, Any] | None) -> None:
         """Make this the startup configuration; None: it is deleted. Raises OSError."""
-        write_durably(self._path, _DELETED if members is None else self._sealer.dumps(members))
+        write_durably(self._path, _DELETED if members is None else self._store.pack(members, None))
 
     def part(self, permanent: Callable[[], Mapping[str, Any]]) -> None:
         """From now on startup is what is permanent in running at this moment. Raises OSError.

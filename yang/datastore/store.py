@@ -69,15 +69,8 @@ class Datastores(Commits):
             return self.running.tree
         return self.startup if name == "startup" else self._candidates.get(session)
 
-    def is_dirty(self) -> bool:
-        """True when the shared candidate differs from running."""
-        shared = self._candidates.shared
-        if shared is None:
-            return False
-        return next(differences(self._schema.root, self.running.tree, shared, ALLOW_ALL), None) is not None
-
     def history(self) -> Sequence[dict[str, Any]]:
-        """Commits, newest first: number, time, user, origin, comment, changed."""
+        """Commits, newest first, as `yang.datastore.history.Entry`."""
         return [asdict(entry) for entry in reversed(self._store.entries)]
 
     def lock_holder(self, target: str) -> int | None:
@@ -309,12 +302,13 @@ class Datastores(Commits):
         if "candidate" in self._locks.release(session_id):
             self._candidates.reset(0)
         if self._confirm.belongs_to(session_id):
-            await finish(self._revert("its session ended before it was confirmed"))
+            await finish(self._confirm.run_revert("its session ended before it was confirmed", "cancel"))
 
     async def close(self) -> None:
         """Revert a confirmed commit that is under way, and end its timer."""
         if self._confirm.active:
-            await finish(self._revert("the element stopped before it was confirmed"))
+            await finish(self._confirm.run_revert("the element stopped before it was confirmed", "cancel"))
+        self._confirm.stop()
 
 
 def changed_paths(root: SchemaNode, before: Tree, after: Tree) -> list[str]:

@@ -54,10 +54,11 @@ class Client:
         self._writer.close()
 
 
-async def connect(socket: Path) -> Client:
+async def connect(socket: Path, *capabilities: str) -> Client:
+    """A session whose hello has these capabilities as well."""
     client = Client(*await asyncio.open_unix_connection(str(socket), limit=1 << 26))
-    offered = f"<capabilities><capability>{CAP_BASE_10}</capability></capabilities>"
-    await client.say(f'<hello xmlns="{BASE_NS}">{offered}</hello>')
+    offered = "".join(f"<capability>{uri}</capability>" for uri in (CAP_BASE_10, *capabilities))
+    await client.say(f'<hello xmlns="{BASE_NS}"><capabilities>{offered}</capabilities></hello>')
     hello = await client.message()
     client.id = int(hello.findtext(f"{{{BASE_NS}}}session-id") or 0)
     return client

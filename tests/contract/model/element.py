@@ -20,6 +20,7 @@ from lxml import etree
 
 from bng.daemon import control as control_process
 from bng.daemon.control import Control
+from bng.daemon.netconf import NetconfSettings, settings
 from bng.dataplane.fake import FakeKernel
 from bng.health import Usage
 from bng.northbound.hardware import HardwareProvider
@@ -34,6 +35,8 @@ from tests.contract.model.sample import full
 from tests.support.control_bench import until
 from tests.support.filled_control import BusyDataPlane, InstantServers, start
 from yang.access import User
+from yang.datastore.model import PathOperation, Session
+from yang.path import DataPath
 from yang.schema import Schema, SchemaNode
 from yang.tree import Tree
 
@@ -81,10 +84,19 @@ class Filled:
         for _ in range(4):  # steps that are the same over again are one in the timeline
             path = "/aether-subscriber:sessions/session/set-profile"
             await self.tree.invoke(path, (again.id,), {"profile": "gold"}, ROOT)
+        await self._commit_and_cancel()
         self._troubles()
         await control._report_health()
         control.server.push("routers", records=await control.routers.gather())
         await until(lambda: north.summary.record().failure and north.routers.discovered.iter())
+
+    async def _commit_and_cancel(self) -> None:
+        """A commit of which all is known, and one that goes back."""
+        session = Session(99, ROOT, "netconf 192.0.2.99")
+        change = PathOperation("update", DataPath.parse("/ietf-system:system/contact"), "somebody else")
+        await self.tree.datastores.edit_paths(session, "candidate", [change])
+        await self.tree.datastores.commit(session, confirmed=True, comment="as <planned>")
+        await self.tree.datastores.cancel_commit(session)
 
     def _troubles(self) -> None:
         """What is in a health report only when something is wrong, or limited."""
@@ -123,6 +135,9 @@ async def filled(folder: Path) -> AsyncIterator[Filled]:
         north = Northbound(folder, running)
         _on_made_up_machine(north, folder / "machine")
         registration = north.registration()
+        netconf = NetconfSettings()
+        registration.config.append(netconf)
+        registration.state.extend(netconf.providers())
         tree = await Tree.open(registration, folder, folder / "startup.json", module_dirs=[MODULES_DIR])
         tasks.append(asyncio.ensure_future(north.run(tree.bus)))
         socket = folder / "netconf.sock"
@@ -130,8 +145,10 @@ async def filled(folder: Path) -> AsyncIterator[Filled]:
             tree, [], folder / "key", unix_path=socket, unix_user=ROOT, replay=north.replay
         )
         await server.start()
+        await netconf.serve(server, settings(tree.running_json()))
         element = Filled(control, north, tree, socket)
         await element.fill()
+        await until(lambda: netconf.server.call_home.states["noc"].failures)  # it is not there
         yield element
     finally:
         control_process._DRAIN_ACCOUNTING = 0.0

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
+from nbi.protocol.names import CAP_PRIVATE_CANDIDATE
 from nbi.subscriptions.registry import FIRST_ID
 from tests.contract.model.client import connect, error_tags
 from tests.contract.model.element import Filled, filled
@@ -28,6 +29,8 @@ _DS = 'xmlns:ds="urn:ietf:params:xml:ns:yang:ietf-datastores">ds'
 _SUBSCRIBED = "urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications"
 _PUSH = "urn:ietf:params:xml:ns:yang:ietf-yang-push"
 _ESTABLISH = f'<establish-subscription xmlns="{_SUBSCRIBED}">{{}}</establish-subscription>'
+_CONFIGURATION = "urn:aether:yang:aether-configuration"
+_PRIVATE = "urn:ietf:params:xml:ns:yang:ietf-netconf-private-candidate"
 _NOTIFICATION = "urn:ietf:params:xml:ns:netconf:notification:1.0"
 
 
@@ -67,7 +70,14 @@ REQUESTS: dict[str, tuple[str, ...]] = {
         "<commit><confirmed/></commit>",
         "<cancel-commit/>",
     ),
+    "/aether-configuration:get-commit-diff": (
+        f'<get-commit-diff xmlns="{_CONFIGURATION}"><number>1</number></get-commit-diff>',
+    ),
+    "/aether-configuration:rollback-to": (
+        f'<rollback-to xmlns="{_CONFIGURATION}"><number>0</number><comment>back</comment></rollback-to>',
+    ),
     "/ietf-netconf:copy-config": (f"<copy-config>{_CANDIDATE}<source><running/></source></copy-config>",),
+    "/ietf-netconf-private-candidate:update": (f'<update xmlns="{_PRIVATE}"/>',),
     "/ietf-netconf:discard-changes": ("<discard-changes/>",),
     "/ietf-netconf:kill-session": ("<kill-session><session-id>{other}</session-id></kill-session>",),
     "/aether-timeline:why": (
@@ -142,16 +152,18 @@ async def test_each_operation_is_carried_out(element: Filled, owned: Mapping[str
         "add a request to REQUESTS, or name the test under elsewhere in docs/model_owners.yaml"
     )
     client, other = await connect(element.socket), await connect(element.socket)
+    private = await connect(element.socket, CAP_PRIVATE_CANDIDATE)
     sessions = (one.id for one in list(element.north.sessions.iter()) if one.status == "active")
     for path, requests in REQUESTS.items():
         if path not in wanted:
             continue
         session = next(sessions) if "/session/" in path else ""
         for request in requests:
-            reply = await client.rpc(request.replace("{session}", session).replace("{other}", str(other.id)))
+            sender = private if _PRIVATE in request else client
+            reply = await sender.rpc(request.replace("{session}", session).replace("{other}", str(other.id)))
             assert error_tags(reply) == [], f"{path}: {etree.tostring(reply).decode()[:1000]}"
-    client.close()
-    other.close()
+    for one in (client, other, private):
+        one.close()
 
 
 async def test_each_notification_is_sent(element: Filled, owned: Mapping[str, Any]) -> None:
@@ -173,9 +185,9 @@ async def test_each_notification_is_sent(element: Filled, owned: Mapping[str, An
     await other.rpc(_EDIT.format(3))
     assert error_tags(await other.rpc("<commit/>")) == []
     found.append(await client.told("netconf-config-change"))
-    # told since when nobody says that it is: this fails when docs/model_owners.yaml is behind
     for request in (_EDIT.format(4), "<commit><confirmed/></commit>", "<cancel-commit/>"):
         assert error_tags(await other.rpc(request)) == [], request
+    found.append(await client.told("netconf-confirmed-commit"))
     stop = f"{subscribe}<stopTime>2026-01-01T00:00:01Z</stopTime></create-subscription>"
     assert error_tags(await other.rpc(stop)) == []
     found.append(await other.told("notificationComplete"))

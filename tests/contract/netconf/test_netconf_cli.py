@@ -82,6 +82,25 @@ def test_a_change_from_a_file(aether):
     assert [line[0] for line in gone] == ["-", "-"]
 
 
+def test_history_and_rollback(aether):
+    rate = f"/aether-shaping:{GOLD}"
+    lines(aether("commit", "bng-01", "--set", f"{GOLD}=60000000", "--yes", "--comment", "ticket 4711"))
+    number, _, user, transport, peer, changes, kind, *comment = lines(aether("history", "bng-01", "-n", "1"))[
+        0
+    ].split()
+    assert (user, transport, peer, changes, kind) == ("admin", "netconf", "127.0.0.1", "1", "commit")
+    assert comment == ["ticket", "4711"]
+    done = [f"- {rate} 100000000", f"+ {rate} 60000000"]
+    assert lines(aether("diff", "bng-01", "--commit", number, "--user", "viewer")) == done
+    before = str(int(number) - 1)
+    undone = [f"- {rate} 60000000", f"+ {rate} 100000000"]
+    assert lines(aether("diff", "bng-01", "--commit", before, "--against", "running")) == undone
+    assert "[access-denied]" in aether("rollback", "bng-01", before, "--yes", "--user", "viewer").stderr
+    assert lines(aether("rollback", "bng-01", before, "--yes")) == undone
+    assert f"rollback to {before}" in lines(aether("history", "bng-01", "-n", "1"))[0]
+    assert lines(aether("rollback", "bng-01", before, "--yes")) == ["nothing changes"]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

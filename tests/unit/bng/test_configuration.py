@@ -93,3 +93,33 @@ async def test_the_file_has_no_secret_in_cleartext(tmp_path: Path) -> None:
     (tmp_path / "sealing.key").unlink()
     assert Applied(path).configuration.config == Config()
     assert path.exists()
+
+
+class Refusing(Applied):
+    """The kernel refuses some profiles."""
+
+    async def _apply(self, config: Config, old: Config) -> None:
+        await super()._apply(config, old)
+        if "impossible" in config.profiles:
+            raise OperationError("operation-failed", "the kernel refuses it", path="/somewhere")
+
+
+async def test_what_the_kernel_refuses_is_taken_back(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    made = Refusing(path)
+    await made.take({"shaping-profiles": {"gold": profile(9000)}})
+    before = made.configuration.digest
+    with pytest.raises(OperationError, match="the kernel refuses it") as caught:
+        await made.take({"shaping-profiles": {"impossible": profile(9000)}})
+    assert caught.value.path == "/somewhere"
+    assert set(made.configuration.config.profiles) == {"gold"}
+    assert made.configuration.digest == Applied(path).configuration.digest == before
+    assert [set(config.profiles) for config, _ in made.calls] == [{"gold"}, {"gold", "impossible"}, {"gold"}]
+    await made.take({"shaping-profiles": {"iron": profile(8000)}})
+    assert set(made.configuration.config.profiles) == {"gold", "iron"}
+
+
+async def test_a_whole_configuration_stays_for_it_is_what_management_runs(tmp_path: Path) -> None:
+    made = Refusing(tmp_path / "c.json")
+    await made.take({"shaping-profiles": {"impossible": profile(9000)}}, replace=True)
+    assert set(made.configuration.config.profiles) == {"impossible"}

@@ -79,6 +79,21 @@ def test_the_rpcs_of_each_role(tree: Tree) -> None:
         assert may(tree, role, "/ietf-netconf-private-candidate:update") is (role != "viewer")
         assert may(tree, role, "/aether-subscriber:disconnect-sessions") is (role != "viewer")
         assert may(tree, role, "/ietf-netconf-partial-lock:partial-lock") is (role != "viewer")
+        assert may(tree, role, "/aether-configuration:get-commit-diff")
+        assert may(tree, role, "/aether-configuration:rollback-to") is (role != "viewer")
+
+
+async def test_a_rollback_is_whose_the_changes_are(tree: Tree) -> None:
+    async def back(number: int) -> None:
+        await tree.invoke("/aether-configuration:rollback-to", (), {"number": number}, USERS["operator"])
+
+    for path, value in ((SHAPING, RATES), ("/aether-bng:bng/identity/location", "here"), (SHAPING, None)):
+        operation = PathOperation("delete" if value is None else "update", DataPath.parse(path), value)
+        await tree.transaction(USERS["admin"], "test", [operation])
+    await back(2)
+    with pytest.raises(OperationError, match="may not delete") as caught:
+        await back(1)
+    assert (caught.value.tag, caught.value.path) == ("access-denied", "/aether-bng:bng/identity/location")
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,7 @@ async def test_it_calls_and_calls_again_after_each_session(dialling, host_key):
         assert b"<session-id>" in await greeting(connection)
         assert state(home).status == "connected"
         assert state(home).attempts == number
+        assert state(home).last_connected
         session = next(iter(served.server.sessions.values()))
         assert session.info.peer == "127.0.0.1"
         connection.close()

@@ -355,11 +355,13 @@ async def test_who_deletes_himself_gets_his_reply(admin):
             f"<rpc xmlns='{NC}' message-id='1'><edit-config><target><candidate/></target><config>"
             f"<system xmlns='{SYSTEM}' xmlns:nc='{NC}'><authentication>{DELETE % 'admin'}</authentication>"
             "</system></config></edit-config></rpc>",
-            f"<rpc xmlns='{NC}' message-id='2'><commit/></rpc>",
+            # nobody else may log in and change the rules: without <confirmed/> it is refused
+            f"<rpc xmlns='{NC}' message-id='2'><commit><confirmed/><persist>p</persist></commit></rpc>",
         ]
         process.stdin.write("".join(f"{message}]]>]]>" for message in messages).encode())
-        told = await process.stdout.read()
+        told = await asyncio.wait_for(process.stdout.read(), 30)
         assert told.count(b"<ok/>") == 2
     # the unix socket's user is vouched for by the machine
     assert await admin.rpc(configured) is not None
     assert admin.session_id in served.server.sessions
+    await admin.ok("<cancel-commit><persist-id>p</persist-id></cancel-commit>")

@@ -298,15 +298,15 @@ async def test_the_backup_is_on_disk_before_running_is_written(
     """A kill between the two must not make the commit permanent."""
     backup = net.folder / "state/config/unconfirmed.json"
     seen: list[bool] = []
-    save = Store.save
+    publish = Store.publish
 
     def look(*args: Any) -> None:
         seen.append(backup.is_file())
         if len(seen) == 1:
             raise OSError(28, "No space left on device")
-        save(*args)
+        publish(*args)
 
-    monkeypatch.setattr(Store, "save", look)
+    monkeypatch.setattr(Store, "publish", look)
     await net.edit(timers(9), one)
     assert (await refused(net.commit(one, confirmed=True))).tag == "operation-failed"
     assert not backup.exists()
@@ -330,17 +330,6 @@ async def test_a_restart_reverts_what_was_not_confirmed(net: Any, one: Session) 
 
 
 # --- history and restart -------------------------------------------------------------------------
-
-
-async def test_rollback(net: Any, one: Session) -> None:
-    for seconds in (7, 9):
-        await net.edit(timers(seconds), one)
-        await net.commit(one)
-    await net.tree.datastores.rollback(one, 1)
-    assert counters(net, "candidate") == 7
-    await net.tree.datastores.rollback(one, 0)
-    assert counters(net, "candidate") == 5
-    assert (await refused(net.tree.datastores.rollback(one, 99))).tag == "data-missing"
 
 
 async def test_running_is_there_after_a_restart(net: Any, one: Session) -> None:

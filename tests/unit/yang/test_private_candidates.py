@@ -191,6 +191,27 @@ async def test_gnmi_and_private_candidates(net: Any, one: Session) -> None:
     assert (await conflict(net.tree.datastores.commit(one))).conflicts[0].running == "8000000"
 
 
+async def test_a_rollback_needs_a_candidate_without_changes_of_ones_own(
+    net: Any, one: Session, two: Session, sharing: Session
+) -> None:
+    async def back(session: Session) -> Any:
+        path = "/aether-configuration:rollback-to"
+        return await net.tree.invoke(path, (), {"number": 0}, session.user, session)
+
+    store = net.tree.datastores
+    await set_rate(net, one, "gold", 7)
+    await store.commit(one)
+    await set_rate(net, one, "gold", 8)
+    await set_rate(net, sharing, "silver", 9)
+    for session in (one, sharing):
+        assert "candidate has changes" in (await refused(back(session))).message
+        assert rate(net, "gold") == 7
+    assert await back(two) == {"number": 2}, "what others have in theirs is nothing to it"
+    assert (rate(net, "gold"), rate(net, "gold", two)) == (100, 100)
+    assert (rate(net, "gold", sharing), rate(net, "silver", sharing)) == (100, 9)
+    await conflict(store.commit(one))
+
+
 # --- confirmed commits ---------------------------------------------------------------------------
 
 

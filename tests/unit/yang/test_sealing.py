@@ -94,6 +94,40 @@ async def test_an_older_file_in_cleartext_is_taken_and_sealed(tmp_path: Path) ->
     tree = await opened(tmp_path)
     assert secret_of(tree) == SECRET
     assert SECRET not in (config / "running.json").read_text()
+    assert tree.datastores.history() == []
+    await tree.close()
+
+
+async def test_an_older_history_in_cleartext_is_sealed(tmp_path: Path) -> None:
+    config = tmp_path / "state" / "config"
+    (config / "history").mkdir(parents=True)
+    (config / "running.json").write_text(json.dumps(startup()))
+    entry = {"time": "2026-11-22T00:00:00Z", "user": "u", "origin": "gnmi", "comment": "", "changed": []}
+    for number in (3, 4):
+        members = startup(f"{SECRET} {number}")
+        del members["ietf-system:system"]  # its password was a hash in the history
+        document = json.dumps({"number": number, **entry}) + "\n" + json.dumps(members)
+        (config / f"history/{number:010d}.json.gz").write_bytes(gzip.compress(document.encode()))
+    damaged = config / "history/0000000004.json.gz"
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    tree = await opened(tmp_path)
+    damaged.unlink()
+    assert not [name for name, data in contents(tmp_path / "state").items() if SECRET.encode() in data]
+    await tree.invoke("/aether-configuration:rollback-to", (), {"number": 3}, ADMIN)
+    assert secret_of(tree) == f"{SECRET} 3"
+    await tree.close()
+
+
+async def test_the_startup_file_may_be_xml_with_sealed_secrets(tmp_path: Path) -> None:
+    state, file = tmp_path / "state", tmp_path / "startup.xml"
+    state.mkdir()
+    sealed = Sealer(state).seal(SECRET, "/aether-bng:bng/aaa/server/secret")
+    file.write_text(
+        "<config><bng xmlns='urn:aether:yang:aether-bng'><identity><bng-id>b</bng-id></identity><aaa><server>"
+        f"<name>r1</name><address>10.0.0.1</address><secret>{sealed}</secret></server></aaa></bng></config>"
+    )
+    tree = await Tree.open(Registration(), state, file)
+    assert secret_of(tree) == SECRET
     await tree.close()
 
 
@@ -120,9 +154,7 @@ async def test_without_the_right_key_the_element_says_which_secret(
 async def test_an_old_commit_can_be_gone_back_to(tmp_path: Path) -> None:
     tree = await opened(tmp_path, startup())
     await change(tree, "secret", "another")
-    session = Session(1, ADMIN)
-    await tree.datastores.rollback(session, 0)
-    await tree.datastores.commit(session)
+    await tree.invoke("/aether-configuration:rollback-to", (), {"number": 0}, ADMIN, Session(1, ADMIN))
     assert secret_of(tree) == SECRET
     await tree.close()
 

@@ -294,3 +294,34 @@ async def test_what_is_hidden_is_not_copied(net: Any) -> None:
     assert error.tag == "access-denied"
     assert error.path.endswith("/secret")
     assert not store.is_dirty()
+
+
+# --- what it was written for ---------------------------------------------------------------------
+
+
+async def test_the_file_notes_its_model_and_is_migrated(start: Open, config: Path) -> None:
+    tree = await start()
+    await save_explicitly(tree)
+    await tree.datastores.edit_paths(ONE, "candidate", [PathOperation("update", TIMER, 9)])
+    await tree.datastores.copy(ONE, "startup", "candidate")
+    file = config / "startup.json"
+    document = json.loads(file.read_text())
+    assert "aether-deviations@2026-11-25" in document["@"]["aether-configuration:modules"].split()
+    document["@"]["aether-configuration:modules"] = "aether-bng@2026-11-21"
+    document["ietf-system:system"] = {"contact": "noc", "clock": {"timezone-utc-offset": 60}}
+    file.write_text(json.dumps(document))
+    tree = await start("boot-2")
+    assert counters(tree) == 9
+    assert tree.running_json(defaults=False)["ietf-system:system"] == {"contact": "noc"}
+    assert not (config / "startup.json.damaged").exists()
+
+
+async def test_one_of_a_newer_software_is_not_put_aside(start: Open, config: Path) -> None:
+    tree = await start()
+    await save_explicitly(tree)
+    await commit(tree, "timers/counters", 7)
+    file = config / "startup.json"
+    file.write_text(json.dumps({"@": {"aether-configuration:modules": "aether-bng@2099-01-01"}}))
+    error = await refused(start("boot-2"))
+    assert "startup.json was written for aether-bng@2099-01-01, which is newer" in error.message
+    assert file.exists()
