@@ -25,7 +25,7 @@ def _interface(name: str, address: str) -> dict[str, Any]:
 
 def _called() -> dict[str, Any]:
     return {
-        "name": "oss",
+        "name": "noc",
         "enabled": True,
         "endpoint": [
             {"name": name, "remote-address": "127.0.0.9", "remote-port": 4334} for name in ("one", "two")

@@ -94,7 +94,7 @@ async def test_wrong_passwords_are_answered_later_and_later(serve, host_key):
 
 
 async def test_strangers_that_say_nothing_are_bounded_and_dismissed(serve, host_key):
-    served = await serve(host_key=host_key, max_logins_per_peer=3, login_timeout=0.5)
+    served = await serve(host_key=host_key, max_logins_per_peer=3, login_timeout=2)
     port = served.server.ports[0]
     silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
     answers = [await asyncio.wait_for(reader.read(), 5) for reader, _ in silent]
