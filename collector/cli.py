@@ -51,8 +51,9 @@ def _run(args: argparse.Namespace) -> int:
     async def main() -> None:
         from collector.service import Service
 
-        service = Service(config)
+        service = Service(config, args.config)
         loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, service.reload.set)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, service.stop.set)
         await service.run()

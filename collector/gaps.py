@@ -1,6 +1,8 @@
-"""Is this the event that follows the last one? No I/O."""
+"""Is this the event that follows the last one, and are there samples between these two? No I/O."""
 
 from __future__ import annotations
+
+from datetime import datetime, timedelta
 
 NEXT = "next"
 """It follows the last one: write it."""
@@ -30,3 +32,29 @@ class Tracker:
         if seq <= self.seq and time_ns <= self.time_ns:
             return KNOWN
         return BROKEN
+
+
+def missed(
+    last: tuple[int | None, datetime | None], this: tuple[int, datetime], interval: float
+) -> tuple[int, int, str] | None:
+    """First and last tick that are missing between two samples, and why; None if none is.
+
+    `last` and `this` are tick and time of samples, `interval` is seconds between them as subscribed. Ticks
+    count the element's sweeps, of which a sample may skip some on purpose; how many is told by the time
+    that they take. A clock that is set is no gap: ticks go on. When the ticks began anew, what is missing
+    has no end that is known, and the range is the one tick after the last.
+    """
+    tick, time = last
+    if tick is None or time is None or this == last:
+        return None
+    passed = (this[1] - time).total_seconds()
+    steps = this[0] - tick
+    if steps < 0:
+        return tick + 1, tick + 1, f"the count of ticks began anew, no samples for {passed:.1f} s"
+    sweep = passed / steps if steps and passed > 0 else interval
+    regular = max(1, round(interval / sweep))
+    if steps > 1.5 * regular or (passed > 2.5 * interval and steps > 1):
+        return tick + 1, this[0] - 1, f"no samples for {passed:.1f} s"
+    if timedelta(seconds=2.5 * interval) < this[1] - time:
+        return tick + 1, tick + 1, f"the element made no samples for {passed:.1f} s"
+    return None

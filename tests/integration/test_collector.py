@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -21,6 +21,7 @@ import pytest
 
 from collector import lease, partitions, writer
 from collector.migrations import migrate
+from collector.retention import Retention
 from collector.template import Samples
 from tests.support import certificates, postgres
 
@@ -56,12 +57,11 @@ class Rig:
         self._running.append(process)
         return process
 
-    def target(self, events: int, oldest: int = 1) -> subprocess.Popen[bytes]:
-        return self.start(
-            "tests.support.journal_target", str(self.port), str(self.folder), str(events), str(oldest)
-        )
+    def target(self, events: int, oldest: int = 1, **options: int) -> subprocess.Popen[bytes]:
+        arguments = (str(self.port), str(self.folder), str(events), str(oldest), json.dumps(options))
+        return self.start("tests.support.journal_target", *arguments)
 
-    def collector(self, owner: str = "one", lease_ttl: float = 3) -> subprocess.Popen[bytes]:
+    def configure(self, owner: str = "one", lease_ttl: float = 3, **more: object) -> Path:
         config = {
             "database": self.database,
             "sample_interval": 1,
@@ -76,10 +76,15 @@ class Rig:
                     "ca": str(self.folder / "cert.pem"),
                 }
             ],
+            **more,
         }
         file = self.folder / f"{owner}.json"
-        file.write_text(json.dumps(config))
-        return self.start("collector", "run", "--config", str(file))
+        file.with_suffix(".new").write_text(json.dumps(config))
+        file.with_suffix(".new").rename(file)
+        return file
+
+    def collector(self, owner: str = "one", lease_ttl: float = 3, **more: object) -> subprocess.Popen[bytes]:
+        return self.start("collector", "run", "--config", str(self.configure(owner, lease_ttl, **more)))
 
     def end(self) -> None:
         for process in self._running:
@@ -220,8 +225,9 @@ def test_a_second_collector_takes_over_from_a_dead_one(rig: Rig) -> None:
     first = rig.collector("one")
     rig.until("SELECT count(*) FROM events", lambda n: isinstance(n, int) and n > 0)
     rig.collector("two")
+    time.sleep(1)
     os.kill(first.pid, signal.SIGSTOP)  # silent, but it still believes to own the lease
-    rig.until("SELECT owner FROM leases", lambda owner: owner == "two")
+    rig.until("SELECT owner FROM leases", lambda owner: owner == "two", seconds=5)
     os.kill(first.pid, signal.SIGCONT)
     rig.until("SELECT count(*) FROM events", lambda n: n == 4000)
     assert rows(rig.database, "SELECT count(DISTINCT seq) FROM events")[0][0] == 4000
@@ -233,7 +239,7 @@ async def test_a_fenced_owner_writes_nothing(database: str) -> None:
     connection = await asyncpg.connect(database)
     try:
         await writer.prepare(connection)
-        await partitions.maintain(connection, 7)
+        await partitions.maintain(connection, Retention())
         assert await lease.acquire(connection, ["bng-01"], "one", 0) == {"bng-01": 1}
         assert await lease.acquire(connection, ["bng-01"], "two", 60) == {"bng-01": 2}
         assert await lease.renew(connection, {"bng-01": 1}, "one", 60) == {"bng-01"}
@@ -251,17 +257,29 @@ async def test_a_fenced_owner_writes_nothing(database: str) -> None:
         await connection.close()
 
 
-async def test_old_partitions_go(database: str) -> None:
+async def test_old_partitions_go_when_they_are_rolled_up(database: str) -> None:
     await migrate(database)
     connection = await asyncpg.connect(database)
-    try:
-        await partitions.maintain(connection, 7, datetime(2026, 1, 1, tzinfo=UTC))
-        await partitions.maintain(connection, 7, datetime(2026, 1, 9, tzinfo=UTC))
+
+    async def days() -> list[str]:
         found = await connection.fetch(
             "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'session_samples'::regclass "
             "ORDER BY 1"
         )
-        assert [row[0][-8:] for row in found] == ["20260102", "20260109", "20260110"]
+        return [row[0][-8:] for row in found]
+
+    try:
+        keep = Retention(samples=timedelta(days=2))
+        await partitions.maintain(connection, keep, datetime(2026, 1, 1, 12, tzinfo=UTC))
+        await connection.execute("UPDATE rollups SET rolled_to = '2026-01-02 00:00+00'")
+        await partitions.maintain(connection, keep, datetime(2026, 1, 9, 12, tzinfo=UTC))
+        # the first two days are rolled up; the third is old enough as well, but was not read yet
+        assert await days() == ["20260102", "20260108", "20260109", "20260110"]
+        await connection.execute("UPDATE rollups SET rolled_to = '2026-01-09 00:00+00'")
+        await partitions.maintain(connection, keep, datetime(2026, 1, 9, 12, tzinfo=UTC))
+        assert await days() == ["20260108", "20260109", "20260110"]
+        hours = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'session_samples_1h'::regclass"
+        assert await connection.fetchval(hours) == 2, "a partition per month"
     finally:
         await connection.close()
 
