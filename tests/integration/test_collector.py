@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,10 +21,10 @@ from collector import lease, partitions, writer
 from collector.migrations import migrate
 from collector.retention import Retention
 from collector.template import Samples
-from tests.support import certificates, postgres
+from tests.support import postgres
+from tests.support.collector_rig import ROOT, Rig, rows
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -40,96 +38,11 @@ def database(cluster: postgres.Cluster, request: pytest.FixtureRequest) -> str:
     return cluster.create(request.node.name.replace("[", "_").rstrip("]"))
 
 
-class Rig:
-    """A target and any number of collectors, as processes."""
-
-    def __init__(self, folder: Path, database: str) -> None:
-        self.folder, self.database = folder, database
-        certificates.write(folder)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self._running: list[subprocess.Popen[bytes]] = []
-
-    def start(self, *command: str) -> subprocess.Popen[bytes]:
-        log = (self.folder / "log").open("ab")
-        process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, stdout=log, stderr=log)
-        self._running.append(process)
-        return process
-
-    def target(self, events: int, oldest: int = 1, **options: int) -> subprocess.Popen[bytes]:
-        arguments = (str(self.port), str(self.folder), str(events), str(oldest), json.dumps(options))
-        return self.start("tests.support.journal_target", *arguments)
-
-    def configure(self, owner: str = "one", lease_ttl: float = 3, **more: object) -> Path:
-        config = {
-            "database": self.database,
-            "sample_interval": 1,
-            "owner": owner,
-            "lease_ttl": lease_ttl,
-            "targets": [
-                {
-                    "bng_id": "bng-01",
-                    "address": f"127.0.0.1:{self.port}",
-                    "username": "u",
-                    "password": "p",
-                    "ca": str(self.folder / "cert.pem"),
-                }
-            ],
-            **more,
-        }
-        file = self.folder / f"{owner}.json"
-        file.with_suffix(".new").write_text(json.dumps(config))
-        file.with_suffix(".new").rename(file)
-        return file
-
-    def collector(self, owner: str = "one", lease_ttl: float = 3, **more: object) -> subprocess.Popen[bytes]:
-        return self.start("collector", "run", "--config", str(self.configure(owner, lease_ttl, **more)))
-
-    def end(self) -> None:
-        for process in self._running:
-            process.kill()
-            process.wait()
-
-    def until(self, sql: str, check: Callable[[object], bool], seconds: float = 60) -> object:
-        """Ask the database until the answer satisfies; its last answer is the failure's text."""
-
-        async def ask() -> object:
-            connection = await asyncpg.connect(self.database)
-            try:
-                return await connection.fetchval(sql)
-            finally:
-                await connection.close()
-
-        deadline = time.monotonic() + seconds
-        answer: object = None
-        while time.monotonic() < deadline:
-            try:
-                answer = asyncio.run(ask())
-                if check(answer):
-                    return answer
-            except (OSError, asyncpg.PostgresError) as error:
-                answer = error
-            time.sleep(0.1)
-        raise AssertionError(f"{sql}: {answer!r}\n{(self.folder / 'log').read_text()[-3000:]}")
-
-
 @pytest.fixture
 def rig(tmp_path: Path, database: str) -> Iterator[Rig]:
     made = Rig(tmp_path, database)
     yield made
     made.end()
-
-
-def rows(database: str, sql: str) -> list[asyncpg.Record]:
-    async def ask() -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(database)
-        try:
-            return await connection.fetch(sql)
-        finally:
-            await connection.close()
-
-    return asyncio.run(ask())
 
 
 def test_events_survive_kills_of_both_sides(rig: Rig) -> None:
