@@ -43,6 +43,7 @@ MOST_LATE = 200
 
 _COUNTERS = ", ".join(COUNTERS)
 _WENT_DOWN = " OR ".join(f"lead({c}) OVER life < {c} OR lag({c}) OVER life > {c}" for c in COUNTERS)
+_MARKED = ", ".join(f"m.{c}" for c in COUNTERS)
 _BELOW_KNOWN = " OR ".join(f"m.{c} < k.{c}" for c in COUNTERS)
 
 
@@ -68,7 +69,7 @@ def statement(step: int, *, of_one: bool) -> str:
         FROM source WINDOW life AS (PARTITION BY bng_id, session_id ORDER BY time)
     )
     INSERT INTO {target} (time, bng_id, session_id, samples, {_COUNTERS})
-    SELECT time, bng_id, session_id, CASE WHEN is_last THEN total ELSE 0 END, {", ".join(f"m.{c}" for c in COUNTERS)}
+    SELECT time, bng_id, session_id, CASE WHEN is_last THEN total ELSE 0 END, {_MARKED}
     FROM marked m LEFT JOIN known k USING (bng_id, session_id)
     WHERE is_last OR went_down OR bin_before < bin - interval '{step} s'
        OR (bin_before IS NULL AND (bin > $1 OR k.in_octets IS NULL OR {_BELOW_KNOWN}))"""  # noqa: S608

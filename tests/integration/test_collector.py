@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import signal
@@ -131,6 +130,29 @@ def test_events_that_are_no_longer_retained_become_a_gap(rig: Rig) -> None:
     assert rig.until("SELECT max(seq) FROM events", lambda n: n == 200)
     gap = rows(rig.database, "SELECT first, last, kind FROM gaps WHERE kind = 'events'")
     assert [tuple(row) for row in gap] == [(51, 100, "events")]
+    # the journal turns up again, say from another disk
+    status, told = rig.ask("gaps", "--kind", "events", "--json")
+    assert (status, [(row["first"], row["last"]) for row in told]) == (1, [(51, 100)])
+    assert rig.ask("replay", "--bng", "bng-01", "--json")[1]["added"] == 0
+    (rig.folder / "control.json").write_text('{"oldest": 61}')
+    time.sleep(0.5)
+    assert rig.ask("replay", "--bng", "bng-01", "--dry-run", "--json")[1]["added"] == 40
+    assert rig.ask("replay", "--bng", "bng-01", "--json")[1] == {
+        "read": 140,
+        "added": 40,
+        "first": 61,
+        "last": 200,
+        "gaps_filled": 0,
+    }
+    (rig.folder / "control.json").write_text('{"oldest": 1}')
+    time.sleep(0.5)
+    since = rows(rig.database, "SELECT time FROM events WHERE seq = 50")[0][0].isoformat()
+    found = rig.ask("replay", "--bng", "bng-01", "--since", since, "--json")[1]
+    assert (found["first"], found["added"], found["gaps_filled"]) == (50, 10, 1)
+    assert rig.ask("gaps", "--kind", "events", "--json") == (0, [])
+    (state,) = rig.ask("status", "--bng", "bng-01", "--json")[1]["targets"]
+    assert (state["state"], state["collector"], state["last_event"]) == ("up", "one", 200)
+    assert rig.ask("bench", "--seconds", "0.2", "--json")[1]["ratio"] > 0
 
 
 def test_a_second_collector_takes_over_from_a_dead_one(rig: Rig) -> None:

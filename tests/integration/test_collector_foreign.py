@@ -63,11 +63,12 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 def target(rig: Rig) -> subprocess.Popen[bytes]:
     """The target: values of an interface, then their deletion, then silence."""
+    state = f'{INTERFACE} elem {{ name: "state" }}'
     updates = "".join(
-        f'update {{ path {{ {INTERFACE} elem {{ name: "state" }} elem {{ name: "{name}" }} }} val {{ {value} }} }}'
+        f'update {{ path {{ {state} elem {{ name: "{name}" }} }} val {{ {value} }} }}'
         for name, value in VALUES
     )
-    deleted = f'delete {{ {INTERFACE} elem {{ name: "state" }} elem {{ name: "old" }} }}'
+    deleted = f'delete {{ {state} elem {{ name: "old" }} }}'
     config = rig.folder / "target.pb.txt"
     config.write_text(
         'target: "spine-1" client_type: GRPC_GNMI disable_eof: true fixed { '

@@ -37,31 +37,31 @@ def memory(process: subprocess.Popen[bytes]) -> int:
 
 
 def test_memory_is_bounded_while_postgresql_is_silent(rig: Rig, cluster: postgres.Cluster) -> None:
-    """Three targets send as fast as they are read, 16 MiB are permitted, and PostgreSQL is stopped."""
+    """Two targets send as fast as they are read, 16 MiB are permitted, and PostgreSQL is stopped."""
     targets = []
-    for number in range(3):
+    for number in range(2):
         other = Rig(rig.subfolder(str(number)), rig.database)
         rig.adopt(other)
-        other.target(200, flood=20_000)
+        other.target(200, flood=10_000)
         targets.append(other.entry(f"bng-{number}"))
     collector = rig.collector(targets=targets, memory=16, lease_ttl=5)
-    rig.until("SELECT count(DISTINCT bng_id) FROM cursors WHERE tick IS NOT NULL", lambda n: n == 3)
-    time.sleep(2)  # it has learnt what these targets send
+    rig.until("SELECT count(DISTINCT bng_id) FROM cursors WHERE tick IS NOT NULL", lambda n: n == 2)
+    time.sleep(1)  # it has learnt what these targets send
     backends = cluster.pids()
-    before = memory(collector)
     for pid in backends:
         os.kill(pid, signal.SIGSTOP)
     try:
-        time.sleep(6)
-        grown = memory(collector) - before
+        time.sleep(4)
+        resident = memory(collector)
     finally:
         for pid in backends:
             os.kill(pid, signal.SIGCONT)
-    assert grown < 60, f"{grown} MiB more"
+    # without the budget it is 275, without anything in hand 100, and what it has learnt is 30
+    assert resident < 200, f"{resident} MiB"
     state = rows(rig.database, "SELECT bng_id, tick FROM cursors")
     for row in state:
         rig.until(f"SELECT tick FROM cursors WHERE bng_id = '{row[0]}'", lambda n, was=row[1]: n > was)
-    rig.until("SELECT count(*) FROM events", lambda n: n == 600)
+    rig.until("SELECT count(*) FROM events", lambda n: n == 400)
     assert rows(rig.database, "SELECT count(*) FROM gaps WHERE kind = 'events'")[0][0] == 0
 
 
@@ -72,7 +72,8 @@ def test_a_new_configuration_is_taken_without_a_break(rig: Rig) -> None:
     second.target(20)
     one, two = rig.entry("one"), second.entry("two")
     collector = rig.collector(targets=[one], registry=True)
-    up = "SELECT string_agg(target, ',' ORDER BY target) FROM target_state WHERE until IS NULL AND state = 'up'"
+    names = "SELECT string_agg(target, ',' ORDER BY target) FROM target_state"
+    up = f"{names} WHERE until IS NULL AND state = 'up'"
     rig.until(up, lambda names: names == "one")
     since = rows(rig.database, "SELECT connected_since FROM bngs WHERE bng_id = 'one'")[0][0]
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
@@ -73,6 +74,13 @@ class Rig:
 
     def collector(self, owner: str = "one", lease_ttl: float = 3, **more: object) -> subprocess.Popen[bytes]:
         return self.start("collector", "run", "--config", str(self.configure(owner, lease_ttl, **more)))
+
+    def ask(self, *words: str) -> tuple[int, Any]:
+        """Exit status and JSON of a verb of `aether collector`."""
+        command = [sys.executable, "-m", "collector", *words, "--config", str(self.folder / "one.json")]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert not done.stderr, done.stderr
+        return done.returncode, json.loads(done.stdout)
 
     def execute(self, sql: str, *args: object) -> None:
         """Change the database; what is no text goes as JSON."""
