@@ -35,7 +35,10 @@ class Tracker:
 
 
 def missed(
-    last: tuple[int | None, datetime | None], this: tuple[int, datetime], interval: float
+    last: tuple[int | None, datetime | None],
+    this: tuple[int, datetime],
+    interval: float,
+    seen: float = 0.0,
 ) -> tuple[int, int, str] | None:
     """First and last tick that are missing between two samples, and why; None if none is.
 
@@ -51,10 +54,23 @@ def missed(
     steps = this[0] - tick
     if steps < 0:
         return tick + 1, tick + 1, f"the count of ticks began anew, no samples for {passed:.1f} s"
-    sweep = passed / steps if steps and passed > 0 else interval
+    sweep = (max(passed / steps, seen) if steps else 0) or interval
+    sweep = sweep if sweep > 0 else interval
     regular = max(1, round(interval / sweep))
     if steps > 1.5 * regular or (passed > 2.5 * interval and steps > 1):
         return tick + 1, this[0] - 1, f"no samples for {passed:.1f} s"
     if timedelta(seconds=2.5 * interval) < this[1] - time:
         return tick + 1, tick + 1, f"the element made no samples for {passed:.1f} s"
     return None
+
+
+class Pace:
+    """Seconds between two ticks of a stream by our own clock, which nobody sets."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, float] | None = None
+
+    def seen(self, tick: int, clock: float) -> float:
+        """Between this tick and the last one; 0 for the first and when ticks do not go on."""
+        last, self._last = self._last, (tick, clock)
+        return (clock - last[1]) / (tick - last[0]) if last and tick > last[0] else 0.0

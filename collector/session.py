@@ -178,6 +178,7 @@ class Session(link.Link):
         reader = template.Reader()
         request = gnmi.stream(gnmi.sampled(COUNTERS, self.config.sample_interval))
         owner = self.target.bng_id, self.epoch
+        pace = gaps.Pace()
         open_tick: list[template.Samples] = []
         async for batch in client.batches(request, most=MOST_MESSAGES, quiet=0.2):
             now = time.time_ns()
@@ -186,7 +187,10 @@ class Session(link.Link):
             # a full batch may end within a tick: a tick is written whole or is missing whole
             open_tick = [ticks.pop()] if len(ticks) > 1 and len(batch) == MOST_MESSAGES else []
             for tick in ticks:
-                await writer.write_samples(connection, encoder, owner, tick, self.config.sample_interval)
+                seen = pace.seen(int(tick.values[:, 0].max()), time.monotonic())
+                await writer.write_samples(
+                    connection, encoder, owner, tick, self.config.sample_interval, seen
+                )
                 SAMPLES.labels(self.target.bng_id).inc(len(tick.sessions))
 
     def _in_time(self, samples: template.Samples, now: int) -> template.Samples:

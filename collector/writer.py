@@ -218,11 +218,13 @@ async def write_samples(
     owner: tuple[str, int],
     samples: Samples,
     interval: float,
+    seen: float = 0.0,
 ) -> None:
     """Append one tick's samples and bring the live sessions' counters up to them.
 
-    `owner` is (bng_id, epoch). Ticks that are missing since the last one become a row of `gaps`; a sample
-    of a window that was rolled up already leaves a note for it. Raises FencedError.
+    `owner` is (bng_id, epoch), `interval` and `seen` are as in `gaps.missed`. Ticks that are missing since
+    the last one become a row of `gaps`; a sample of a window that was rolled up already leaves a note for
+    it. Raises FencedError.
     """
     bng_id, epoch = owner
     tick = int(samples.values[:, 0].max())
@@ -240,7 +242,7 @@ async def write_samples(
             "RETURNING (SELECT closed_to FROM rollups WHERE step = 60)",
             *(bng_id, epoch, tick, time),
         )
-        missing = missed((last["tick"], last["sampled_at"]), (tick, time), interval)
+        missing = missed((last["tick"], last["sampled_at"]), (tick, time), interval, seen)
         if missing:
             await record_gap(connection, bng_id, "samples", *missing)
         if closed and time < closed:

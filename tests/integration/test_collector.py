@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -44,35 +43,10 @@ def rig(tmp_path: Path, database: str) -> Iterator[Rig]:
     made.end()
 
 
-def test_events_survive_kills_of_both_sides(rig: Rig) -> None:
-    """Collector and target are killed in the middle of churn: nothing lost, nothing twice."""
-    total = 6000
-    generator = random.Random(7)
-    target, collector = rig.target(total), rig.collector()
-    for _ in range(6):
-        time.sleep(generator.uniform(0.5, 1.2))
-        collector.kill()
-        if generator.random() < 0.6:
-            target.kill()
-            target.wait()
-            target = rig.target(total)
-        collector.wait()
-        collector = rig.collector()
-    rig.until("SELECT count(*) FROM events", lambda n: n == total)
-    found = rows(
-        rig.database,
-        "SELECT count(DISTINCT seq) AS events, min(seq) AS first, max(seq) AS last, "
-        "(SELECT count(*) FROM sessions_history) AS past, (SELECT count(*) FROM sessions_active) AS live, "
-        "(SELECT count(*) FROM gaps WHERE kind = 'events') AS gaps FROM events",
-    )[0]
-    assert dict(found) == {
-        "events": total,
-        "first": 1,
-        "last": total,
-        "past": total // 2,
-        "live": 0,
-        "gaps": 0,
-    }
+def test_a_session_ends_with_the_counters_of_its_last_event(rig: Rig) -> None:
+    rig.target(2000)
+    rig.collector()
+    rig.until("SELECT count(*) FROM sessions_history", lambda n: n == 1000)
     final = rows(rig.database, "SELECT * FROM sessions_history WHERE session_id = '00000000000003e8'")[0]
     assert (final["in_octets"], final["out_discards"]) == (1_000_000, 1_000_005)
     assert final["terminate_cause"] == "User-Request"

@@ -25,11 +25,16 @@ class Rig:
     def __init__(self, folder: Path, database: str) -> None:
         self.folder, self.database = folder, database
         certificates.write(folder)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = self.free_port()
         self._running: list[subprocess.Popen[bytes]] = []
         self._others: list[Rig] = []
+
+    @staticmethod
+    def free_port() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            return port
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
         return self.spawn([sys.executable, "-m", *command])

@@ -93,14 +93,18 @@ class Target:
         self.per_turn, self.flood = per_turn, flood
         self._news = asyncio.Event()
 
-    async def obey(self) -> None:
+    async def look(self) -> None:
         """Look into control.json."""
+        try:
+            told = json.loads((self._folder / "control.json").read_text())
+        except (OSError, ValueError):
+            return
+        self.clock, self.oldest = told.get("clock", 0.0), told.get("oldest", self.oldest)
+        self.most = told.get("most", self.most)
+
+    async def obey(self) -> None:
         while True:
-            try:
-                told = json.loads((self._folder / "control.json").read_text())
-                self.clock, self.oldest = told.get("clock", 0.0), told.get("oldest", self.oldest)
-            except (OSError, ValueError):
-                pass
+            await self.look()
             await asyncio.sleep(0.1)
 
     def now(self) -> int:
@@ -152,6 +156,8 @@ class Target:
             while True:
                 news = self._news
                 while at < len(self.events):
+                    if at + 1 < self.oldest:
+                        await context.abort(grpc.StatusCode.DATA_LOSS, f"oldest-seq={self.oldest}")
                     yield event(*self.events[at])
                     at += 1
                 await news.wait()
@@ -215,6 +221,7 @@ async def main(port: int, folder: Path, most: int, oldest: int, options: dict[st
     key, cert = (folder / "key.pem").read_bytes(), (folder / "cert.pem").read_bytes()
     server.add_secure_port(f"127.0.0.1:{port}", grpc.ssl_server_credentials([(key, cert)]))
     await server.start()
+    await target.look()
     obeying = asyncio.create_task(target.obey())
     await target.make()
     await asyncio.gather(obeying, server.wait_for_termination())

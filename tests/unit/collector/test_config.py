@@ -20,7 +20,12 @@ def config(**changes: Any) -> dict[str, Any]:
 def test_defaults() -> None:
     made = parse(config())
     assert made.targets[0].address == "127.0.0.1:57400"
-    assert (made.sample_interval, made.lease_ttl, made.retention, made.metrics) == (5.0, 3.0, Retention(), None)
+    assert (made.sample_interval, made.lease_ttl, made.retention, made.metrics) == (
+        5.0,
+        3.0,
+        Retention(),
+        None,
+    )
     assert made.owner
 
 
