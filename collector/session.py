@@ -184,7 +184,7 @@ class Session(link.Link):
             now = time.time_ns()
             found = [self._in_time(samples, now) for message in batch if (samples := reader.read(message))]
             ticks = list(_by_tick([*open_tick, *found]))
-            # a full batch may end within a tick: a tick is written whole or is missing whole
+            # a full batch may end within a tick: what began is written with the rest of it
             open_tick = [ticks.pop()] if len(ticks) > 1 and len(batch) == MOST_MESSAGES else []
             for tick in ticks:
                 seen = pace.seen(int(tick.values[:, 0].max()), time.monotonic())
@@ -199,7 +199,10 @@ class Session(link.Link):
         off = not -CLOCK_BEHIND <= ahead <= CLOCK_AHEAD
         if off != self._clock_off:
             self._clock_off = off
-            self.log.warning("collector.clock-off" if off else "collector.clock-right", seconds=round(ahead))
+            if off:
+                self.log.warning("collector.clock-off", seconds_ahead=round(ahead))
+            else:
+                self.log.info("collector.clock-right")
         if not off:
             return samples
         if samples.time_ns != self._stamped[0]:
