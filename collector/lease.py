@@ -81,6 +81,15 @@ async def acquire(
     return taken
 
 
+async def expiry(connection: asyncpg.Connection, wanted: Sequence[str]) -> float | None:
+    """Seconds until the first of these leases runs out, below 0 if one did; None if there are none."""
+    seconds: float | None = await connection.fetchval(
+        "SELECT extract(epoch FROM min(expires) - now())::float8 FROM leases WHERE bng_id = ANY($1::text[])",
+        list(wanted),
+    )
+    return seconds
+
+
 async def renew(connection: asyncpg.Connection, held: dict[str, int], owner: str, ttl: float) -> set[str]:
     """Extend what is held. Returns the BNGs that are lost: somebody else took over."""
     rows = await connection.fetch(RENEW, list(held), owner, ttl, list(held.values()))

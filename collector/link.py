@@ -14,7 +14,7 @@ from collector import decode, gnmi, lease, writer
 from collector.budget import WINDOW_MOST, Budget
 from collector.config import CollectorConfig, Target
 from collector.foreign.config import ForeignTarget
-from collector.metrics import RECONNECTS
+from collector.metrics import RECONNECTS, UP
 
 log = structlog.get_logger()
 
@@ -92,6 +92,7 @@ class Link:
 
     async def say(self, up: bool, error: str | None, **columns: Any) -> None:
         """Put the state of this target on record, if the database is there. Raises FencedError."""
+        UP.labels(self.name).set(up)
         try:
             connection = await self.database()
             try:

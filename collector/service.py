@@ -15,7 +15,7 @@ from collector import lease, partitions, upkeep, writer
 from collector.budget import Budget
 from collector.config import CollectorConfig, Target
 from collector.foreign.session import ForeignSession
-from collector.metrics import HELD, OWNED
+from collector.metrics import HELD, OWNED, UP
 from collector.migrations import migrate
 from collector.session import Session
 from collector.targets import AnyTarget, Targets
@@ -90,9 +90,16 @@ class Service:
                     log.info("collector.lease-taken", bng_id=bng_id, epoch=epoch, owner=owner)
                     self._start(bng_id, epoch)
                 OWNED.set(len(self._held))
-                await self._pause(ttl / 4)
+                await self._pause(await self._until_due(connection))
         finally:
             connection.terminate()
+
+    async def _until_due(self, connection: asyncpg.Connection) -> float:
+        """Seconds until leases must be looked at: a quarter of their time, or when one of others runs out."""
+        quarter = self.config.lease_ttl / 4
+        others = [name for name in self._targets if name not in self._held]
+        soonest = await lease.expiry(connection, others) if others else None
+        return quarter if soonest is None else min(quarter, max(0.1, soonest + 0.02))
 
     async def _reconfigure(self, connection: asyncpg.Connection) -> None:
         """Follow the configuration: sessions of targets that stay as they are go on untouched."""
@@ -149,6 +156,8 @@ class Service:
         if task is None:
             return None
         task.cancel()
+        with suppress(KeyError):
+            UP.remove(name)  # it is for the next owner to say
         return (await asyncio.gather(task, return_exceptions=True))[0]
 
     async def _drop(self, bng_id: str) -> None:

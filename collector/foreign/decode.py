@@ -64,7 +64,7 @@ def name(*paths: gnmi_pb2.Path) -> str:
         elements += [(element.name, dict(element.key)) for element in path.elem]
         if not path.elem:
             elements += [(element, {}) for element in path.element]
-    return path_text(origin, elements)
+    return path_text(origin, elements).replace("\0", "\\0")  # which no text of PostgreSQL may have
 
 
 def typed(update: gnmi_pb2.Update) -> tuple[str, Decimal | None, Any]:

@@ -194,7 +194,7 @@ class World:
         pids = self.cluster.pids()
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
-        await asyncio.sleep(self.random.uniform(1, 6))
+        await asyncio.sleep(self.random.uniform(1, 5))
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
 
@@ -251,13 +251,13 @@ class World:
             await action(self)
             self.kills[name] = self.kills.get(name, 0) + 1
             self.say(f"{number:3} {name}: {time.monotonic() - began:.1f} s")
-            await asyncio.sleep(self.random.uniform(0.2, 1.5))
+            await asyncio.sleep(self.random.uniform(0.1, min(1.5, kills / 40)))
         await self.collecting()
         for element in self.elements:
             element.tell(most=1)  # no more events
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.5)
         await self.collecting()
-        await asyncio.sleep(2)
+        await asyncio.sleep(1.5)  # a last sample
 
     def end(self) -> None:
         for process in self.collectors.values():

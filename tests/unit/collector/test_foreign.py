@@ -134,6 +134,8 @@ def test_values_that_json_has_not() -> None:
         2**64 - 1,
     )
     assert decode.typed(update(any_val={"type_url": "x", "value": b"1"}))[0] == "proto"
+    odd = gnmi_pb2.Path(elem=[gnmi_pb2.PathElem(name="a", key={"k": "]\0"})], origin="o")
+    assert decode.name(odd, gnmi_pb2.Path(element=["old", "style"])) == "o:/a[k=\\]\\0]/old/style"
     assert decode.typed(gnmi_pb2.Update()) == ("json", None, None)
     for broken in (update(json_val=b"{"), update(bytes_val=bytes(2 << 20))):
         with pytest.raises(DecodeError):
