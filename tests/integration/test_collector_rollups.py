@@ -110,13 +110,13 @@ async def test_what_is_kept_of_a_minute(store: Store) -> None:
 
 
 async def test_levels_agree_with_samples_whatever_happens(store: Store) -> None:
-    """Three hours with restarts, gaps, late samples, and three collectors that roll up at once."""
+    """Almost two hours with restarts, gaps, late samples, and three collectors that roll up at once."""
     random.seed(5)
     totals = {"a": 0, "b": 0}
     late: list[tuple[float, dict[str, int]]] = []
     others = [await asyncpg.connect(store.dsn) for _ in range(2)]
     seconds, turned = 0.0, 0.0
-    while seconds < 3 * 3600:
+    while seconds < 1.6 * 3600:
         seconds += random.choice((10, 10, 10, 10.5, 400 if random.random() < 0.05 else 10))
         for name in totals:
             totals[name] = (
@@ -143,7 +143,7 @@ async def test_levels_agree_with_samples_whatever_happens(store: Store) -> None:
         await connection.close()
     for session in (A, B):
         raw = await store.passed("session_samples", session)
-        assert raw > 100_000
+        assert raw > 50_000
         for level, step in (("1m", 60), ("5m", 300), ("1h", 3600)):
             assert await store.passed(f"session_samples_{level}", session) == raw, level
             counted = await store.connection.fetch(
