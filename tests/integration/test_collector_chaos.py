@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 
 
 def test_kills_lose_and_double_nothing(tmp_path: Path) -> None:
-    """Under churn, once each: BNG, collector (killed, silent), PostgreSQL, network, clock, retention overrun."""
+    """Once each under churn: BNG, collector (killed, silent), PostgreSQL, network, clock, retention."""
     seen: list[str] = []
     verdict = chaos(tmp_path, 7, 8, seen.append)
     assert verdict.good, (verdict.as_dict(), seen)
