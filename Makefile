@@ -7,7 +7,7 @@ PYTEST := .venv/bin/pytest
 export PATH := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/aether/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup judges lab down status test unit coverage lint bench fuzz console lock
+.PHONY: help setup judges lab down status test unit coverage lint bench fuzz chaos console lock
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -44,6 +44,9 @@ bench: setup ## all benchmarks, or one: make bench BENCH=session-setup
 
 fuzz: setup ## a million hostile inputs for each parser, some minutes
 	@.venv/bin/python -m tests.fuzz
+
+chaos: setup ## kill BNGs, collectors, PostgreSQL, network and clocks under churn, sixty times; nothing may be lost
+	@.venv/bin/python -m tests.chaos
 
 console: ## build the console
 	@sh lab/setup/console.sh

@@ -1,4 +1,4 @@
-"""The collector's configuration file (JSON): what to subscribe to and where to write it."""
+"""The collector's configuration file (JSON or YAML): what to subscribe to and where to write it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import yaml
+
+from collector import retention
+from collector.foreign.config import Foreign, ForeignError, read_foreign
+from collector.retention import Retention
 
 
 class ConfigError(ValueError):
@@ -41,8 +47,11 @@ class CollectorConfig:
         targets: the BNGs to collect from, shared with other collectors by lease.
         sample_interval: seconds between samples, 1–3600.
         owner: names this process in the leases; unique per running collector.
-        lease_ttl: seconds after which another collector may take over from a silent one, 3–600.
-        retention_days: days that samples are kept, 1–3650.
+        lease_ttl: seconds after which another collector may take over from a silent one, 1–600.
+        retention: how long rows are kept.
+        memory: MiB that may be in hand of what was read and is not written, all targets together, 8–65536.
+        registry: whether the table `collector_targets` names more targets.
+        foreign: targets of others, in gnmic's form, None for none.
         metrics: address of the Prometheus endpoint, None for none.
     """
 
@@ -50,8 +59,11 @@ class CollectorConfig:
     targets: tuple[Target, ...]
     sample_interval: float = 5.0
     owner: str = ""
-    lease_ttl: float = 15.0
-    retention_days: int = 7
+    lease_ttl: float = 3.0
+    retention: Retention = field(default_factory=Retention)
+    memory: int = 64
+    registry: bool = False
+    foreign: Foreign | None = None
     metrics: tuple[str, int] | None = None
 
 
@@ -69,7 +81,8 @@ def _number(source: dict[str, Any], key: str, default: float, low: float, high: 
     return value
 
 
-def _target(source: Any, where: str) -> Target:
+def parse_target(source: Any, where: str) -> Target:
+    """Check one entry of `targets`. Raises ConfigError."""
     if not isinstance(source, dict):
         raise ConfigError(f"{where}: must be an object")
     address = _text(source, "address", where)
@@ -85,18 +98,42 @@ def _target(source: Any, where: str) -> Target:
     )
 
 
-def parse(source: Any) -> CollectorConfig:
-    """Check a decoded configuration. Raises ConfigError."""
+def _retention(source: Any) -> Retention:
+    try:
+        return retention.parse(source)
+    except ValueError as error:
+        raise ConfigError(f"'retention': {error}") from None
+
+
+def _foreign(source: Any, base: Path) -> Foreign | None:
+    """The content of `foreign`, or of the file that it names."""
+    if source is None:
+        return None
+    where, file = "foreign", None
+    try:
+        if isinstance(source, str):
+            file = base / source
+            where, source = str(file), yaml.safe_load(file.read_text())
+        return read_foreign(source, file.parent if file else base, file)
+    except OSError as error:
+        raise ConfigError(f"{where}: {error.strerror}") from None
+    except (yaml.YAMLError, ForeignError) as error:
+        raise ConfigError(f"{where}: {' '.join(str(error).split())}") from None
+
+
+def parse(source: Any, base: Path = Path()) -> CollectorConfig:
+    """Check a decoded configuration; names of files in it are relative to `base`. Raises ConfigError."""
     if not isinstance(source, dict):
-        raise ConfigError("the configuration must be a JSON object")
+        raise ConfigError("the configuration must be an object")
     listed = source.get("targets")
     if not isinstance(listed, list):
         raise ConfigError("'targets' must be a list")
-    targets = tuple(_target(item, f"targets[{i}]") for i, item in enumerate(listed))
-    names = [t.bng_id for t in targets]
+    targets = tuple(parse_target(item, f"targets[{i}]") for i, item in enumerate(listed))
+    foreign = _foreign(source.get("foreign"), base)
+    names = [t.bng_id for t in targets] + [t.name for t in (foreign.targets if foreign else ())]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"targets: bng_id '{name}' is there more than once")
+            raise ConfigError(f"targets: '{name}' is there more than once")
     metrics = source.get("metrics")
     if metrics is not None and not (
         isinstance(metrics, dict)
@@ -109,8 +146,11 @@ def parse(source: Any) -> CollectorConfig:
         targets=targets,
         sample_interval=_number(source, "sample_interval", 5.0, 1, 3600),
         owner=source.get("owner") or f"{socket.gethostname()}:{os.getpid()}",
-        lease_ttl=_number(source, "lease_ttl", 15.0, 3, 600),
-        retention_days=int(_number(source, "retention_days", 7, 1, 3650)),
+        lease_ttl=_number(source, "lease_ttl", 3.0, 1, 600),
+        retention=_retention(source.get("retention", {})),
+        memory=int(_number(source, "memory", 64, 8, 65536)),
+        registry=source.get("registry") is True,
+        foreign=foreign,
         metrics=(metrics["host"], metrics["port"]) if metrics else None,
     )
 
@@ -118,10 +158,12 @@ def parse(source: Any) -> CollectorConfig:
 def load(path: Path) -> CollectorConfig:
     """Read and check a configuration file. Raises ConfigError with the file's name in it."""
     try:
-        return parse(json.loads(path.read_text()))
+        text = path.read_text()
+        decoded = yaml.safe_load(text) if path.suffix in (".yaml", ".yml") else json.loads(text)
+        return parse(decoded, path.parent)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from None
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+    except (ConfigError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None

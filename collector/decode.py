@@ -38,6 +38,14 @@ def timestamp(text: str) -> datetime:
         raise DecodeError(f"not a date-and-time: {text!r}") from None
 
 
+def stamp(time_ns: int) -> datetime:
+    """A notification's timestamp to the microsecond. Raises DecodeError where no calendar has it."""
+    try:
+        return datetime.fromtimestamp(time_ns // 1000 / 1_000_000, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise DecodeError(f"no time: {time_ns} ns") from None
+
+
 def value(typed: gnmi_pb2.TypedValue) -> Any:
     """What a TypedValue holds, as Python has it; JSON is decoded. Raises DecodeError."""
     kind = typed.WhichOneof("value")
@@ -140,7 +148,7 @@ def event(notification: gnmi_pb2.Notification) -> dict[str, Any] | None:
         row: dict[str, Any] = {
             "seq": seq,
             "time_ns": notification.timestamp,
-            "time": datetime.fromtimestamp(notification.timestamp // 1000 / 1_000_000, UTC),
+            "time": stamp(notification.timestamp),
             "type": kind,
             "remote_id": leaves.get("access-line/remote-id"),
             "circuit_id": leaves.get("access-line/circuit-id"),

@@ -1,6 +1,8 @@
-"""Is this the event that follows the last one? No I/O."""
+"""Is this the event that follows the last one, and are there samples between these two? No I/O."""
 
 from __future__ import annotations
+
+from datetime import datetime, timedelta
 
 NEXT = "next"
 """It follows the last one: write it."""
@@ -30,3 +32,45 @@ class Tracker:
         if seq <= self.seq and time_ns <= self.time_ns:
             return KNOWN
         return BROKEN
+
+
+def missed(
+    last: tuple[int | None, datetime | None],
+    this: tuple[int, datetime],
+    interval: float,
+    seen: float = 0.0,
+) -> tuple[int, int, str] | None:
+    """First and last tick that are missing between two samples, and why; None if none is.
+
+    `last` and `this` are tick and time of samples, `interval` is seconds between them as subscribed. Ticks
+    count the element's sweeps, of which a sample may skip some on purpose; how many is told by the time
+    that they take. A clock that is set is no gap: ticks go on. When the ticks began anew, what is missing
+    has no end that is known, and the range is the one tick after the last.
+    """
+    tick, time = last
+    if tick is None or time is None or this == last:
+        return None
+    passed = (this[1] - time).total_seconds()
+    steps = this[0] - tick
+    if steps < 0:
+        return tick + 1, tick + 1, f"the count of ticks began anew, no samples for {passed:.1f} s"
+    sweep = (max(passed / steps, seen) if steps else 0) or interval
+    sweep = sweep if sweep > 0 else interval
+    regular = max(1, round(interval / sweep))
+    if steps > 1.5 * regular or (passed > 2.5 * interval and steps > 1):
+        return tick + 1, this[0] - 1, f"no samples for {passed:.1f} s"
+    if timedelta(seconds=2.5 * interval) < this[1] - time:
+        return tick + 1, tick + 1, f"the element made no samples for {passed:.1f} s"
+    return None
+
+
+class Pace:
+    """Seconds between two ticks of a stream by our own clock, which nobody sets."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, float] | None = None
+
+    def seen(self, tick: int, clock: float) -> float:
+        """Between this tick and the last one; 0 for the first and when ticks do not go on."""
+        last, self._last = self._last, (tick, clock)
+        return (clock - last[1]) / (tick - last[0]) if last and tick > last[0] else 0.0

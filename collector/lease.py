@@ -8,6 +8,7 @@ when it falls silent, another one takes over with a higher epoch. Each transacti
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 
 import asyncpg
 
@@ -25,15 +26,36 @@ RENEW = """
     RETURNING bng_id"""
 
 
-async def connect(database: str, ttl: float) -> asyncpg.Connection:
+def session_name(owner: str, bng_id: str) -> str:
+    """The application_name of the connections that a collector writes for a BNG with."""
+    return "aether-collector " + blake2b(f"{owner}\0{bng_id}".encode(), digest_size=16).hexdigest()
+
+
+async def connect(database: str, ttl: float, name: str = "aether-collector") -> asyncpg.Connection:
     """A connection whose transactions end when this process falls silent in the middle of one: the locks that
-    they hold would keep the next owner out. Raises what asyncpg.connect does."""
-    milliseconds = int(ttl * 1000)
+    they hold would keep the next owner out. A server that is silent for a minute is given up. Raises what
+    asyncpg.connect does."""
     settings = {
-        "idle_in_transaction_session_timeout": str(milliseconds),
-        "statement_timeout": str(4 * milliseconds),  # a COPY whose client is silent is not idle
+        "application_name": name,
+        "idle_in_transaction_session_timeout": str(int(ttl * 1000)),
+        "statement_timeout": "50000",
     }
-    return await asyncpg.connect(database, timeout=10, server_settings=settings)
+    return await asyncpg.connect(database, timeout=10, command_timeout=60, server_settings=settings)
+
+
+async def evict(connection: asyncpg.Connection, wanted: Sequence[str]) -> None:
+    """End what the owners whose leases ran out are still doing: a COPY whose client is silent is not idle,
+    and its locks would keep the next owner out."""
+    rows = await connection.fetch(
+        "SELECT owner, bng_id FROM leases WHERE bng_id = ANY($1::text[]) AND expires < now()", list(wanted)
+    )
+    names = [session_name(row["owner"], row["bng_id"]) for row in rows]
+    if names:
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = ANY($1::text[]) "
+            "AND usename = current_user",
+            names,
+        )
 
 
 async def acquire(
@@ -44,6 +66,9 @@ async def acquire(
     The cursor of each learns the new epoch in the same transaction: from then on the last owner's
     transactions fail.
     """
+    if not wanted:
+        return {}
+    await evict(connection, list(wanted)[:limit])
     async with connection.transaction():
         rows = await connection.fetch(ACQUIRE, list(wanted)[:limit], owner, ttl)
         taken = {row["bng_id"]: row["epoch"] for row in rows}
@@ -54,6 +79,15 @@ async def acquire(
             list(taken.values()),
         )
     return taken
+
+
+async def expiry(connection: asyncpg.Connection, wanted: Sequence[str]) -> float | None:
+    """Seconds until the first of these leases runs out, below 0 if one did; None if there are none."""
+    seconds: float | None = await connection.fetchval(
+        "SELECT extract(epoch FROM min(expires) - now())::float8 FROM leases WHERE bng_id = ANY($1::text[])",
+        list(wanted),
+    )
+    return seconds
 
 
 async def renew(connection: asyncpg.Connection, held: dict[str, int], owner: str, ttl: float) -> set[str]:

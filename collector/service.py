@@ -1,32 +1,40 @@
-"""The collector process: leases, one session per BNG that it owns, upkeep of partitions."""
+"""The collector process: leases, one session per target that it owns, upkeep of the tables."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
 
 import asyncpg
 import structlog
 from prometheus_client import start_http_server
 
-from collector import lease, partitions, writer
-from collector.config import CollectorConfig
-from collector.metrics import OWNED
+from collector import lease, partitions, upkeep, writer
+from collector.budget import Budget
+from collector.config import CollectorConfig, Target
+from collector.foreign.session import ForeignSession
+from collector.metrics import HELD, OWNED, UP
 from collector.migrations import migrate
 from collector.session import Session
+from collector.targets import AnyTarget, Targets
+from collector.upkeep import UNAVAILABLE
 
 log = structlog.get_logger()
 
-UNAVAILABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
-
 
 class Service:
-    """Runs until `stop` is set; then gives its leases back."""
+    """Runs until `stop` is set; then gives its leases back. Setting `reload` reads the configuration
+    again."""
 
-    def __init__(self, config: CollectorConfig) -> None:
+    def __init__(self, config: CollectorConfig, file: Path | None = None) -> None:
         self.config = config
-        self.stop = asyncio.Event()
-        self._targets = {target.bng_id: target for target in config.targets}
+        self.targets = Targets(config, file)
+        self.budget = Budget(config.memory << 20)
+        HELD.set_function(lambda: self.budget.held)
+        self.stop, self.reload = asyncio.Event(), asyncio.Event()
+        self._targets = self.targets.all()
         self._held: dict[str, int] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -36,12 +44,14 @@ class Service:
             host, port = self.config.metrics
             start_http_server(port, host)
         await self._until_done(self._migrate)
+        keeping = asyncio.create_task(upkeep.forever(lambda: self.config))
         while not self.stop.is_set():
             try:
                 await self._hold()
             except UNAVAILABLE as error:
                 log.warning("collector.database-unavailable", error=str(error) or type(error).__name__)
                 await self._pause(1)
+        keeping.cancel()
         await self._end()
 
     async def _until_done(self, work: object) -> None:
@@ -57,43 +67,103 @@ class Service:
         await migrate(self.config.database)
 
     async def _pause(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.stop.wait(), seconds)
+        """Until the time is over, or somebody wants something."""
+        waiting = [asyncio.ensure_future(event.wait()) for event in (self.stop, self.reload)]
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for waiter in waiting:
+            waiter.cancel()
 
     async def _hold(self) -> None:
         """Renew, acquire and start sessions until the database goes away or the end comes."""
-        connection = await lease.connect(self.config.database, self.config.lease_ttl)
-        config = self.config
-        maintained = 0.0
-        clock = asyncio.get_running_loop().time
+        ttl, owner = self.config.lease_ttl, self.config.owner
+        connection = await lease.connect(self.config.database, ttl)
         try:
+            await partitions.ensure(connection, datetime.now(UTC))
             while not self.stop.is_set():
-                if clock() - maintained > 3600 or not maintained:
-                    await partitions.maintain(connection, config.retention_days)
-                    maintained = clock()
-                lost = await lease.renew(connection, self._held, config.owner, config.lease_ttl)
+                await self._reconfigure(connection)
+                lost = await lease.renew(connection, self._held, owner, ttl)
                 for bng_id in lost | {b for b, task in self._tasks.items() if task.done()}:
                     await self._drop(bng_id)
                 free = [bng_id for bng_id in self._targets if bng_id not in self._held]
-                taken = await lease.acquire(connection, free, config.owner, config.lease_ttl)
+                taken = await lease.acquire(connection, free, owner, ttl)
                 for bng_id, epoch in taken.items():
+                    log.info("collector.lease-taken", bng_id=bng_id, epoch=epoch, owner=owner)
                     self._start(bng_id, epoch)
                 OWNED.set(len(self._held))
-                await self._pause(config.lease_ttl / 3)
+                await self._pause(await self._until_due(connection))
         finally:
             connection.terminate()
 
-    def _start(self, bng_id: str, epoch: int) -> None:
-        log.info("collector.lease-taken", bng_id=bng_id, epoch=epoch, owner=self.config.owner)
-        self._held[bng_id] = epoch
-        self._tasks[bng_id] = asyncio.create_task(Session(self.config, self._targets[bng_id], epoch).run())
+    async def _until_due(self, connection: asyncpg.Connection) -> float:
+        """Seconds until leases must be looked at: a quarter of their time, or when one of others runs out."""
+        quarter = self.config.lease_ttl / 4
+        others = [name for name in self._targets if name not in self._held]
+        soonest = await lease.expiry(connection, others) if others else None
+        return quarter if soonest is None else min(quarter, max(0.1, soonest + 0.02))
+
+    async def _reconfigure(self, connection: asyncpg.Connection) -> None:
+        """Follow the configuration: sessions of targets that stay as they are go on untouched."""
+        asked = self.reload.is_set()
+        self.reload.clear()
+        anew = self.targets.reread(asked=asked)
+        await self.targets.registry(connection)
+        wanted, before = self.targets.all(), self.config
+        self.config = self.targets.config
+        if anew:
+            self.budget.resize(self.config.memory << 20)
+        again = before.sample_interval != self.config.sample_interval
+        changed = [
+            name
+            for name, target in wanted.items()
+            if name in self._tasks
+            and (target != self._targets.get(name) or (again and isinstance(target, Target)))
+        ]
+        removed = [name for name in self._targets if name not in wanted]
+        self._targets = wanted
+        for name in changed:
+            await self._cancel(name)
+            self._start(name, self._held[name])
+            log.info("collector.target-changed", bng_id=name)
+        for name in removed:
+            await self._remove(connection, name)
+
+    async def _remove(self, connection: asyncpg.Connection, name: str) -> None:
+        """A target that is no longer configured: its lease is free, its state says so."""
+        if name not in self._held:
+            return
+        await self._cancel(name)
+        epoch = self._held.pop(name)
+        with suppress(writer.FencedError):
+            await writer.write_target_state(
+                connection, (name, epoch), "removed", "no longer configured", self.config.owner
+            )
+        await lease.release(connection, {name: epoch}, self.config.owner)
+        log.info("collector.target-removed", bng_id=name)
+
+    def _start(self, name: str, epoch: int) -> None:
+        self._held[name] = epoch
+        self._tasks[name] = asyncio.create_task(self._session(self._targets[name], epoch).run())
+
+    def _session(self, target: AnyTarget, epoch: int) -> Session | ForeignSession:
+        window = self.budget.window(3 * len(self._targets))
+        if isinstance(target, Target):
+            return Session(self.config, target, epoch, self.budget, window)
+        return ForeignSession(self.config, target, epoch, self.budget, window)
+
+    async def _cancel(self, name: str) -> object:
+        """End a session; returns what it ended with."""
+        task = self._tasks.pop(name, None)
+        if task is None:
+            return None
+        task.cancel()
+        with suppress(KeyError):
+            UP.remove(name)  # it is for the next owner to say
+        return (await asyncio.gather(task, return_exceptions=True))[0]
 
     async def _drop(self, bng_id: str) -> None:
         epoch = self._held.pop(bng_id, None)
-        task = self._tasks.pop(bng_id, None)
-        if task:
-            task.cancel()
-            result = (await asyncio.gather(task, return_exceptions=True))[0]
+        if bng_id in self._tasks:
+            result = await self._cancel(bng_id)
             why = "fenced off" if isinstance(result, writer.FencedError) else repr(result)
             log.warning("collector.lease-lost", bng_id=bng_id, epoch=epoch, why=why)
 

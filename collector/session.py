@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
@@ -11,14 +13,12 @@ from typing import Any
 import asyncpg
 import grpc
 import numpy as np
-import structlog
 
-from collector import decode, gaps, gnmi, lease, template, writer
+from collector import decode, gaps, gnmi, link, template, writer
+from collector.budget import WINDOW_MOST, Budget
 from collector.config import CollectorConfig, Target
-from collector.metrics import EVENTS, RECONNECTS, SAMPLES
+from collector.metrics import EVENTS, SAMPLES
 from telemetry.protocol import gnmi_pb2
-
-log = structlog.get_logger()
 
 COUNTERS = gnmi.path("aether-subscriber:sessions", "session", "counters")
 EVENTS_PATH = gnmi.path("aether-events:events", "event")
@@ -29,10 +29,10 @@ MOST_EVENTS = 500
 MOST_MESSAGES = 256
 
 
-RETRY_FIRST, RETRY_MOST = 0.5, 10.0
-"""Seconds between attempts to connect: doubled from the first to the most."""
-
-EXPECTED = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, decode.DecodeError)
+CLOCK_AHEAD, CLOCK_BEHIND = 60.0, 300.0
+"""Seconds that the time of a sample may differ from ours when it is read. One of a clock that is further
+off gets our time: samples beyond the partitions could not be kept, and the past would be counted into the
+future."""
 
 
 def _by_tick(found: Sequence[template.Samples]) -> Iterator[template.Samples]:
@@ -43,75 +43,37 @@ def _by_tick(found: Sequence[template.Samples]) -> Iterator[template.Samples]:
         yield template.Samples(time_ns, sessions, np.concatenate([part.values for part in parts]))
 
 
-def _leaves(problem: BaseException) -> Iterator[BaseException]:
-    if isinstance(problem, BaseExceptionGroup):
-        for inner in problem.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield problem
+class Session(link.Link):
+    """Collects from one BNG."""
 
+    def __init__(
+        self,
+        config: CollectorConfig,
+        target: Target,
+        epoch: int,
+        budget: Budget | None = None,
+        window: int = WINDOW_MOST,
+    ) -> None:
+        super().__init__(config, target, target.bng_id, epoch, budget, window)
+        self.target = target
+        self._clock_off = False
+        self._stamped = 0, 0
 
-class Session:
-    """Collects from one target under one lease. `run` goes on until it is cancelled or fenced off."""
+    async def said(self, connection: asyncpg.Connection, up: bool, error: str | None, **columns: Any) -> None:
+        """The row of `bngs`."""
+        state = "connected" if up else "unreachable"
+        await writer.write_state(
+            connection, self.name, state=state, error=error, gnmi_address=self.target.address, **columns
+        )
 
-    def __init__(self, config: CollectorConfig, target: Target, epoch: int) -> None:
-        self.config, self.target, self.epoch = config, target, epoch
-        self.log = log.bind(bng_id=target.bng_id, epoch=epoch)
-
-    async def run(self) -> None:
-        """Connect, collect, and connect again after whatever breaks. Raises FencedError."""
-        clock = asyncio.get_running_loop().time
-        delay = RETRY_FIRST
-        while True:
-            began = clock()
-            try:
-                await self._connected()
-                error = "the BNG ended the stream"
-            except Exception as problem:
-                error = self._why(problem)
-            RECONNECTS.labels(self.target.bng_id).inc()
-            self.log.warning("collector.disconnected", error=error, retry_in=delay)
-            await self._say("unreachable", error)
-            await asyncio.sleep(delay)
-            delay = RETRY_FIRST if clock() - began > 30 else min(delay * 2, RETRY_MOST)
-
-    def _why(self, problem: Exception) -> str:
-        """What broke, for a person. Raises FencedError if that is among it; a defect is logged whole."""
-        causes = list(_leaves(problem))
-        if any(isinstance(cause, writer.FencedError) for cause in causes):
-            raise writer.FencedError from None
-        for cause in causes:
-            if isinstance(cause, grpc.aio.AioRpcError):
-                return f"{cause.code().name}: {cause.details()}"
-        if not all(isinstance(cause, EXPECTED) for cause in causes):
-            self.log.error("collector.defect", exc_info=problem)
-        return "; ".join(str(cause) or type(cause).__name__ for cause in causes)
-
-    async def _say(self, state: str, error: str | None, **columns: Any) -> None:
-        """Put the state of this target on record, if the database is there."""
-        try:
-            connection = await asyncpg.connect(self.config.database, timeout=5)
-            try:
-                await writer.write_state(
-                    connection,
-                    self.target.bng_id,
-                    state=state,
-                    error=error,
-                    gnmi_address=self.target.address,
-                    **columns,
-                )
-            finally:
-                await connection.close()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as problem:
-            self.log.warning("collector.state-not-written", error=str(problem))
-
-    async def _connected(self) -> None:
-        client = gnmi.Client(self.target)
+    async def connected(self) -> None:
+        """Three streams, each with a connection to the database of its own."""
+        client = self.client()
         try:
             await client.capabilities()
             identity = await self._identity(client)
             now = datetime.now(UTC)
-            await self._say("connected", None, connected_since=now, last_seen=now, **identity)
+            await self.say(True, None, connected_since=now, last_seen=now, **identity)
             self.log.info("collector.connected", address=self.target.address, **identity)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._with_database(client, self._events))
@@ -121,7 +83,7 @@ class Session:
             await client.close()
 
     async def _with_database(self, client: gnmi.Client, work: Any) -> None:
-        connection = await lease.connect(self.config.database, self.config.lease_ttl)
+        connection = await self.database()
         try:
             await writer.prepare(connection)
             await work(client, connection)
@@ -215,13 +177,37 @@ class Session:
         encoder = writer.SampleEncoder(self.target.bng_id)
         reader = template.Reader()
         request = gnmi.stream(gnmi.sampled(COUNTERS, self.config.sample_interval))
+        owner = self.target.bng_id, self.epoch
+        pace = gaps.Pace()
+        open_tick: list[template.Samples] = []
         async for batch in client.batches(request, most=MOST_MESSAGES, quiet=0.2):
-            found = [samples for message in batch if (samples := reader.read(message))]
-            for tick in _by_tick(found):
+            now = time.time_ns()
+            found = [self._in_time(samples, now) for message in batch if (samples := reader.read(message))]
+            ticks = list(_by_tick([*open_tick, *found]))
+            # a full batch may end within a tick: what began is written with the rest of it
+            open_tick = [ticks.pop()] if len(ticks) > 1 and len(batch) == MOST_MESSAGES else []
+            for tick in ticks:
+                seen = pace.seen(int(tick.values[:, 0].max()), time.monotonic())
                 await writer.write_samples(
-                    connection, encoder, (self.target.bng_id, self.epoch), tick, self.config.sample_interval
+                    connection, encoder, owner, tick, self.config.sample_interval, seen
                 )
                 SAMPLES.labels(self.target.bng_id).inc(len(tick.sessions))
+
+    def _in_time(self, samples: template.Samples, now: int) -> template.Samples:
+        """The samples with our time where the BNG's clock is off."""
+        ahead = (samples.time_ns - now) / 1e9
+        off = not -CLOCK_BEHIND <= ahead <= CLOCK_AHEAD
+        if off != self._clock_off:
+            self._clock_off = off
+            if off:
+                self.log.warning("collector.clock-off", seconds_ahead=round(ahead))
+            else:
+                self.log.info("collector.clock-right")
+        if not off:
+            return samples
+        if samples.time_ns != self._stamped[0]:
+            self._stamped = samples.time_ns, now  # one time for all messages of a tick
+        return dataclasses.replace(samples, time_ns=self._stamped[1])
 
     async def _condition(self, client: gnmi.Client, connection: asyncpg.Connection) -> None:
         """Health and access routers."""
@@ -242,8 +228,8 @@ class Session:
                             row
                         )
             if health:
-                time = datetime.fromtimestamp(batch[-1].timestamp / 1e9, UTC)
-                await writer.write_health(connection, self.target.bng_id, time, decode.health(health))
+                at = datetime.fromtimestamp(batch[-1].timestamp / 1e9, UTC)
+                await writer.write_health(connection, self.target.bng_id, at, decode.health(health))
                 await writer.write_state(connection, self.target.bng_id, last_seen=datetime.now(UTC))
             if routers:
                 rows = [

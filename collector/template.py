@@ -25,6 +25,9 @@ _COLUMN = {name.replace("_", "-"): number for number, name in enumerate(COLUMNS)
 MOST_TEMPLATES = 2048
 """Layouts that are remembered per target: at 200 entries each, 400,000 sessions."""
 
+MOST_OCTETS = 64 << 20
+"""Octets of the messages that they were learnt from, per target; a layout takes about three times as much."""
+
 
 @dataclass(frozen=True, slots=True)
 class Samples:
@@ -162,6 +165,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[int, bytes], Template | None] = OrderedDict()
+        self._octets = 0
         self.learnt = 0
 
     def read(self, message: bytes) -> Samples | None:
@@ -180,13 +184,16 @@ class Reader:
         return found
 
     def _learn(self, key: tuple[int, bytes], message: bytes) -> None:
+        if key not in self._known:
+            self._octets += len(message)
         try:
             self._known[key] = Template(message)
             self.learnt += 1
         except (_Mismatch, IndexError):
             self._known[key] = None
-        if len(self._known) > MOST_TEMPLATES:
-            self._known.popitem(last=False)
+        while len(self._known) > MOST_TEMPLATES or self._octets > MOST_OCTETS:
+            (length, _), _ = self._known.popitem(last=False)
+            self._octets -= length
 
     @staticmethod
     def _slow(message: bytes) -> Samples | None:

@@ -13,6 +13,8 @@ import orjson
 
 from collector import schema
 from collector.fold import Row, fold
+from collector.gaps import missed
+from collector.rollup import NOTE
 from collector.template import Samples
 
 STAGED = ("session_id", *schema.SESSION)
@@ -95,7 +97,8 @@ async def prepare(connection: asyncpg.Connection) -> None:
     )
 
 
-async def _fence(connection: asyncpg.Connection, sql: str, *args: Any) -> None:
+async def fence(connection: asyncpg.Connection, sql: str, *args: Any) -> None:
+    """Run an UPDATE of the one row of `cursors` that has our epoch. Raises FencedError if there is none."""
     if await connection.execute(sql, *args) != "UPDATE 1":
         raise FencedError
 
@@ -110,7 +113,7 @@ async def write_events(
     changes = fold(events)
     last = events[-1]
     async with connection.transaction():
-        await _fence(
+        await fence(
             connection,
             "UPDATE cursors SET seq = $3, time_ns = $4, instance_id = coalesce($5, instance_id) "
             "WHERE bng_id = $1 AND epoch = $2",
@@ -161,7 +164,7 @@ async def rebaseline(
     now = datetime.now(UTC)
     end = {"stopped": now, "terminate_cause": None, "reason": reason, **dict.fromkeys(schema.COUNTERS)}
     async with connection.transaction():
-        await _fence(
+        await fence(
             connection,
             "UPDATE cursors SET seq = $3, time_ns = $4 WHERE bng_id = $1 AND epoch = $2",
             *(bng_id, epoch, *cursor),
@@ -169,10 +172,7 @@ async def rebaseline(
         rows = await connection.fetch("SELECT session_id FROM sessions_active WHERE bng_id = $1", bng_id)
         gone = {row["session_id"] for row in rows} - set(live)
         await _apply(connection, bng_id, live, dict.fromkeys(gone, end))
-        await connection.execute(
-            "INSERT INTO gaps (bng_id, kind, first, last, reason) VALUES ($1, 'events', $2, $3, $4)",
-            *(bng_id, *lost, reason),
-        )
+        await record_gap(connection, bng_id, "events", *lost, reason)
         await notify(connection, schema.CHANNEL_SESSIONS, bng_id=bng_id, seq=cursor[0], session_ids=[])
 
 
@@ -218,11 +218,13 @@ async def write_samples(
     owner: tuple[str, int],
     samples: Samples,
     interval: float,
+    seen: float = 0.0,
 ) -> None:
     """Append one tick's samples and bring the live sessions' counters up to them.
 
-    `owner` is (bng_id, epoch). When more than two intervals passed since the last tick, the missing
-    ones become a row of `gaps`. Raises FencedError.
+    `owner` is (bng_id, epoch), `interval` and `seen` are as in `gaps.missed`. Ticks that are missing since
+    the last one become a row of `gaps`; a sample of a window that was rolled up already leaves a note for
+    it. Raises FencedError.
     """
     bng_id, epoch = owner
     tick = int(samples.values[:, 0].max())
@@ -232,17 +234,19 @@ async def write_samples(
         last = await connection.fetchrow(
             "SELECT tick, sampled_at FROM cursors WHERE bng_id = $1 AND epoch = $2 FOR UPDATE", bng_id, epoch
         )
-        await _fence(
-            connection,
-            "UPDATE cursors SET tick = $3, sampled_at = $4 WHERE bng_id = $1 AND epoch = $2",
+        if last is None:
+            raise FencedError
+        # looks at closed_to with the lock in hand: see `rollup.settled`
+        closed = await connection.fetchval(
+            "UPDATE cursors SET tick = $3, sampled_at = $4 WHERE bng_id = $1 AND epoch = $2 "
+            "RETURNING (SELECT closed_to FROM rollups WHERE step = 60)",
             *(bng_id, epoch, tick, time),
         )
-        if last["sampled_at"] and time - last["sampled_at"] > timedelta(seconds=2.5 * interval):
-            await connection.execute(
-                "INSERT INTO gaps (bng_id, kind, first, last, reason) VALUES ($1, 'samples', $2, $3, $4)",
-                *(bng_id, last["tick"] + 1, max(last["tick"] + 1, tick - 1)),
-                f"no samples for {(time - last['sampled_at']).total_seconds():.1f} s",
-            )
+        missing = missed((last["tick"], last["sampled_at"]), (tick, time), interval, seen)
+        if missing:
+            await record_gap(connection, bng_id, "samples", *missing)
+        if closed and time < closed:
+            await connection.execute(NOTE, 60, bng_id, time)
         await connection.copy_to_table(
             "session_samples", source=BytesIO(long), columns=SAMPLE, format="binary"
         )
@@ -251,6 +255,16 @@ async def write_samples(
         )
         await connection.execute(COUNT, bng_id, time)
         await notify(connection, schema.CHANNEL_SAMPLES, bng_id=bng_id, tick=tick)
+
+
+async def record_gap(
+    connection: asyncpg.Connection, bng_id: str, kind: str, first: int, last: int, reason: str
+) -> None:
+    """Put a range of events (seq) or samples (tick) that is missing on record."""
+    await connection.execute(
+        "INSERT INTO gaps (bng_id, kind, first, last, reason) VALUES ($1, $2, $3, $4, $5)",
+        *(bng_id, kind, first, last, reason),
+    )
 
 
 async def write_routers(connection: asyncpg.Connection, bng_id: str, routers: Sequence[Row]) -> None:
@@ -289,6 +303,39 @@ async def write_state(connection: asyncpg.Connection, bng_id: str, **columns: An
             *(bng_id, *columns.values()),
         )
         await notify(connection, schema.CHANNEL_BNGS, bng_id=bng_id, state=columns.get("state"))
+
+
+async def write_target_state(
+    connection: asyncpg.Connection, owner: tuple[str, int], state: str, reason: str | None, collector: str
+) -> None:
+    """Begin a row of `target_state` if the state is another one, and end the one before.
+
+    A target that stays down is one row with the first reason, however often and by whom it is tried; one
+    that is up is another row with another collector. Raises FencedError when another collector owns the
+    target.
+    """
+    target, epoch = owner
+    async with connection.transaction():
+        if not await connection.fetchval(
+            "SELECT true FROM cursors WHERE bng_id = $1 AND epoch = $2 FOR UPDATE", target, epoch
+        ):
+            raise FencedError
+        await connection.execute(
+            """WITH same AS (
+                   SELECT id FROM target_state WHERE target = $1 AND until IS NULL AND state = $2
+                       AND (state = 'down' OR collector = $3)),
+               ended AS (
+                   UPDATE target_state SET until = now() WHERE target = $1 AND until IS NULL
+                       AND NOT EXISTS (SELECT 1 FROM same))
+               SELECT 1""",
+            *(target, state, collector),
+        )
+        await connection.execute(
+            """INSERT INTO target_state (target, state, reason, collector)
+               SELECT $1, $2, $3, $4
+               WHERE NOT EXISTS (SELECT 1 FROM target_state WHERE target = $1 AND until IS NULL)""",
+            *(target, state, reason, collector),
+        )
 
 
 async def notify(connection: asyncpg.Connection, channel: str, **payload: Any) -> None:

@@ -12,6 +12,7 @@ import asyncpg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 LOCK = 0x61657468  # 'aeth': one lock for all of Aether's migrations of a database
+GONE = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InterfaceError,
+)
 VERSION_TABLE = "collector_version"
 
 
@@ -42,5 +49,11 @@ async def migrate(dsn: str, scripts: Path | None = None, version_table: str = VE
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             await connection.run_sync(upgrade)
+    except DBAPIError as error:
+        # SQLAlchemy wraps what asyncpg raised: callers shall see a server that starts or goes for what it is
+        cause = error.orig and error.orig.__cause__
+        if isinstance(cause, GONE):
+            raise cause from None
+        raise
     finally:
         await engine.dispose()

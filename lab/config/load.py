@@ -13,6 +13,7 @@ from lab.config.model import (
     AccessModel,
     AccessNode,
     Bng,
+    Collecting,
     Customer,
     LabConfig,
     Plan,
@@ -58,6 +59,7 @@ def _convert(path: Path, data: dict[str, Any]) -> LabConfig:
         upstream=_upstream(shared["upstream"]),
         publish=_publish(shared["publish"]),
         timers=Timers(**{key.replace("-", "_"): value for key, value in shared["timers"].items()}),
+        collecting=_collecting(path, shared["collector"]),
         plans=tuple(
             Plan(plan["name"], plan["download-kbps"], plan["upload-kbps"], float(plan["price"]))
             for plan in data["plans"]
@@ -68,6 +70,14 @@ def _convert(path: Path, data: dict[str, Any]) -> LabConfig:
             for service in data["services"]
         ),
         bngs=tuple(_bng(bng) for bng in data["bngs"]),
+    )
+
+
+def _collecting(path: Path, data: dict[str, Any]) -> Collecting:
+    return Collecting(
+        memory=data["memory"],
+        retention={name.replace("-", "_"): age for name, age in data["retention"].items()},
+        foreign=(path.parent / data["foreign"]).resolve() if "foreign" in data else None,
     )
 
 

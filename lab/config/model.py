@@ -167,6 +167,19 @@ class Timers:
 
 
 @dataclass(frozen=True)
+class Collecting:
+    """What the collector keeps, and what it reads besides the BNGs.
+
+    ``memory`` is in MiB; ``retention`` has ages such as ``48h`` by the names of the collector's
+    configuration.
+    """
+
+    memory: int
+    retention: dict[str, str]
+    foreign: Path | None
+
+
+@dataclass(frozen=True)
 class LabConfig:
     """Everything that the file says."""
 
@@ -178,6 +191,7 @@ class LabConfig:
     upstream: Upstream
     publish: Publish
     timers: Timers
+    collecting: Collecting
     plans: tuple[Plan, ...]
     customers: tuple[Customer, ...]
     services: tuple[Service, ...]

@@ -106,10 +106,14 @@ def _inside_url(config: LabConfig, secrets: Secrets, name: str) -> str:
 
 
 def _collector(config: LabConfig, secrets: Secrets) -> dict[str, Any]:
+    foreign = config.collecting.foreign
     return {
         "database": _inside_url(config, secrets, "oss"),
         "sample_interval": config.timers.counters,
         "owner": f"{config.name}-collector",
+        "memory": config.collecting.memory,
+        "retention": config.collecting.retention,
+        **({"foreign": str(foreign)} if foreign else {}),
         "targets": [
             {
                 "bng_id": bng.bng_id,

@@ -2,7 +2,8 @@
 
 A sample holds totals. The octets between two successive samples of a session are spread evenly over the
 time between them and then added up per bucket: a missing sample makes the curve coarser, never wrong. A
-total that went down was counted anew, so the whole new total is what passed since.
+total that went down was counted anew, so the whole new total is what passed since. A row of a rollup is a
+sample that was kept, so that series of coarse buckets are computed from rollups in the same way.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ WITH samples AS (
     SELECT time, in_octets, out_octets,
            lag(time) OVER w AS before,
            lag(in_octets) OVER w AS in_before, lag(out_octets) OVER w AS out_before
-    FROM session_samples s
+    FROM {samples} s
     WHERE time >= $1::timestamptz - $5::interval AND time <= $2::timestamptz + $5::interval {conditions}
     WINDOW w AS (PARTITION BY bng_id, session_id ORDER BY time)
 ), deltas AS (
@@ -103,6 +104,16 @@ SELECT min(newest) FROM (
     SELECT max(time) AS newest FROM session_samples
     WHERE time > $1 AND time <= $2 AND ($3::text IS NULL OR bng_id = $3) GROUP BY bng_id
 ) n"""
+FROM_ROLLUP = 120
+"""Buckets of so many seconds and more are computed from samples that were kept one a minute."""
+
+# what is rolled up, and after it the samples as they came
+_KEPT = """(
+        SELECT time, bng_id, session_id, in_octets, out_octets FROM session_samples_1m
+        WHERE time < (SELECT rolled_to FROM rollups WHERE step = 60)
+        UNION ALL
+        SELECT time, bng_id, session_id, in_octets, out_octets FROM session_samples
+        WHERE time >= (SELECT rolled_to FROM rollups WHERE step = 60))"""
 _LATE = timedelta(seconds=30)
 """How much later than the end of its bucket the last sample of a bucket may arrive."""
 
@@ -132,7 +143,8 @@ async def series(
     if remote_id is not None or customer_id is not None:
         parameters += [remote_id, customer_id]
         conditions += _of_lines(len(parameters) - 1, len(parameters), of_customer=customer_id is not None)
-    rows = await pool.fetch(_SERIES.format(conditions=conditions), *parameters)
+    samples = _KEPT if bucket >= FROM_ROLLUP else "session_samples"
+    rows = await pool.fetch(_SERIES.format(conditions=conditions, samples=samples), *parameters)
     return TrafficSeries(range=range_, bucket=bucket, points=[TrafficPoint(**row) for row in rows])
 
 

@@ -31,6 +31,7 @@ import numpy as np
 from collector import gnmi, lease, partitions, writer
 from collector.config import CollectorConfig, Target
 from collector.migrations import migrate
+from collector.retention import Retention
 from collector.session import Session
 from collector.template import COLUMNS
 from telemetry.encoder import ColumnEncoder, ColumnShape
@@ -120,7 +121,7 @@ async def one_by_one(connection: asyncpg.Connection) -> float:
 async def measure(dsn: str, port: int, folder: Path) -> tuple[float, float]:
     await migrate(dsn)
     connection = await asyncpg.connect(dsn)
-    await partitions.maintain(connection, 7)
+    await partitions.maintain(connection, Retention())
     await fill(connection)
     target = Target("bng-01", f"127.0.0.1:{port}", "u", "p", folder / "cert.pem")
     config = CollectorConfig(dsn, (target,), sample_interval=1, owner="bench")

@@ -16,6 +16,7 @@ import asyncpg
 import httpx
 import pytest
 
+from collector import partitions, rollup
 from tests.support import oss, postgres
 from tests.support.oss import ADMIN, Rows, Server
 
@@ -279,7 +280,21 @@ def test_traffic_loses_and_invents_no_octet(cluster: postgres.Cluster, tmp_path:
                 totals = {"a": (into, out), "b": (2 * into, 2 * out)}
                 await rows.sample("bng-01", totals, start + timedelta(seconds=seconds), live=False)
 
+    async def rolled_up() -> int:
+        """As the collector does it: what came before now is in the rollup of a minute."""
+        connection = await asyncpg.connect(database)
+        try:
+            await partitions.ensure(connection, end)
+            await connection.execute(
+                "UPDATE rollups SET closed_to = $1, rolled_to = $1", start.replace(second=0)
+            )
+            await rollup.turn(connection)
+            return await connection.fetchval("SELECT count(*) FROM session_samples_1m")
+        finally:
+            await connection.close()
+
     oss.run(samples())
+    assert oss.run(rolled_up()) > 0
     with oss.server(tmp_path, oss.config(database, radius)) as server:
         client = server.login()
         for query, factor in (({}, 3), ({"session_id": "a"}, 1), ({"session_id": "b"}, 2)):
@@ -295,8 +310,18 @@ def test_traffic_loses_and_invents_no_octet(cluster: postgres.Cluster, tmp_path:
         assert by_time[in_gap] == pytest.approx(2 * 3_000_000 * 8 / 53), "the gap is filled with its mean"
         assert len(by_time) == 90
         assert {rate for time, rate in by_time.items() if time < start.isoformat()} == {None}
+        # long ranges are read from the rollup, and nothing else is in reach of them
+        oss.run(rows_deleted(database))
+        coarse = client.get("/api/traffic", params={"range": "1h", "bucket": 120, "session_id": "a"}).json()
+        assert sum(p["in_rate"] or 0 for p in coarse["points"]) * 120 / 8 == pytest.approx(2_500)
         none = client.get("/api/traffic", params={"bng_id": "bng-99"}).json()["points"]
         assert {point["out_rate"] for point in none} == {None}, "what was not sampled is not nought"
+
+
+async def rows_deleted(database: str) -> None:
+    connection = await asyncpg.connect(database)
+    await connection.execute("DELETE FROM session_samples")
+    await connection.close()
 
 
 def test_a_series_ends_with_a_bucket_that_is_complete(cluster: postgres.Cluster) -> None:

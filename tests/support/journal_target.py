@@ -1,21 +1,30 @@
 """A small gNMI target for the collector's tests, run as a process that may be killed.
 
-`python -m tests.support.journal_target PORT FOLDER EVENTS OLDEST` serves a journal of session starts and
-stops that it keeps in FOLDER (so it goes on after a kill), and a counter sample every 0.2 s. Event n is the
-start of session (n+1)//2 when n is odd, and its stop when n is even.
+`python -m tests.support.journal_target PORT FOLDER EVENTS OLDEST [OPTIONS]` serves a journal of session
+starts and stops that it keeps in FOLDER (so it goes on after a kill), and counter samples as often as they
+are asked for. Event n is the start of session (n+1)//2 when n is odd, and its stop when n is even. Ticks
+count on while it is dead.
+
+OPTIONS is a JSON object: `per_turn` events are made each 10 ms (50); `flood` sessions are sampled without a
+pause, in messages of 200, in place of the one that lives. `FOLDER/control.json`, read again and again, may
+have `clock`, seconds that its clock is ahead, and `oldest`, the first event that is still there.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import struct
 import sys
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
+import numpy as np
 
+from telemetry.encoder import ColumnEncoder, ColumnShape
 from telemetry.protocol import gnmi_pb2
 
 RECORD = struct.Struct(">QQ")
@@ -72,21 +81,40 @@ def event(seq: int, time_ns: int) -> gnmi_pb2.SubscribeResponse:
 class Target:
     """Makes events up to a number, durable in a file; serves them."""
 
-    def __init__(self, folder: Path, most: int, oldest: int = 1) -> None:
+    def __init__(self, folder: Path, most: int, oldest: int = 1, per_turn: int = 50, flood: int = 0) -> None:
+        self._folder = folder
         self._file = (folder / "journal").open("a+b")
         self._file.seek(0)
         data = self._file.read()
         whole = len(data) - len(data) % RECORD.size
         self._file.truncate(whole)
         self.events = [RECORD.unpack_from(data, at) for at in range(0, whole, RECORD.size)]
-        self.most, self.oldest = most, oldest
+        self.most, self.oldest, self.clock = most, oldest, 0.0
+        self.per_turn, self.flood = per_turn, flood
         self._news = asyncio.Event()
 
-    async def make(self, per_turn: int = 50) -> None:
+    async def look(self) -> None:
+        """Look into control.json."""
+        try:
+            told = json.loads((self._folder / "control.json").read_text())
+        except (OSError, ValueError):
+            return
+        self.clock, self.oldest = told.get("clock", 0.0), told.get("oldest", self.oldest)
+        self.most = told.get("most", self.most)
+
+    async def obey(self) -> None:
+        while True:
+            await self.look()
+            await asyncio.sleep(0.1)
+
+    def now(self) -> int:
+        """Its clock, in ns, to the microsecond."""
+        return int((time.time() + self.clock) * 1e6) * 1000
+
+    async def make(self) -> None:
         while len(self.events) < self.most:
-            for _ in range(min(per_turn, self.most - len(self.events))):
-                now = datetime.now(UTC)
-                time_ns = int(now.timestamp() * 1e6) * 1000
+            for _ in range(min(self.per_turn, self.most - len(self.events))):
+                time_ns = self.now()
                 if self.events and time_ns <= self.events[-1][1]:
                     time_ns = self.events[-1][1] + 1000
                 self.events.append((len(self.events) + 1, time_ns))
@@ -128,15 +156,35 @@ class Target:
             while True:
                 news = self._news
                 while at < len(self.events):
+                    if at + 1 < self.oldest:
+                        await context.abort(grpc.StatusCode.DATA_LOSS, f"oldest-seq={self.oldest}")
                     yield event(*self.events[at])
                     at += 1
                 await news.wait()
-        tick = 0
+        interval = request.subscribe.subscription[0].sample_interval / 1e9 or 1
+        if kind == "aether-subscriber:sessions" and self.flood:
+            async for message in self._flood():
+                yield message
         while True:
-            tick += 1
+            tick = int(time.monotonic() / interval)
             if kind == "aether-subscriber:sessions":
                 yield self._sample(tick)
-            await asyncio.sleep(0.2)
+            await asyncio.sleep((tick + 1) * interval - time.monotonic())
+
+    async def _flood(self) -> AsyncIterator[gnmi_pb2.SubscribeResponse]:
+        prefix = gnmi_pb2.Path(elem=[gnmi_pb2.PathElem(name="aether-subscriber:sessions")])
+        leaves = tuple(("counters", name) for name in ("tick", *COUNTERS))
+        keys = [(session_id(number),) for number in range(self.flood)]
+        blocks = (
+            ColumnEncoder(ColumnShape(prefix, "session", ("id",), leaves)).layout(keys, membership=1).blocks
+        )
+        values = np.zeros((self.flood, len(leaves)), np.uint64)
+        while True:
+            values += np.uint64(1)
+            now = self.now()
+            for block, rows in blocks:
+                yield gnmi_pb2.SubscribeResponse.FromString(block.message(values[rows], now))
+                await asyncio.sleep(0)
 
     def _sample(self, tick: int) -> gnmi_pb2.SubscribeResponse:
         """Counters of the live session, which are 10 × tick and up."""
@@ -147,14 +195,13 @@ class Target:
             update = _update(f"session/counters/{name}", tick if name == "tick" else 10 * tick + i)
             update.path.elem[0].key["id"] = session_id(number)
             updates.append(update)
-        now = int(datetime.now(UTC).timestamp() * 1e9)
         return gnmi_pb2.SubscribeResponse(
-            update=gnmi_pb2.Notification(timestamp=now, prefix=prefix, update=updates)
+            update=gnmi_pb2.Notification(timestamp=self.now(), prefix=prefix, update=updates)
         )
 
 
-async def main(port: int, folder: Path, most: int, oldest: int) -> None:
-    target = Target(folder, most, oldest)
+async def main(port: int, folder: Path, most: int, oldest: int, options: dict[str, int]) -> None:
+    target = Target(folder, most, oldest, **options)
     server = grpc.aio.server()
     unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
     handlers = {
@@ -174,9 +221,12 @@ async def main(port: int, folder: Path, most: int, oldest: int) -> None:
     key, cert = (folder / "key.pem").read_bytes(), (folder / "cert.pem").read_bytes()
     server.add_secure_port(f"127.0.0.1:{port}", grpc.ssl_server_credentials([(key, cert)]))
     await server.start()
+    await target.look()
+    obeying = asyncio.create_task(target.obey())
     await target.make()
-    await server.wait_for_termination()
+    await asyncio.gather(obeying, server.wait_for_termination())
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))
+    more = json.loads(sys.argv[5]) if len(sys.argv) > 5 else {}
+    asyncio.run(main(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), more))

@@ -43,6 +43,11 @@ class Cluster:
     def pid(self) -> int:
         return int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
 
+    def pids(self) -> list[int]:
+        """The postmaster and its backends, as of now."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [self.pid, *map(int, children)]
+
     def start(self) -> None:
         options = ("listen_addresses=", f"unix_socket_directories={self.folder}", f"fsync={self._fsync}")
         more = ("max_connections=200", "shared_buffers=64MB", "log_min_messages=fatal")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from collector.config import ConfigError, load, parse
+from collector.retention import Retention
 
 TARGET = {"bng_id": "b", "address": "127.0.0.1:57400", "username": "u", "password": "p", "ca": "ca.pem"}
 
@@ -19,14 +20,19 @@ def config(**changes: Any) -> dict[str, Any]:
 def test_defaults() -> None:
     made = parse(config())
     assert made.targets[0].address == "127.0.0.1:57400"
-    assert (made.sample_interval, made.lease_ttl, made.retention_days, made.metrics) == (5.0, 15.0, 7, None)
+    assert (made.sample_interval, made.lease_ttl, made.retention, made.metrics) == (
+        5.0,
+        3.0,
+        Retention(),
+        None,
+    )
     assert made.owner
 
 
 @pytest.mark.parametrize(
     ("source", "text"),
     [
-        ([], "must be a JSON object"),
+        ([], "must be an object"),
         (config(targets={}), "'targets' must be a list"),
         (config(targets=[TARGET, TARGET]), "more than once"),
         (config(targets=[{**TARGET, "address": "nowhere"}]), r"targets\[0\]: 'address' must be host:port"),

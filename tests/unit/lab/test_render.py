@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import stat
 from pathlib import Path
@@ -53,6 +54,24 @@ def test_all_files_are_there(config: LabConfig, secrets: Secrets) -> None:
         assert "{{" not in text and "{%" not in text.replace("%{%", ""), path
         if path.endswith(".json"):
             json.loads(text)
+
+
+def test_the_collector_keeps_what_is_configured(config: LabConfig, secrets: Secrets) -> None:
+    collector = json.loads(rendered(config, secrets)["collector.json"])
+    assert (collector["memory"], collector["retention"]["samples"], "foreign" in collector) == (
+        64,
+        "48h",
+        False,
+    )
+    keep = dataclasses.replace(
+        config.collecting, memory=16, retention={"samples": "3h"}, foreign=Path("/etc/gnmic.yaml")
+    )
+    other = json.loads(rendered(dataclasses.replace(config, collecting=keep), secrets)["collector.json"])
+    assert (other["memory"], other["retention"], other["foreign"]) == (
+        16,
+        {"samples": "3h"},
+        "/etc/gnmic.yaml",
+    )
 
 
 def test_startup_of_a_bng(config: LabConfig, secrets: Secrets) -> None:

@@ -1,0 +1,1 @@
+"""Targets of others: any gNMI server, its values in one table as they come."""

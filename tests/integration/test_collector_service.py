@@ -1,0 +1,98 @@
+"""The collector as a service: its memory while PostgreSQL is away, its configuration while it runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import postgres
+from tests.support.collector_rig import Rig, rows
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[postgres.Cluster]:
+    with postgres.cluster() as made:
+        yield made
+
+
+@pytest.fixture
+def rig(tmp_path: Path, cluster: postgres.Cluster, request: pytest.FixtureRequest) -> Iterator[Rig]:
+    made = Rig(tmp_path, cluster.create(request.node.name))
+    yield made
+    made.end()
+
+
+def memory(process: subprocess.Popen[bytes]) -> int:
+    """Resident MiB."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) // 1024
+
+
+def test_memory_is_bounded_while_postgresql_is_silent(rig: Rig, cluster: postgres.Cluster) -> None:
+    """Two targets send as fast as they are read, 16 MiB are permitted, and PostgreSQL is stopped."""
+    targets = []
+    for number in range(2):
+        other = Rig(rig.subfolder(str(number)), rig.database)
+        rig.adopt(other)
+        other.target(200, flood=10_000)
+        targets.append(other.entry(f"bng-{number}"))
+    collector = rig.collector(targets=targets, memory=16, lease_ttl=5)
+    rig.until("SELECT count(DISTINCT bng_id) FROM cursors WHERE tick IS NOT NULL", lambda n: n == 2)
+    time.sleep(1)  # it has learnt what these targets send
+    backends = cluster.pids()
+    for pid in backends:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(4)
+        resident = memory(collector)
+    finally:
+        for pid in backends:
+            os.kill(pid, signal.SIGCONT)
+    # without the budget it is 275, without anything in hand 100, and what it has learnt is 30
+    assert resident < 200, f"{resident} MiB"
+    state = rows(rig.database, "SELECT bng_id, tick FROM cursors")
+    for row in state:
+        rig.until(f"SELECT tick FROM cursors WHERE bng_id = '{row[0]}'", lambda n, was=row[1]: n > was)
+    rig.until("SELECT count(*) FROM events", lambda n: n == 400)
+    assert rows(rig.database, "SELECT count(*) FROM gaps WHERE kind = 'events'")[0][0] == 0
+
+
+def test_a_new_configuration_is_taken_without_a_break(rig: Rig) -> None:
+    second = Rig(rig.subfolder("second"), rig.database)
+    rig.adopt(second)
+    rig.target(10)
+    second.target(20)
+    one, two = rig.entry("one"), second.entry("two")
+    collector = rig.collector(targets=[one], registry=True)
+    names = "SELECT string_agg(target, ',' ORDER BY target) FROM target_state"
+    up = f"{names} WHERE until IS NULL AND state = 'up'"
+    rig.until(up, lambda names: names == "one")
+    since = rows(rig.database, "SELECT connected_since FROM bngs WHERE bng_id = 'one'")[0][0]
+
+    rig.configure(targets=[one, two], registry=True)  # seen without being told
+    rig.until(up, lambda names: names == "one,two")
+    (rig.folder / "one.json").write_text('{"targets": [')
+    collector.send_signal(signal.SIGHUP)
+    rig.until_log("collector.configuration-refused")
+    rig.configure(targets=[one], registry=True, retention={"samples": "3h"})
+    collector.send_signal(signal.SIGHUP)
+    rig.until(up, lambda names: names == "one")
+    gone = "SELECT state FROM target_state WHERE target = 'two' AND until IS NULL"
+    assert rows(rig.database, gone)[0][0] == "removed"
+
+    entry = {key: value for key, value in two.items() if key != "bng_id"}
+    rig.execute("INSERT INTO collector_targets VALUES ('three', $1), ('four', '{}')", entry)
+    rig.until(up, lambda names: names == "one,three")
+    rig.until("SELECT count(*) FROM events WHERE bng_id = 'three'", lambda n: n == 20)
+    rig.execute("UPDATE collector_targets SET enabled = false")
+    rig.until(up, lambda names: names == "one")
+    assert rows(rig.database, "SELECT connected_since FROM bngs WHERE bng_id = 'one'")[0][0] == since
+    assert rows(rig.database, "SELECT count(*) FROM target_state WHERE target = 'one'")[0][0] == 1

@@ -1,0 +1,58 @@
+"""What is missing between two samples."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from collector.gaps import Pace, missed
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("ticks", "seconds", "interval", "seen", "lost"),
+    [
+        (1, 5, 5, 0, None),  # as it should be
+        (2, 10, 5, 0, (101, 101)),  # one is missing
+        (7, 35, 5, 0, (101, 106)),
+        (
+            1,
+            3600,
+            5,
+            5,
+            (101, 101),
+        ),  # the element made none for an hour, or its clock was set: told in any case
+        (1, -3600, 5, 5, None),  # the clock was set back
+        (4, -3600, 5, 5, (101, 103)),  # and samples are missing
+        (4, 0.1, 5, 5, (101, 103)),  # the same, and the clock hides it: ours does not
+        (5, 5, 5, 1, None),  # swept each second, sampled each five
+        (6, 6, 5, 1, None),
+        (10, 10, 5, 1, (101, 109)),
+        (0, 0, 5, 0, None),  # the rest of a tick
+        (-90, 7, 5, 0, (101, 101)),  # counted anew
+    ],
+)
+def test_missed(
+    ticks: int, seconds: float, interval: float, seen: float, lost: tuple[int, int] | None
+) -> None:
+    this = 100 + ticks, NOON + timedelta(seconds=seconds)
+    found = missed((100, NOON), this, interval, seen)
+    assert (found and found[:2]) == lost
+
+
+def test_nothing_is_missing_before_the_first() -> None:
+    assert missed((None, None), (7, NOON), 5) is None
+
+
+def test_pace() -> None:
+    pace = Pace()
+    assert [
+        pace.seen(tick, clock) for tick, clock in ((10, 100.0), (12, 103.0), (12, 104.0), (5, 105.0))
+    ] == [
+        0.0,
+        1.5,
+        0.0,
+        0.0,
+    ]
