@@ -129,17 +129,16 @@ class GnmiServer:
 
     def _handlers(self) -> grpc.GenericRpcHandler:
         def unary(
-            behaviour: Callable[[Any, User, Any], Awaitable[Any]], request: Any, response: Any
+            behaviour: Callable[[Any, User, Any], Awaitable[Any]], request: Any, response: Any = None
         ) -> grpc.RpcMethodHandler:
-            return grpc.unary_unary_rpc_method_handler(
-                self._guarded(behaviour), parser(request), response.SerializeToString
-            )
+            serializer = response.SerializeToString if response is not None else None
+            return grpc.unary_unary_rpc_method_handler(self._guarded(behaviour), parser(request), serializer)
 
         methods = {
             "Capabilities": unary(self._capabilities, pb.CapabilityRequest, pb.CapabilityResponse),
-            "Get": unary(self._get, pb.GetRequest, pb.GetResponse),
             "Set": unary(self._set, pb.SetRequest, pb.SetResponse),
             # without a serializer: messages are octets already
+            "Get": unary(self._get, pb.GetRequest),
             "Subscribe": grpc.stream_stream_rpc_method_handler(
                 self._guarded(self._subscribe), parser(pb.SubscribeRequest), None
             ),
@@ -165,10 +164,12 @@ class GnmiServer:
 
         return handler
 
-    async def _capabilities(self, _request: Any, _user: User, _context: Any) -> pb.CapabilityResponse:
-        return capabilities(self._tree)
+    async def _capabilities(
+        self, request: pb.CapabilityRequest, _user: User, _context: Any
+    ) -> pb.CapabilityResponse:
+        return capabilities(self._tree, request)
 
-    async def _get(self, request: pb.GetRequest, user: User, _context: Any) -> pb.GetResponse:
+    async def _get(self, request: pb.GetRequest, user: User, _context: Any) -> bytes:
         return await get(self._tree, user, request)
 
     async def _set(self, request: pb.SetRequest, user: User, context: Any) -> pb.SetResponse:
