@@ -66,8 +66,8 @@ def refusal(error: Exception, *, writing: bool = False) -> Refused:
     """The status for an error of `EXPECTED`.
 
     Args:
-        writing: of a Set, where a path that the schema does not have is NOT_FOUND (specification, 3.4.7), and
-            what it does not have in a value is a bad value; to who reads it is UNIMPLEMENTED (3.3.4, 3.5.2.4).
+        writing: of a Set, where a path that the schema does not have is NOT_FOUND (specification, 3.4.7)
+            and what it does not have in a value is a bad value; who reads is told UNIMPLEMENTED (3.3.4).
     """
     if isinstance(error, UnknownNode):
         return Refused(Code.NOT_FOUND if writing else Code.UNIMPLEMENTED, str(error))

@@ -18,7 +18,7 @@ from yang.schema import SchemaNode
 from yang.tree import Tree
 
 GNMI_VERSION = pb.DESCRIPTOR.GetOptions().Extensions[pb.gnmi_service]
-MAXIMUM_ANSWER = 32 * 1024 * 1024
+MAXIMUM_ANSWER = 16 * 1024 * 1024
 """Octets of a GetResponse; more is to be read by Subscribe, which sends it in pieces."""
 
 MAXIMUM_PATHS = 1000
@@ -64,13 +64,13 @@ async def get(tree: Tree, user: User, request: pb.GetRequest) -> bytes:
             answered = prefix_of(request)
             answered.origin = answered.origin or asked.origin
             head = notification_head(answered, time.time_ns())
-            updates = [piece async for piece in read.updates(path, progress)]
+            updates = [piece async for piece in read.updates(path, progress) if piece]
         except EXPECTED as error:
             raise refusal(error) from None
         if not updates and _must_exist(tree, path):
             raise Refused(Code.NOT_FOUND, f"{path} does not exist")
         response.extend(framed(1, [head, *updates]))  # GetResponse.notification
-    return b"".join(response)
+    return await progress.written(response)
 
 
 def _check(tree: Tree, request: pb.GetRequest) -> tuple[Content, Reach]:

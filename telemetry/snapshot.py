@@ -8,6 +8,7 @@ in between. What comes out is octets; no message object holds it a second time.
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,12 @@ from yang.tree import Tree
 
 PAUSE_AFTER = 0.002
 """Seconds of reading after which other tasks get their turn."""
+
+CHUNK = 64 * 1024
+"""Octets that are put together at a time."""
+
+_ARRAY = b"\0"
+"""Begins what stands for an array until its text is put together; no JSON text holds a NUL."""
 
 _JSON_FIELDS: dict[int, int] = {
     pb.JSON: pb.TypedValue.DESCRIPTOR.fields_by_name["json_val"].number,
@@ -58,11 +65,44 @@ class Progress:
                 "extension, or use Subscribe with mode ONCE, which sends it in pieces",
             )
 
+    async def written(self, pieces: Sequence[bytes]) -> bytes:
+        """The pieces as one; large ones are copied once, and not all at a time."""
+        buffer = io.BytesIO()
+        for piece in pieces:
+            buffer.write(piece)
+            await self.pause()
+        return buffer.getvalue()
+
     async def pause(self) -> None:
         """Let others go on if this has taken long."""
         if time.perf_counter() > self._pause_at:
             await asyncio.sleep(0)
             self._pause_at = time.perf_counter() + PAUSE_AFTER
+
+
+class Chunk:
+    """Small pieces on their way to become a larger one."""
+
+    def __init__(self) -> None:
+        self.items: list[bytes] = []
+        self._size = 0
+
+    def add(self, *pieces: bytes) -> None:
+        """Append pieces."""
+        self.items += pieces
+        self._size += sum(map(len, pieces))
+
+    @property
+    def full(self) -> bool:
+        """It is time to `take`."""
+        return self._size > CHUNK
+
+    def take(self) -> bytes:
+        """All of it; nothing is left."""
+        taken = b"".join(self.items)
+        self.items.clear()
+        self._size = 0
+        return taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +150,17 @@ class Snapshot:
                 for target in found
                 for piece in without(target, self.reach.hidden(target.node, top))
             ]
+        chunk = Chunk()
         for entry, leaves in scalars(self.tree, self.user, paths, self.content) if paths else ():
             above = elements(entry.to_gnmi())
-            made = b"".join(
-                update(above + below(names), encode_octets(value, node, self.encoding))
-                for names, value, node in leaves
-            )
-            progress.grow(len(made))
-            yield made
+            for names, value, node in leaves:
+                made = update(above + below(names), encode_octets(value, node, self.encoding))
+                progress.grow(len(made))
+                chunk.add(made)
+            if chunk.full:
+                yield chunk.take()
             await progress.pause()
+        yield chunk.take()
 
     # --- one update per instance -----------------------------------------------------------------
 
@@ -132,10 +174,9 @@ class Snapshot:
                 async for piece in self._instances(target.path, top or target.node, progress):
                     yield piece
                 continue
-            value = await self._assembled(target, lists, top or target.node, progress)
-            if value:
-                for piece in self._update(target.path, orjson.dumps(value)):
-                    yield piece
+            text = await self._assembled(target, lists, top or target.node, progress)
+            for piece in self._update(target.path, text) if text else ():
+                yield piece
         if found is None:
             async for piece in self._instances(path, None, progress):
                 yield piece
@@ -144,21 +185,25 @@ class Snapshot:
         self, path: DataPath, top: SchemaNode | None, progress: Progress
     ) -> AsyncIterator[bytes]:
         """Instances as they are: none of them holds a long list."""
+        chunk = Chunk()
         for instance, value in self._read(path):
             node = instance.schema_node(self.tree.schema)
             shown = self.reach.pruned(value, node, top or node)
             if shown is not None:
                 octets = orjson.dumps(self._plain(shown, node))
                 progress.grow(len(octets))
-                for piece in self._update(instance, octets):
-                    yield piece
+                chunk.add(*self._update(instance, [octets]))
+            if chunk.full:
+                yield chunk.take()
             await progress.pause()
+        yield chunk.take()
 
     async def _assembled(
         self, target: Target, lists: Sequence[SchemaNode], top: SchemaNode, progress: Progress
-    ) -> dict[str, Any]:
-        """The object of a container: what is in its lists is encoded entry by entry."""
+    ) -> list[bytes]:
+        """The object of a container, in pieces: what is in its lists is encoded entry by entry."""
         value: dict[str, Any] = {}
+        arrays: list[list[bytes]] = []
         for piece in without(target, set(lists)):
             for _, found in self._read(piece.path):
                 shown = self.reach.pruned(_inside(found, piece.node), piece.node, top)
@@ -167,16 +212,27 @@ class Snapshot:
                 await progress.pause()
         for node in lists:
             entries: list[bytes] = []
+            chunk = Chunk()
             for _, found in self._read(DataPath.of_node(node)):
                 shown = self.reach.pruned(_inside(found, node), node, top)
                 if shown is not None:
-                    entries.append(orjson.dumps(self._plain(shown, node)))
-                    progress.grow(len(entries[-1]))
+                    octets = orjson.dumps(self._plain(shown, node))
+                    progress.grow(len(octets))
+                    chunk.add(b"," if entries or chunk.items else b"[", octets)
+                if chunk.full:
+                    entries.append(chunk.take())
                 await progress.pause()
-            if entries:
-                whole = orjson.Fragment(b"[" + b",".join(entries) + b"]")
-                self._place(value, target.node, node, whole)
-        return value
+            if entries or chunk.items:
+                arrays.append([*entries, chunk.take(), b"]"])
+                self._place(value, target.node, node, orjson.Fragment(_ARRAY + b"%d " % len(arrays)))
+        if not value:
+            return []
+        first, *others = orjson.dumps(value).split(_ARRAY)
+        text = [first]
+        for part in others:  # objects may come in another order than they were placed in
+            number, _, after = part.partition(b" ")
+            text += [*arrays[int(number) - 1], after]
+        return text
 
     def _read(self, path: DataPath) -> Iterator[tuple[DataPath, Any]]:
         selection = self.tree.select_paths([path])
@@ -198,8 +254,8 @@ class Snapshot:
             value = value.setdefault(member(name, ietf), {})
         value[member(names[-1], ietf)] = content
 
-    def _update(self, path: DataPath, octets: bytes) -> list[bytes]:
-        value = framed(3, framed(_JSON_FIELDS[self.encoding], [octets]))
+    def _update(self, path: DataPath, octets: list[bytes]) -> list[bytes]:
+        value = framed(3, framed(_JSON_FIELDS[self.encoding], octets))
         return framed(4, [*framed(1, [elements(path.to_gnmi())]), *value])
 
 
