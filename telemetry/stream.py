@@ -45,12 +45,13 @@ class Stream:
     Attributes:
         writing_since: monotonic time at which a write began that has not ended, else None. The
             server ends streams whose clients take nothing.
+        user: who subscribed.
     """
 
     def __init__(self, service: Service, user: User, context: Any) -> None:
         self.writing_since: float | None = None
+        self.user = user
         self._service = service
-        self._user = user
         self._context = context
         self._wake = asyncio.Event()
         self._sources: list[Source] = []
@@ -70,7 +71,7 @@ class Stream:
         if first is grpc.aio.EOF or first.WhichOneof("request") != "subscribe":
             raise invalid("the first message of a Subscribe must hold a subscription list")
         asked = first.subscribe
-        self._sources = Builder(self._service, self._user, asked, first.extension).sources()
+        self._sources = Builder(self._service, self.user, asked, first.extension).sources()
         if asked.mode == pb.SubscriptionList.ONCE:
             await self._answer(asked.updates_only)
         elif asked.mode == pb.SubscriptionList.POLL:
