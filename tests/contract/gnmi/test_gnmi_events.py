@@ -177,3 +177,9 @@ async def test_updates_only_of_a_range_begins_with_the_sync_response(client):
     assert (await subscription.message()).sync_response
     assert [await next_number(subscription) for _ in range(2)] == [2, 3]
     assert (await subscription.status())[0] is Code.OK
+
+
+async def test_config_subscriptions_are_refused(client):
+    asked = ext.Extension(config_subscription=ext.ConfigSubscription(start=ext.ConfigSubscriptionStart()))
+    subscription = await client.subscribe("/aether-shaping:shaping-profiles", extension=[asked])
+    assert (await subscription.status())[0] is Code.UNIMPLEMENTED

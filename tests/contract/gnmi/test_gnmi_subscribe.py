@@ -342,6 +342,12 @@ async def test_rules_that_change_apply_to_open_streams(target, client):
         ),
         (
             pb.SubscriptionList(
+                subscription=[pb.Subscription(mode=pb.TARGET_DEFINED, sample_interval=SECOND)]
+            ),
+            Code.INVALID_ARGUMENT,
+        ),
+        (
+            pb.SubscriptionList(
                 subscription=[pb.Subscription(mode=pb.SAMPLE, path=path("/aether-events:events/event"))]
             ),
             Code.INVALID_ARGUMENT,
