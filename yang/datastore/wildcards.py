@@ -16,6 +16,7 @@ from yang.provider import OperationError
 from yang.schema import Schema, SchemaNode
 
 MAX_EXPANDED: Final = 100_000
+_ANY_NAME: Final = Step("", ANY)
 _Steps = tuple[Step, ...]
 
 
@@ -44,7 +45,7 @@ def expand(schema: Schema, path: DataPath, values: ValueReader, tree: Tree) -> l
         OperationError: ``invalid-value`` (a key's value is not of its type), ``too-big``.
     """
     found: dict[_Steps, None] = {}
-    for steps in _matches(schema.root, tree, path.steps, (), values):
+    for steps in _Search(values).matches(schema.root, tree, path.steps, ()):
         found[steps] = None
         if len(found) > MAX_EXPANDED:
             raise OperationError("too-big", f"{path} leads to more than {MAX_EXPANDED} nodes", path=str(path))
@@ -54,34 +55,49 @@ def expand(schema: Schema, path: DataPath, values: ValueReader, tree: Tree) -> l
     return [DataPath(steps) for steps in outermost]
 
 
-def _matches(
-    node: SchemaNode, where: Mapping[str, Any], wanted: _Steps, above: _Steps, values: ValueReader
-) -> Iterator[_Steps]:
-    """What the steps lead to below one instance."""
-    first, rest = wanted[0], wanted[1:]
-    if first.name == DESCEND:
-        yield from _matches(node, where, rest or (Step("", ANY),), above, values)
-        for child, inner, steps in _children(node, where, Step("", ANY), values):
-            if isinstance(inner, Mapping):
-                yield from _matches(child, inner, wanted, (*above, *steps), values)
-        return
-    for child, inner, steps in _children(node, where, first, values):
-        if not rest:
-            yield (*above, *steps)
-        elif isinstance(inner, Mapping):
-            yield from _matches(child, inner, rest, (*above, *steps), values)
+class _Search:
+    """Looks for what the steps of a path lead to.
+
+    Several ``...`` lead to one instance in many ways: it is looked at once for each number of steps left.
+    """
+
+    def __init__(self, values: ValueReader) -> None:
+        self._values = values
+        self._seen: set[tuple[_Steps, int]] = set()
+
+    def matches(
+        self, node: SchemaNode, where: Mapping[str, Any], wanted: _Steps, above: _Steps
+    ) -> Iterator[_Steps]:
+        """Paths of what `wanted` leads to below one instance, whose own path is `above`."""
+        if (above, len(wanted)) in self._seen:
+            return
+        self._seen.add((above, len(wanted)))
+        first, rest = wanted[0], wanted[1:]
+        if first.name == DESCEND and not rest:
+            first = _ANY_NAME  # what is at this level holds all that is below
+        if first.name == DESCEND:
+            yield from self.matches(node, where, rest, above)
+            for child, inner, step in _children(node, where, _ANY_NAME, self._values):
+                if isinstance(inner, Mapping):
+                    yield from self.matches(child, inner, wanted, (*above, step))
+            return
+        for child, inner, step in _children(node, where, first, self._values):
+            if not rest:
+                yield (*above, step)
+            elif isinstance(inner, Mapping):
+                yield from self.matches(child, inner, rest, (*above, step))
 
 
 def _children(
     node: SchemaNode, where: Mapping[str, Any], step: Step, values: ValueReader
-) -> Iterator[tuple[SchemaNode, Any, _Steps]]:
+) -> Iterator[tuple[SchemaNode, Any, Step]]:
     """Instances below one instance that a step takes: schema node, content, path step."""
     for name, value in where.items():
         child = node.child_json(name)
         if child is None or not _takes(step, child):
             continue
         if child.kind != "list":
-            yield child, value, (plain_step(child),)
+            yield child, value, plain_step(child)
             continue
         given = {key: text for key, text in step.keys if text != ANY}
         own = [
@@ -90,7 +106,7 @@ def _children(
         ]
         for keys, entry in value.items():
             if all(want is None or want == key for want, key in zip(own, keys, strict=True)):
-                yield child, entry, (entry_step(child, keys),)
+                yield child, entry, entry_step(child, keys)
 
 
 def _takes(step: Step, node: SchemaNode) -> bool:

@@ -347,6 +347,8 @@ async def test_paths_and_encodings_that_set_does_not_know(client):
         (f"{PROFILES}/profile[name=*]", set()),
         (f"{PROFILES}/*", set()),
         (f"{PROFILES}/...", set()),
+        ("/..." * 60 + "/profile[name=gold]", {"silver"}),
+        ("/.../*" * 30, {"gold", "silver"}),
         (f"{PROFILES}/profile[name=none]", {"gold", "silver"}),
         (f"{PROFILES}/profile[name=none]/description", {"gold", "silver"}),
         ("/.../profile[name=silver]", {"gold"}),
