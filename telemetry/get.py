@@ -56,6 +56,7 @@ async def get(tree: Tree, user: User, request: pb.GetRequest) -> bytes:
     response: list[bytes] = []
     prefix = request.prefix if request.HasField("prefix") else None
     for asked in request.path or [pb.Path()]:
+        await progress.pause()
         try:
             tree.check_exec("/ietf-netconf:get", user)  # what a Get is in NETCONF
             path = data_path(tree.schema, prefix, asked)
