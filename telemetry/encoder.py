@@ -1,10 +1,10 @@
 """Columns of counters as SubscribeResponses with a fixed layout.
 
 What limits a gNMI server in Python is the cost of each message, then that of each object in it. So the
-counters of up to 200 list entries share one message whose octets are laid out once: every value is a
-varint padded to ten octets and every `duplicates` one padded to two, and so all of them stay where they
-are when they change. A tick then is a few numpy assignments per block. Padded varints are legal protobuf
-and parse to the same message.
+counters of up to 400 list entries, as far as 256 KiB hold them, share one message whose octets are laid out
+once: every value is a varint padded to ten octets and every `duplicates` one padded to two, and so all of
+them stay where they are when they change. A tick then is a few numpy assignments per block. Padded varints
+are legal protobuf and parse to the same message.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from telemetry.packing import MAXIMUM_MESSAGE
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.protocol.wire import PADDED_64, delimited, padded_varint, tag, varint
 
-BLOCK_ENTRIES = 200
+BLOCK_ENTRIES = 400
 MAXIMUM_DUPLICATES = (1 << 14) - 1
 """What two octets of a varint hold; more duplicates than these are reported as these."""
 

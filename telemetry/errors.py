@@ -7,8 +7,9 @@ from typing import Final
 import grpc
 
 from telemetry.plan import PlanError
+from telemetry.protocol.model import UnknownNode
 from telemetry.protocol.paths import PathError
-from telemetry.protocol.values import BadValue
+from telemetry.protocol.values import BadValue, UnsupportedValue
 from telemetry.subscribe import Lost, TermsError
 from yang.provider import OperationError, OperationErrors
 
@@ -61,9 +62,20 @@ def _sentence(error: OperationError) -> str:
     return f"{error.message}{where}"
 
 
-def refusal(error: Exception) -> Refused:
-    """The status for an error of `EXPECTED`."""
+def refusal(error: Exception, *, writing: bool = False) -> Refused:
+    """The status for an error of `EXPECTED`.
+
+    Args:
+        writing: of a Set, where a path that the schema does not have is NOT_FOUND (specification, 3.4.7)
+            and what it does not have in a value is a bad value; who reads is told UNIMPLEMENTED (3.3.4).
+    """
+    if isinstance(error, UnknownNode):
+        return Refused(Code.NOT_FOUND if writing else Code.UNIMPLEMENTED, str(error))
+    if isinstance(error, UnsupportedValue):
+        return unimplemented(str(error))
     if isinstance(error, OperationError):
+        if error.tag == "unknown-element" and not writing:
+            return unimplemented(_sentence(error))
         several = error.errors if isinstance(error, OperationErrors) else (error,)
         message = "; ".join(_sentence(one) for one in several)[:MAXIMUM_MESSAGE]
         return Refused(_BY_TAG.get(error.tag, Code.INVALID_ARGUMENT), message)

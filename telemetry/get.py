@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator
-from typing import Any
 
-import orjson
-
-from telemetry.errors import EXPECTED, Code, Refused, invalid, refusal, unimplemented
+from telemetry.errors import EXPECTED, Code, Refused, invalid, refusal
+from telemetry.packing import framed, notification_head
 from telemetry.plan import Content
 from telemetry.protocol import gnmi_pb2 as pb
-from telemetry.protocol.model import ENCODINGS, UnknownNode, data_path, encode, gnmi_path, plain_tree
-from telemetry.reader import SLICE, scalars
-from telemetry.requests import check_encoding, check_models, prefix_of
+from telemetry.protocol.model import ENCODINGS, UnknownNode, data_path
+from telemetry.reach import Reach
+from telemetry.requests import Extras, check_encoding, models_of, prefix_of
+from telemetry.snapshot import Progress, Snapshot
 from yang.access import User
 from yang.path import ANY, DESCEND, DataPath
 from yang.schema import SchemaNode
 from yang.tree import Tree
 
 GNMI_VERSION = pb.DESCRIPTOR.GetOptions().Extensions[pb.gnmi_service]
-MAXIMUM_ANSWER = 64 * 1024 * 1024
+MAXIMUM_ANSWER = 16 * 1024 * 1024
 """Octets of a GetResponse; more is to be read by Subscribe, which sends it in pieces."""
 
 MAXIMUM_PATHS = 1000
@@ -34,8 +31,12 @@ _CONTENTS: dict[int, Content] = {
 }
 
 
-def capabilities(tree: Tree) -> pb.CapabilityResponse:
-    """All modules of the YANG library, and what this server speaks."""
+def capabilities(tree: Tree, request: pb.CapabilityRequest) -> pb.CapabilityResponse:
+    """All modules of the YANG library, and what this server speaks. Raises Refused."""
+    for extension in request.extension:
+        kind = extension.WhichOneof("ext")
+        if kind not in (None, "registered_ext"):
+            raise invalid(f"the extension {kind} does not belong to Capabilities")
     modules = sorted(tree.schema.modules, key=lambda module: (module.name, module.revision))
     return pb.CapabilityResponse(
         supported_models=[
@@ -47,83 +48,48 @@ def capabilities(tree: Tree) -> pb.CapabilityResponse:
     )
 
 
-async def get(tree: Tree, user: User, request: pb.GetRequest) -> pb.GetResponse:
-    """One notification per path of the request. Raises Refused."""
-    content = _check(tree, request)
-    response = pb.GetResponse()
-    size = 0
+async def get(tree: Tree, user: User, request: pb.GetRequest) -> bytes:
+    """A serialised GetResponse, with one notification per path of the request. Raises Refused."""
+    content, reach = _check(tree, request)
+    read = Snapshot(tree, user, content, request.encoding, reach)
+    progress = Progress(MAXIMUM_ANSWER)
+    response: list[bytes] = []
     prefix = request.prefix if request.HasField("prefix") else None
     for asked in request.path or [pb.Path()]:
+        await progress.pause()
         try:
             tree.check_exec("/ietf-netconf:get", user)  # what a Get is in NETCONF
             path = data_path(tree.schema, prefix, asked)
-            notification = pb.Notification(timestamp=time.time_ns(), prefix=prefix_of(request))
-            if asked.origin:
-                notification.prefix.origin = asked.origin
-            async for update in _updates(tree, user, path, content, request.encoding):
-                size += update.ByteSize()
-                if size > MAXIMUM_ANSWER:
-                    raise Refused(
-                        Code.RESOURCE_EXHAUSTED,
-                        f"the answer is larger than {MAXIMUM_ANSWER} octets; use Subscribe with mode ONCE",
-                    )
-                notification.update.append(update)
-        except UnknownNode as error:
-            raise unimplemented(str(error)) from None
+            if path.steps and not any(step.name in (ANY, DESCEND) for step in path.steps):
+                _check_models(reach, _node(tree, path))
+            answered = prefix_of(request)
+            answered.origin = answered.origin or asked.origin
+            head = notification_head(answered, time.time_ns())
+            updates = [piece async for piece in read.updates(path, progress) if piece]
         except EXPECTED as error:
             raise refusal(error) from None
-        if not notification.update and _must_exist(tree, path):
+        if not updates and _must_exist(tree, path):
             raise Refused(Code.NOT_FOUND, f"{path} does not exist")
-        response.notification.append(notification)
-    return response
+        response.extend(framed(1, [head, *updates]))  # GetResponse.notification
+    return await progress.written(response)
 
 
-def _check(tree: Tree, request: pb.GetRequest) -> Content:
+def _check(tree: Tree, request: pb.GetRequest) -> tuple[Content, Reach]:
     check_encoding(request.encoding)
-    check_models(tree.schema, request.use_models)
-    for extension in request.extension:
-        if extension.WhichOneof("ext") in ("history", "depth"):
-            raise unimplemented(f"the extension {extension.WhichOneof('ext')} is not supported in Get")
+    extras = Extras.of(request.extension)
+    if extras.history is not None or extras.config_subscription:
+        raise invalid("the extensions history and config_subscription belong to Subscribe")
     if len(request.path) > MAXIMUM_PATHS:
         raise invalid(f"a Get names at most {MAXIMUM_PATHS} paths")
     content = _CONTENTS.get(request.type)
     if content is None:
         raise invalid(f"data type {request.type} does not exist")
-    return content
+    return content, Reach(extras.depth, models_of(tree.schema, request.use_models))
 
 
-async def _updates(
-    tree: Tree, user: User, path: DataPath, content: Content, encoding: int
-) -> AsyncIterator[pb.Update]:
-    number = 0
-    selection = tree.select_paths([path])
-    if content != "config":
-        await tree.prepare(selection)
-    if encoding in (pb.PROTO, pb.ASCII):
-        for entry, leaves in scalars(tree, user, [path], content):
-            for names, value, node in leaves:
-                found = gnmi_path(entry)
-                for name in names:
-                    found.elem.add(name=name)
-                yield pb.Update(path=found, val=encode(value, node, encoding))
-            number += 1
-            if number % SLICE == 0:
-                await asyncio.sleep(0)
-        return
-    for instance, value in tree.read_json(selection, user, content=content):
-        # a whole tree takes long to write: a thread does it
-        yield pb.Update(
-            path=gnmi_path(instance), val=await asyncio.to_thread(_json, tree, instance, value, encoding)
-        )
-        number += 1
-        if number % SLICE == 0:
-            await asyncio.sleep(0)
-
-
-def _json(tree: Tree, path: DataPath, value: Any, encoding: int) -> pb.TypedValue:
-    if encoding == pb.JSON_IETF:
-        return pb.TypedValue(json_ietf_val=orjson.dumps(value))
-    return pb.TypedValue(json_val=orjson.dumps(plain_tree(value, _node(tree, path))))
+def _check_models(reach: Reach, node: SchemaNode) -> None:
+    if not reach.has(node):
+        raise UnknownNode(f"{node.path} is not in the models that the request is restricted to")
 
 
 def _node(tree: Tree, path: DataPath) -> SchemaNode:

@@ -80,8 +80,9 @@ class LogSource(Source):
             yield message
 
     async def skip(self) -> AsyncIterator[bytes]:
-        """Go on behind the newest entry."""
-        self._cursor.next = self._provider.newest + 1
+        """Go on behind the newest entry; entries of a range that was asked for are updates all the same."""
+        if self._history is None:
+            self._cursor.next = self._provider.newest + 1
         return
         yield b""  # makes this a generator
 

@@ -52,14 +52,19 @@ def _keyed(name: str, keys: Mapping[str, str]) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _below(names: Names) -> bytes:
+def below(names: Names) -> bytes:
     """Path.elem of names without keys: those of the schema, so that there are not many."""
     return b"".join(map(_named, names))
 
 
-def _update(path: bytes, value: bytes, duplicates: bytes) -> bytes:
+def update(path: bytes, value: bytes, duplicates: bytes = b"") -> bytes:
     """Notification.update"""
     return delimited(4, delimited(1, path) + delimited(3, value) + duplicates)
+
+
+def framed(field: int, pieces: list[bytes]) -> list[bytes]:
+    """A message field that is put together from pieces, still in pieces: large ones are copied once."""
+    return [tag(field, 2) + varint(sum(map(len, pieces))), *pieces]
 
 
 def messages(
@@ -69,7 +74,7 @@ def messages(
 
     A single value that is larger than `size` is sent alone, as large as it is.
     """
-    head = _head(prefix, time_ns)
+    head = notification_head(prefix, time_ns)
     items: list[bytes] = []
     used = len(head)
     for item in _items(entries, duplicates):
@@ -87,12 +92,12 @@ def _items(entries: Iterable[Entry], duplicates: int) -> Iterator[bytes]:
     repeated = tag(4, 0) + varint(duplicates) if duplicates else b""
     for entry in entries:
         for names in entry.deletes:
-            yield delimited(5, entry.path + _below(names))  # Notification.delete
+            yield delimited(5, entry.path + below(names))  # Notification.delete
         for names, value in entry.updates:
-            yield _update(entry.path + _below(names), value, repeated)
+            yield update(entry.path + below(names), value, repeated)
 
 
-def _head(prefix: pb.Path, time_ns: int) -> bytes:
+def notification_head(prefix: pb.Path, time_ns: int) -> bytes:
     octets: bytes = pb.Notification(timestamp=time_ns, prefix=prefix).SerializeToString(deterministic=True)
     return octets
 
@@ -117,7 +122,7 @@ def atomic(
     if target:
         prefix += delimited(4, target.encode())
     head = tag(1, 0) + varint(time_ns) + delimited(2, prefix)
-    return _response(head, [*(_update(_below(names), value, b"") for names, value in updates), _ATOMIC])
+    return _response(head, [*(update(below(names), value) for names, value in updates), _ATOMIC])
 
 
 _ATOMIC = tag(6, 0) + varint(1)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
 
+from telemetry.protocol.model import UnknownNode
+from telemetry.reach import Reach, leaves_below
 from telemetry.subscribe import Mode
 from yang.access import Rules, User
 from yang.path import ANY, DESCEND, DataPath, Step
@@ -75,9 +77,11 @@ class Planner:
 
     Args:
         columns: whether counters may come from matrices (the encoding must be PROTO).
+        reach: what is left out below the paths.
     """
 
-    def __init__(self, tree: Tree, user: User, *, columns: bool) -> None:
+    def __init__(self, tree: Tree, user: User, *, columns: bool, reach: Reach | None = None) -> None:
+        self._reach = reach or Reach()
         self._tree = tree
         self._user = user
         self._use_columns = columns
@@ -90,22 +94,25 @@ class Planner:
             OperationError: the schema has no such node.
         """
         parts: list[Part] = []
-        for target in targets(self._tree, path):
+        for target in reached(targets(self._tree, path), self._reach, path):
             parts.extend(self._plan_target(target, mode))
         return parts
 
     def _plan_target(self, target: Target, mode: Mode | None) -> Iterator[Part]:
         providers = list(self._providers(target.node))
-        excluded: set[SchemaNode] = set()
+        hidden = self._reach.hidden(target.node)
+        excluded = set(hidden)
         for node, provider in providers:
             if isinstance(provider, LogProvider) and (target.open or node not in target.node.chain):
                 excluded.add(node)
                 if mode is not Mode.SAMPLE:
-                    yield log_part(target, node, provider)
+                    part = log_part(target, node, provider, hidden)
+                    if part.leaves:
+                        yield part
                 elif node in target.node.chain:
                     raise PlanError(f"{node.path} is a log: subscribe to it ON_CHANGE or TARGET_DEFINED")
             elif isinstance(provider, ColumnProvider):
-                leaves = column_leaves(target, node, provider)
+                leaves = tuple(leaf for leaf in column_leaves(target, node, provider) if leaf not in hidden)
                 if self._matrix_suffices(target, node, leaves):
                     excluded.update(leaves)
                     yield column_part(node, provider, leaves, on_change=mode is Mode.ON_CHANGE)
@@ -203,18 +210,13 @@ def column_leaf(node: SchemaNode, names: Sequence[str]) -> SchemaNode:
     return node
 
 
-def leaves_below(node: SchemaNode) -> Iterator[SchemaNode]:
-    """All leaves and leaf-lists of the data tree at or below a node."""
-    if node.is_leaf:
-        yield node
-    for child in node.data_children:
-        yield from leaves_below(child)
-
-
-def log_part(target: Target, node: SchemaNode, provider: LogProvider) -> Part:
+def log_part(
+    target: Target, node: SchemaNode, provider: LogProvider, hidden: Collection[SchemaNode] = ()
+) -> Part:
     """A log, or those of its leaves that the target selects."""
     below = target.node if _is_below(target.node, node) else node
-    return Part(Feed.LOG, (target.path,), node, leaves=tuple(leaves_below(below)), provider=provider)
+    leaves = tuple(leaf for leaf in leaves_below(below) if leaf not in hidden)
+    return Part(Feed.LOG, (target.path,), node, leaves=leaves, provider=provider)
 
 
 def column_part(
@@ -296,6 +298,14 @@ def targets(tree: Tree, path: DataPath) -> list[Target]:
         raise PlanError("a path of a subscription can hold '...' once")
     found = dict.fromkeys(node for part in tree.select_paths([path]).parts for node in part.targets)
     return [_target(node, path) for node in found if not any(above in found for above in node.chain[:-1])]
+
+
+def reached(found: Sequence[Target], reach: Reach, path: DataPath) -> list[Target]:
+    """The targets that belong to the models that a client uses. Raises UnknownNode when none does."""
+    kept = [target for target in found if reach.has(target.node)]
+    if not kept:
+        raise UnknownNode(f"{path} is not in the models that the request is restricted to")
+    return kept
 
 
 def _target(node: SchemaNode, path: DataPath) -> Target:

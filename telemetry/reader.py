@@ -73,8 +73,9 @@ def scalars(
 ) -> Iterator[tuple[DataPath, list[Leaf]]]:
     """Entries with the leaves that these paths select.
 
-    The tree gives the keys of every entry on the way; here they are there only if they were asked for,
-    since gNMI has them in the path, and configured keys are no state.
+    Defaults that are in use are values (specification, 3.3.4 and 3.5.2.4). The tree gives the keys of every
+    entry on the way; here they are there only if they were asked for, since gNMI has them in the path, and
+    configured keys are no state.
     """
     selection = tree.select_paths(paths)
     ends = {node for part in selection.parts for node in part.targets}
@@ -89,7 +90,7 @@ def scalars(
             known = asked[node] = not stateless and any(step in ends for step in node.chain)
         return known
 
-    for path, leaves in tree.read_leaves(selection, user, content=content):
+    for path, leaves in tree.read_leaves(selection, user, content=content, with_defaults="report-all"):
         kept = [leaf for leaf in leaves if wanted(leaf[2])]
         if kept:
             yield path, kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
@@ -37,12 +38,45 @@ def check_encoding(encoding: int) -> None:
         raise unimplemented(f"the encoding {name} is not supported; these are: {known}")
 
 
-def check_models(schema: Schema, models: Iterable[pb.ModelData]) -> None:
-    """Raises Refused (UNIMPLEMENTED) for a model, or a version of one, that this target does not have."""
+def models_of(schema: Schema, models: Iterable[pb.ModelData]) -> frozenset[str] | None:
+    """Names of the modules that a client restricts itself to (use_models); None when it does not.
+
+    Raises Refused (UNIMPLEMENTED) for a model, or a version of one, that this target does not have.
+    """
     for model in models:
         module = schema.module(model.name)
         if module is None or (model.version and model.version != module.revision):
             raise unimplemented(f"the model {model.name} {model.version} is not supported".replace("  ", " "))
+    return frozenset(model.name for model in models) or None
+
+
+@dataclass(slots=True)
+class Extras:
+    """Extensions of a request that reads.
+
+    Attributes:
+        depth: levels below the paths, 0: all.
+        history: the History extension.
+        config_subscription: the request has this extension.
+    """
+
+    depth: int = 0
+    history: Any = None
+    config_subscription: bool = False
+
+    @classmethod
+    def of(cls, extensions: Iterable[Any]) -> Extras:
+        """What a request carries; registered extensions, which this target has none of, are ignored."""
+        found = cls()
+        for extension in extensions:
+            kind = extension.WhichOneof("ext")
+            if kind == "depth":
+                found.depth = extension.depth.level
+            elif kind == "history":
+                found.history = extension.history
+            elif kind == "config_subscription":
+                found.config_subscription = True
+        return found
 
 
 def prefix_of(request: Any) -> pb.Path:

@@ -21,6 +21,7 @@ from telemetry.sampler import Sampler
 from telemetry.set import Setter
 from telemetry.stream import Service, Stream
 from telemetry.subscribe import Limits
+from telemetry.tls import ServerCertificate, names_of
 from yang.access import User
 from yang.tree import Tree
 
@@ -54,11 +55,16 @@ def address(peer: str) -> str:
 class GnmiServer:
     """Serves a tree over gNMI.
 
+    Attributes:
+        ports: where it listens.
+        certificate: of the server; to be replaced at any time.
+
     Args:
         tree: what is served; the server runs in the event loop that opened it.
         listen: (host, port) pairs; port 0 takes a free one, see `ports`.
         tls_key, tls_cert: PEM.
         client_ca: PEM of the authorities whose certificates clients must show; None asks for none.
+        certificate_users: a client's certificate says who it is: a user name in it needs no password.
         limits: intervals of samples that are kept.
         maximum_subscriptions: Subscribe RPCs at a time; one more is RESOURCE_EXHAUSTED.
         stall_seconds: a subscriber that takes nothing for so long is dismissed.
@@ -72,6 +78,7 @@ class GnmiServer:
         tls_cert: bytes,
         *,
         client_ca: bytes | None = None,
+        certificate_users: bool = False,
         limits: Limits | None = None,
         maximum_subscriptions: int = 64,
         stall_seconds: float = STALL_SECONDS,
@@ -79,9 +86,8 @@ class GnmiServer:
         self.ports: list[int] = []
         self._tree = tree
         self._listen = listen
-        self._credentials = grpc.ssl_server_credentials(
-            [(tls_key, tls_cert)], root_certificates=client_ca, require_client_auth=client_ca is not None
-        )
+        self.certificate = ServerCertificate(tls_key, tls_cert, client_ca)
+        self._certificate_users = certificate_users and client_ca is not None
         self._maximum_subscriptions = maximum_subscriptions
         self._stall_seconds = stall_seconds
         self._authenticator = Authenticator(tree)
@@ -100,10 +106,11 @@ class GnmiServer:
         for host, port in self._listen:
             address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             try:
-                self.ports.append(server.add_secure_port(address, self._credentials))
+                self.ports.append(server.add_secure_port(address, self.certificate.credentials()))
             except RuntimeError as error:
                 raise OSError(f"gNMI cannot listen on {address}: {error}") from None
         self._authenticator.start()
+        self._tree.on_users_gone.append(self._users_gone)
         self._sampler.start()
         self._watchdog = asyncio.create_task(self._watch(), name="gnmi-watchdog")
         await server.start()
@@ -124,22 +131,22 @@ class GnmiServer:
         await server.stop(grace)
         await self._sampler.stop()
         self._authenticator.close()
+        self._tree.on_users_gone.remove(self._users_gone)
         if self._watchdog is not None:
             self._watchdog.cancel()
 
     def _handlers(self) -> grpc.GenericRpcHandler:
         def unary(
-            behaviour: Callable[[Any, User, Any], Awaitable[Any]], request: Any, response: Any
+            behaviour: Callable[[Any, User, Any], Awaitable[Any]], request: Any, response: Any = None
         ) -> grpc.RpcMethodHandler:
-            return grpc.unary_unary_rpc_method_handler(
-                self._guarded(behaviour), parser(request), response.SerializeToString
-            )
+            serializer = response.SerializeToString if response is not None else None
+            return grpc.unary_unary_rpc_method_handler(self._guarded(behaviour), parser(request), serializer)
 
         methods = {
             "Capabilities": unary(self._capabilities, pb.CapabilityRequest, pb.CapabilityResponse),
-            "Get": unary(self._get, pb.GetRequest, pb.GetResponse),
             "Set": unary(self._set, pb.SetRequest, pb.SetResponse),
             # without a serializer: messages are octets already
+            "Get": unary(self._get, pb.GetRequest),
             "Subscribe": grpc.stream_stream_rpc_method_handler(
                 self._guarded(self._subscribe), parser(pb.SubscribeRequest), None
             ),
@@ -151,7 +158,10 @@ class GnmiServer:
 
         async def handler(request: Any, context: Any) -> Any:
             try:
-                user = await self._authenticator.user(context.invocation_metadata(), address(context.peer()))
+                names = names_of(context) if self._certificate_users else ()
+                user = await self._authenticator.user(
+                    context.invocation_metadata(), address(context.peer()), names
+                )
                 if request is MALFORMED:
                     raise invalid(NOT_PROTOBUF)
                 return await behaviour(request, user, context)
@@ -165,10 +175,12 @@ class GnmiServer:
 
         return handler
 
-    async def _capabilities(self, _request: Any, _user: User, _context: Any) -> pb.CapabilityResponse:
-        return capabilities(self._tree)
+    async def _capabilities(
+        self, request: pb.CapabilityRequest, _user: User, _context: Any
+    ) -> pb.CapabilityResponse:
+        return capabilities(self._tree, request)
 
-    async def _get(self, request: pb.GetRequest, user: User, _context: Any) -> pb.GetResponse:
+    async def _get(self, request: pb.GetRequest, user: User, _context: Any) -> bytes:
         return await get(self._tree, user, request)
 
     async def _set(self, request: pb.SetRequest, user: User, context: Any) -> pb.SetResponse:
@@ -195,6 +207,16 @@ class GnmiServer:
                     await asyncio.wait((running,), timeout=1)
             finally:
                 del self._streams[stream]
+
+    def _users_gone(self, names: frozenset[str], _session: int) -> None:
+        """End the streams of users that a commit removed."""
+        self._authenticator.forget()
+        for stream, dismissed in self._streams.items():
+            if stream.user.name in names and not dismissed.done():
+                log.info("gnmi.user.removed", user=stream.user.name)
+                dismissed.set_result(
+                    Refused(Code.UNAUTHENTICATED, f"the user {stream.user.name} was removed")
+                )
 
     async def _watch(self) -> None:
         """Dismisses who takes nothing: a write that does not end means that the client does not read."""

@@ -13,6 +13,7 @@ from telemetry.protocol.paths import PathError
 from yang.access import User
 from yang.datastore.model import PathOperation, Session
 from yang.path import DataPath
+from yang.provider import OperationError
 from yang.schema import SchemaNode
 from yang.tree import Tree
 
@@ -33,7 +34,9 @@ class Arbitration:
         highest = self._highest.get(role)
         if highest is not None and election < highest:
             raise Refused(
-                Code.PERMISSION_DENIED, f"a controller with a higher election id has the role {role!r}"
+                Code.PERMISSION_DENIED,
+                f"a controller with a higher election id has the role {role[:64]!r}: "
+                f"high {highest[0]}, low {highest[1]}",
             )
         if highest is None and len(self._highest) >= MAXIMUM_ROLES:
             raise Refused(Code.RESOURCE_EXHAUSTED, f"this target keeps {MAXIMUM_ROLES} roles")
@@ -54,20 +57,20 @@ class Setter:
             peer: address of the client, for the history of commits.
         """
         try:
+            for rpc in ("edit-config", "commit"):  # what a Set is in NETCONF
+                self._tree.check_exec(f"/ietf-netconf:{rpc}", user)
             commit = self._extensions(request.extension)
             if commit is not None and commit.WhichOneof("action") != "commit":
                 await self._finish(user, peer, commit, request)
                 return self._response(request)
             operations = list(self._operations(request))
-            for rpc in ("edit-config", "commit"):  # what a Set is in NETCONF
-                self._tree.check_exec(f"/ietf-netconf:{rpc}", user)
             confirm_timeout, persist_id = _confirmation(commit)
             if operations:
                 await self._tree.transaction(
                     user, f"gnmi {peer}", operations, confirm_timeout=confirm_timeout, persist_id=persist_id
                 )
         except EXPECTED as error:
-            raise refusal(error) from None
+            raise refusal(error, writing=True) from None
         return self._response(request)
 
     def _extensions(self, extensions: Iterable[Any]) -> Any | None:
@@ -77,6 +80,8 @@ class Setter:
             kind = extension.WhichOneof("ext")
             if kind == "master_arbitration":
                 asked = extension.master_arbitration
+                if not asked.HasField("election_id"):
+                    raise invalid("the master arbitration extension needs an election_id")
                 self._arbitration.check(asked.role.id, (asked.election_id.high, asked.election_id.low))
             elif kind == "commit":
                 commit = extension.commit
@@ -88,22 +93,32 @@ class Setter:
 
     async def _finish(self, user: User, peer: str, commit: Any, request: pb.SetRequest) -> None:
         """Confirm or cancel the confirmed commit that is under way."""
-        if request.delete or request.replace or request.update:
-            raise invalid("a Set that confirms or cancels a commit changes nothing else")
+        if request.delete or request.replace or request.update or request.union_replace:
+            raise invalid("a Set about a commit that is under way changes nothing else")
         action = commit.WhichOneof("action")
-        if action == "confirm":
-            self._tree.check_exec("/ietf-netconf:commit", user)
-            await self._tree.datastores.confirm_commit(commit.id)
-        elif action == "cancel":
-            self._tree.check_exec("/ietf-netconf:cancel-commit", user)
-            session = Session(_SESSION_OF_CANCEL, user, f"gnmi {peer}")
-            await self._tree.datastores.cancel_commit(session, commit.id)
-        else:
-            raise unimplemented("of the commit extension, 'commit', 'confirm' and 'cancel' are supported")
+        datastores = self._tree.datastores
+        try:
+            if action == "confirm":
+                await datastores.confirm_commit(commit.id)
+            elif action == "cancel":
+                self._tree.check_exec("/ietf-netconf:cancel-commit", user)
+                session = Session(_SESSION_OF_CANCEL, user, f"gnmi {peer}")
+                await datastores.cancel_commit(session, commit.id)
+            else:
+                seconds = _seconds(commit.set_rollback_duration.rollback_duration)
+                if not seconds:
+                    raise invalid("rollback_duration must be greater than 0")
+                await datastores.set_rollback_duration(commit.id, seconds)
+        except OperationError as error:
+            if error.tag == "operation-failed":  # none is under way (commit-confirmed, 3.2.2 to 3.2.4)
+                raise Refused(Code.FAILED_PRECONDITION, error.message) from None
+            raise
 
     def _operations(self, request: pb.SetRequest) -> Iterator[PathOperation]:
         """In the order of the specification: deletes, replaces, updates."""
         if request.union_replace:
+            if request.delete or request.replace or request.update:
+                raise invalid("union_replace does not go together with delete, replace or update")
             raise unimplemented("union_replace is not supported; use replace and update")
         count = len(request.delete) + len(request.replace) + len(request.update)
         if count > MAXIMUM_OPERATIONS:
@@ -122,7 +137,11 @@ class Setter:
         if not update.HasField("val"):
             raise invalid("an update without 'val'; the withdrawn field 'value' is not supported")
         path = data_path(self._tree.schema, prefix, update.path)
-        return PathOperation(op, path, decode(update.val, self._node(path)))
+        node = self._node(path)
+        value = decode(update.val, node)
+        if op == "replace" and not value and node.kind == "list" and path.steps[-1].keys:
+            raise invalid(f"{path}: an entry is not replaced by nothing; use delete")  # 3.4.4
+        return PathOperation(op, path, value)
 
     def _node(self, path: DataPath) -> SchemaNode:
         if not path.exact:
@@ -147,7 +166,12 @@ def _confirmation(commit: Any | None) -> tuple[float | None, str | None]:
     """Seconds until it is undone and the id that confirms it; (None, None) for a commit for good."""
     if commit is None:
         return None, None
-    seconds = commit.commit.rollback_duration.ToTimedelta().total_seconds()
+    return _seconds(commit.commit.rollback_duration) or 600.0, commit.id
+
+
+def _seconds(duration: Any) -> float:
+    """Of a rollback_duration. Raises Refused."""
+    seconds: float = duration.seconds + duration.nanos / 1e9
     if not 0 <= seconds <= 7 * 24 * 3600:
-        raise invalid("rollback_duration is from 0 (ten minutes) to seven days")
-    return seconds or 600.0, commit.id
+        raise invalid("rollback_duration is at most seven days, and not negative")
+    return seconds

@@ -11,14 +11,15 @@ from typing import Any
 import grpc
 
 from telemetry.changes import ChangeSource
-from telemetry.errors import EXPECTED, Code, Refused, invalid, refusal, unimplemented
+from telemetry.errors import EXPECTED, invalid, refusal, unimplemented
 from telemetry.logs import LogSource
 from telemetry.packing import SYNC_RESPONSE
 from telemetry.plan import Feed, Part, Planner
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.protocol.model import data_path
+from telemetry.reach import Reach
 from telemetry.reader import Look
-from telemetry.requests import MALFORMED, NOT_PROTOBUF, check_encoding, check_models, prefix_of
+from telemetry.requests import MALFORMED, NOT_PROTOBUF, Extras, check_encoding, models_of, prefix_of
 from telemetry.sampler import Sampler
 from telemetry.samples import SampleSource
 from telemetry.source import Source
@@ -44,12 +45,13 @@ class Stream:
     Attributes:
         writing_since: monotonic time at which a write began that has not ended, else None. The
             server ends streams whose clients take nothing.
+        user: who subscribed.
     """
 
     def __init__(self, service: Service, user: User, context: Any) -> None:
         self.writing_since: float | None = None
+        self.user = user
         self._service = service
-        self._user = user
         self._context = context
         self._wake = asyncio.Event()
         self._sources: list[Source] = []
@@ -69,7 +71,7 @@ class Stream:
         if first is grpc.aio.EOF or first.WhichOneof("request") != "subscribe":
             raise invalid("the first message of a Subscribe must hold a subscription list")
         asked = first.subscribe
-        self._sources = Builder(self._service, self._user, asked, first.extension).sources()
+        self._sources = Builder(self._service, self.user, asked, first.extension).sources()
         if asked.mode == pb.SubscriptionList.ONCE:
             await self._answer(asked.updates_only)
         elif asked.mode == pb.SubscriptionList.POLL:
@@ -159,16 +161,17 @@ class Builder:
         self._service = service
         self._asked = asked
         check_encoding(asked.encoding)
-        check_models(service.tree.schema, asked.use_models)
         if not asked.subscription:
             raise invalid("the subscription list is empty")
         if len(asked.subscription) > MAXIMUM_SUBSCRIPTIONS_OF_A_LIST:
             raise invalid(f"a list holds at most {MAXIMUM_SUBSCRIPTIONS_OF_A_LIST} subscriptions")
         if asked.mode not in (pb.SubscriptionList.STREAM, pb.SubscriptionList.ONCE, pb.SubscriptionList.POLL):
             raise invalid(f"mode {asked.mode} does not exist")
-        self._history = _history(extensions)
+        extras = Extras.of(extensions)
+        self._history = _history(extras, asked.mode)
         self._user = user
-        self._planner = Planner(service.tree, user, columns=asked.encoding == pb.PROTO)
+        self._reach = Reach(extras.depth, models_of(service.tree.schema, asked.use_models))
+        self._planner = Planner(service.tree, user, columns=asked.encoding == pb.PROTO, reach=self._reach)
 
     def sources(self) -> list[Source]:
         """One for each part of each subscription. Raises Refused and what `refusal` knows."""
@@ -212,18 +215,22 @@ class Builder:
         return ChangeSource(part, look, interval=interval, heartbeat=agreed.heartbeat)
 
 
-def _history(extensions: Iterable[Any]) -> tuple[int, int] | None:
-    """(start, end) of the History extension."""
-    found = None
-    for extension in extensions:
-        kind = extension.WhichOneof("ext")
-        if kind in ("depth", "config_subscription"):
-            raise unimplemented(f"the extension {kind} is not supported in Subscribe")
-        if kind != "history":
-            continue
-        if extension.history.WhichOneof("request") != "range":
-            raise unimplemented("of the History extension, 'range' is supported")
-        found = (extension.history.range.start, extension.history.range.end)
-        if found[0] < 0 or found[1] < 0 or 0 < found[1] <= found[0]:
-            raise Refused(Code.INVALID_ARGUMENT, "the range of the History extension ends before it starts")
-    return found
+def _history(extras: Extras, mode: int) -> tuple[int, int] | None:
+    """(start, end) of the History extension (its sections 2.2.1 and 2.2.2). Raises Refused."""
+    if extras.config_subscription:
+        raise unimplemented("the extension config_subscription is not supported in Subscribe")
+    if extras.history is None:
+        return None
+    kind = extras.history.WhichOneof("request")
+    if kind == "snapshot_time":
+        if mode != pb.SubscriptionList.ONCE:
+            raise invalid("a snapshot of the past goes with the mode ONCE")
+        raise unimplemented("this target keeps no state of the past: of the History extension use 'range'")
+    if kind is None:
+        raise invalid("the History extension needs a snapshot_time or a range")
+    if mode != pb.SubscriptionList.STREAM:
+        raise invalid("a range of the past goes with the mode STREAM")
+    start, end = extras.history.range.start, extras.history.range.end
+    if start < 0 or end < 0 or 0 < end < start:
+        raise invalid("the range of the History extension ends before it starts")
+    return start, end

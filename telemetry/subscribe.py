@@ -68,6 +68,8 @@ def terms(asked: pb.Subscription, limits: Limits) -> Terms:
     mode = modes.get(asked.mode)
     if mode is None:
         raise TermsError(f"subscription mode {asked.mode} does not exist")
+    if mode is Mode.TARGET_DEFINED and asked.sample_interval:
+        raise TermsError("the target chooses the interval of TARGET_DEFINED: leave sample_interval out")
     default = limits.chosen if mode is Mode.TARGET_DEFINED else limits.fastest
     interval = asked.sample_interval or default
     heartbeat = asked.heartbeat_interval

@@ -267,9 +267,10 @@ def _quote(value: str) -> str:
 def _resolve(text: str, default: str, candidates: list[SchemaNode]) -> tuple[Step, list[SchemaNode]]:
     """One gNMI element name below any of `candidates` → (step, what it may be)."""
     if text == ANY:
-        return Step("", ANY), [child for node in candidates for child in node.data_children]
+        return Step("", ANY), list(dict.fromkeys(c for node in candidates for c in node.data_children))
     if text == DESCEND:
-        return Step("", DESCEND), [below for node in candidates for below in node.walk()]
+        # each once: with several of these there are very many ways to most of them
+        return Step("", DESCEND), list(dict.fromkeys(b for node in candidates for b in node.walk()))
     module, colon, name = text.rpartition(":")
     module = module if colon else default
     found = [child for node in candidates if (child := node.child(name, module or None)) is not None]

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from bng.daemon import tls
+from bng.daemon.gnmi import GnmiCertificates
 from bng.daemon.netconf import NetconfSettings, limits_of
 from bng.daemon.process import hand_over_quickly, run_until_signal
 from bng.northbound.provider import Northbound
@@ -44,11 +44,12 @@ class Management:
         self.tree: Tree | None = None
         self.northbound = Northbound(state_dir, self._running_units)
         self.netconf_settings = NetconfSettings()
+        self.gnmi_certificates = GnmiCertificates(state_dir / "tls")
 
     async def run(self) -> None:
         """Serve until cancelled. Raises OperationError, OSError."""
         registration = self.northbound.registration()
-        registration.config.append(self.netconf_settings)
+        registration.config.extend((self.netconf_settings, self.gnmi_certificates))
         registration.state.extend(self.netconf_settings.providers())
         self.tree = await Tree.open(
             registration,
@@ -61,7 +62,7 @@ class Management:
         # schema and configuration live long: the garbage collector need not look at them again and again
         gc.set_threshold(*_COLLECT)
         gc.freeze()
-        netconf = gnmi = None
+        netconf = None
         try:
             following = asyncio.ensure_future(self.northbound.run(self.tree.bus))
             servers = self.tree.running_json().get("aether-bng:bng", {}).get("management", {})
@@ -70,8 +71,7 @@ class Management:
             log.info("management.started", netconf=netconf.ports, gnmi=gnmi.ports)
             await following
         finally:
-            if gnmi is not None:
-                await gnmi.stop()
+            await self.gnmi_certificates.stop()
             if netconf is not None:
                 await netconf.stop()
             await self.tree.close()
@@ -104,15 +104,7 @@ class Management:
         assert self.tree is not None
         listen = _listen(configured, 57400)
         await _wait_for_addresses(listen)
-        certificate, key = configured.get("certificate-file"), configured.get("private-key-file")
-        if certificate and key:
-            pair = tls.read_configured(certificate, key)
-        else:
-            names = [host for host, _ in listen if host not in ("0.0.0.0", "::")]  # noqa: S104
-            pair = tls.load_or_make(self.state_dir / "tls", names)
-        server = GnmiServer(self.tree, listen, *pair)
-        await server.start()
-        return server
+        return await self.gnmi_certificates.start(self.tree, listen)
 
 
 def saves_commits(running: Mapping[str, Any]) -> bool:

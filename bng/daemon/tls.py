@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-import os
 import socket
 from collections.abc import Iterable
 from pathlib import Path
@@ -82,12 +81,42 @@ def make(names: Iterable[str]) -> tuple[bytes, bytes]:
     return private, certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def read_configured(certificate: str, key: str) -> tuple[bytes, bytes]:
-    """(private key, certificate) of the configured files. Raises OSError with the file's name."""
-    for name in (certificate, key):
-        if not os.access(name, os.R_OK):
-            raise OSError(f"cannot read {name}")
-    return Path(key).read_bytes(), Path(certificate).read_bytes()
+def read_pair(key_path: Path, certificate_path: Path) -> tuple[bytes, bytes]:
+    """(private key, certificate) of two PEM files, which may be written just now.
+
+    Raises:
+        OSError: a file cannot be read; with its name.
+        ValueError: they are damaged, or do not belong together.
+    """
+    key, certificate = _read(key_path), _read(certificate_path)
+    if not _fit(key, certificate):
+        raise ValueError(f"{key_path} is not the key of the certificate in {certificate_path}")
+    return key, certificate
+
+
+def read_authorities(name: str) -> bytes:
+    """A PEM file of certificates of authorities. Raises OSError, ValueError."""
+    octets = _read(Path(name))
+    try:
+        x509.load_pem_x509_certificates(octets)
+    except ValueError as error:
+        raise ValueError(f"{name} holds no certificate: {error}") from None
+    return octets
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise OSError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _fit(key: bytes, certificate: bytes) -> bool:
+    try:
+        private = serialization.load_pem_private_key(key, None)
+        return private.public_key() == x509.load_pem_x509_certificate(certificate).public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
 
 
 def _general_name(name: str) -> x509.GeneralName:

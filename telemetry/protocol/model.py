@@ -33,18 +33,17 @@ def data_path(schema: Schema, prefix: pb.Path | None, path: pb.Path) -> DataPath
     """The data path that prefix and path name together.
 
     Raises:
-        PathError: malformed, or origins that contradict each other or are not known.
-        UnknownNode: the schema has no such node.
+        PathError: malformed, or an origin or target where the specification has none (2.2.2.1, 2.7).
+        UnknownNode: the schema has no such node, or the target no such origin.
     """
-    origins = {part.origin for part in (prefix, path) if part is not None and part.origin}
-    if len(origins) > 1:
-        raise PathError(f"prefix and path have different origins: {', '.join(sorted(origins))}")
-    if path.target and prefix is not None:
+    if path.target:
         raise PathError("a target belongs into the prefix, not into a path")
-    origin = next(iter(origins), "")
+    if path.origin and prefix is not None and (prefix.origin or prefix.elem):
+        raise PathError("with a prefix the origin belongs into it, and not into the path")
+    origin = path.origin or (prefix.origin if prefix is not None else "")
     module = "" if origin in _RFC7951_ORIGINS else origin
     if module and schema.module(module) is None:
-        raise PathError(f"origin {origin!r} is not known; use a module's name, 'rfc7951' or none")
+        raise UnknownNode(f"origin {origin!r} is not known; use a module's name, 'rfc7951' or none")
     elements = [(step.name, step.keys) for step in steps_of(prefix, path)]
     try:
         return DataPath.from_gnmi(elements, schema, module)
@@ -108,13 +107,14 @@ def nested(leaves: Sequence[tuple[tuple[str, ...], Any, SchemaNode]], encoding: 
     for names, value, node in leaves:
         place = top
         for name in names[:-1]:
-            place = place.setdefault(_member(name, ietf), {})
-        place[_member(names[-1], ietf)] = rfc7951(value, node) if ietf else plain(value)
+            place = place.setdefault(member(name, ietf), {})
+        place[member(names[-1], ietf)] = rfc7951(value, node) if ietf else plain(value)
     octets = orjson.dumps(top)
     return pb.TypedValue(json_ietf_val=octets) if ietf else pb.TypedValue(json_val=octets)
 
 
-def _member(name: str, ietf: bool) -> str:
+def member(name: str, ietf: bool) -> str:
+    """The name of a member of a JSON object; plain JSON has no modules in it."""
     return name if ietf else name.rpartition(":")[2]
 
 
@@ -128,7 +128,7 @@ def plain_tree(value: Any, node: SchemaNode) -> Any:
         return value
     members = ((name, item, node.child_json(name)) for name, item in value.items())
     return {
-        _member(name, False): item if child is None else plain_tree(item, child)
+        member(name, False): item if child is None else plain_tree(item, child)
         for name, item, child in members
     }
 

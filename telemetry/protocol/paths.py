@@ -3,7 +3,8 @@
 A step is a name and the keys given with it. The name of the first step, and of each step where the
 module changes, may carry its module (`aether-subscriber:sessions`, RFC 7951); `*` stands for any name
 or key value, `...` for any number of steps. The text form is that of the gNMI path conventions:
-`/a/b[key=value]/c`, with `]` and `\\` escaped by `\\` in values, `/` and `[` too in names.
+`/a/b[key=value]/c`, with `]` and `\\` escaped by `\\` in values, `/` and `[` too in names, `\\n`, `\\r`
+and `\\u1234` for other characters (gNMI path strings).
 """
 
 from __future__ import annotations
@@ -85,13 +86,14 @@ def to_text(steps: Iterable[Step]) -> str:
 
 
 def _step_text(step: Step) -> str:
-    keys = "".join(f"[{_escape(name, '=]')}={_escape(value, ']')}]" for name, value in step.keys.items())
+    keys = "".join(f"[{_escape(name, '=]')}={_escape(step.keys[name], ']')}]" for name in sorted(step.keys))
     return f"/{_escape(step.name, '/[')}{keys}"
 
 
 def _escape(text: str, special: str) -> str:
     special += "\\"
-    return "".join(f"\\{character}" if character in special else character for character in text)
+    escaped = "".join(f"\\{character}" if character in special else character for character in text)
+    return escaped.replace("\n", "\\n").replace("\r", "\\r")
 
 
 def from_text(text: str) -> tuple[Step, ...]:
@@ -144,9 +146,25 @@ class _Characters:
         for character in self._source:
             self._read += 1
             if character == "\\":
-                character = next(self._source, "")
-                self._read += 1
+                character = self._escaped()
             elif character in ends:
                 return "".join(found), character
             found.append(character)
         return "".join(found), ""
+
+    def _escaped(self) -> str:
+        """What follows a backslash."""
+        character = self._next(1)
+        if character in ("n", "r"):
+            return {"n": "\n", "r": "\r"}[character]
+        if character not in ("u", "U"):
+            return character
+        digits = self._next(4 if character == "u" else 8)
+        try:
+            return chr(int(digits, 16))
+        except (ValueError, OverflowError):
+            raise PathError(f"'\\{character}' without a character's number in {self.text!r}") from None
+
+    def _next(self, count: int) -> str:
+        self._read += count
+        return "".join(next(self._source, "") for _ in range(count))

@@ -24,6 +24,10 @@ class BadValue(ValueError):
     """A value that is malformed. Its text is for the client."""
 
 
+class UnsupportedValue(BadValue):
+    """A value in an encoding that is not supported."""
+
+
 def proto(value: Value, *, signed: bool = False) -> pb.TypedValue:
     """A PROTO scalar. Integers become uint_val unless `signed` or negative; decimals double_val."""
     if isinstance(value, str):
@@ -83,7 +87,7 @@ def python(value: pb.TypedValue) -> Value:
     if kind == "decimal_val":
         return _decimal(value.decimal_val)
     if kind in ("any_val", "proto_bytes"):
-        raise BadValue(f"values of the kind {kind} are not supported")
+        raise UnsupportedValue(f"values of the kind {kind} are not supported")
     return getattr(value, kind)
 
 

@@ -292,6 +292,15 @@ class Commits:
             await self._confirm.end("complete", self._confirm.author)
             await self._made_permanent(saved)
 
+    async def set_rollback_duration(self, persist_id: str, seconds: float) -> None:
+        """From now on, a confirmed commit has so long until it is reverted (gNMI commit-confirmed)."""
+        async with self._change:
+            if not self._confirm.active:
+                raise OperationError("operation-failed", "there is no confirmed commit to set the time of")
+            self._confirm.authorise(0, persist_id)
+            confirm = self._confirm
+            await confirm.start(confirm.backup, {}, confirm.author, confirm.session or 0, seconds, persist_id)
+
     async def cancel_confirmed(self, persist_id: str | None = None, *, user: str, origin: str) -> None:
         """Revert a confirmed commit without a session (gNMI commit-confirmed)."""
         async with self._change:

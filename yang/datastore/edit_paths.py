@@ -7,6 +7,7 @@ from typing import Any
 from yang.datastore.data import Tree
 from yang.datastore.edit import Edit, ValueReader, edit_of_entry, edits_of_json, edits_of_value
 from yang.datastore.model import PathOperation
+from yang.datastore.wildcards import expand, has_wildcards
 from yang.path import ANY, DESCEND, DataPath, Step
 from yang.provider import Keys, OperationError
 from yang.schema import Schema, SchemaNode
@@ -32,13 +33,33 @@ def edits_of_operations(
         OperationError: ``unknown-element``, ``invalid-value``, ``missing-element``.
     """
     what = _OPERATIONS[operation.op]
+    if what == "remove" and has_wildcards(schema, operation.path):
+        exact = expand(schema, operation.path, values, tree)
+        return [
+            _nest(_nodes(schema, path), PathOperation("delete", path), values, what) for path in exact
+        ], "merge"
     if not operation.path.steps:
         return _of_root(schema, operation, values, tree, what)
     nodes = _nodes(schema, operation.path)
     values.check_config(nodes[-1])
+    if nodes[-1].is_key:
+        return _of_key(nodes, operation, values, what), "merge"
     if what == "remove" and not _present(nodes, operation.path, values, tree):
         return [], "merge"
     return [_nest(nodes, operation, values, what)], "merge"
+
+
+def _of_key(nodes: list[SchemaNode], operation: PathOperation, values: ValueReader, what: str) -> list[Edit]:
+    """A key is what the path says already: setting it makes the entry, and nothing else is possible."""
+    node, path = nodes[-1], operation.path
+    if what == "remove":
+        raise values.error(node, "invalid-value", f"{path}: a key is deleted with its entry")
+    entry = _keys(nodes[-2], path.steps[-2], path, values)
+    (edit,) = edits_of_value(node, operation.value, values)
+    if edit.value != entry[nodes[-2].keys.index(node.name)]:
+        raise values.error(node, "invalid-value", f"{path} is the entry's key and cannot be another value")
+    above = PathOperation("update", DataPath(path.steps[:-1]), {})
+    return [_nest(nodes[:-1], above, values, "merge")]
 
 
 def _of_root(

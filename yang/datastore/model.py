@@ -35,7 +35,7 @@ class PathOperation:
         op: ``delete`` (what is not there is not an error), ``replace``, ``update`` (merge), or NETCONF's
             ``create`` and ``remove``.
         path: exact path of a container, list entry, leaf, leaf-list or leaf-list entry; for delete also a
-            list (all its entries) or the root.
+            list (all its entries), the root, or one with wildcards, and then what it leads to.
         value: RFC 7951 value; None for delete.
     """
 

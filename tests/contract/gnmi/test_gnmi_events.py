@@ -13,7 +13,8 @@ from tests.contract.gnmi.element import FIRST_EVENT, make_session
 
 EVENTS = "/aether-events:events/event"
 SECOND = 1_000_000_000
-ONCE, POLL = pb.SubscriptionList.ONCE, pb.SubscriptionList.POLL
+STREAM, ONCE, POLL = pb.SubscriptionList.STREAM, pb.SubscriptionList.ONCE, pb.SubscriptionList.POLL
+SNAPSHOT = ext.Extension(history=ext.History(snapshot_time=1))
 Code = grpc.StatusCode
 
 
@@ -147,10 +148,38 @@ async def test_one_entry_is_no_log(client):
 
 
 @pytest.mark.parametrize(
-    "extension", [history(5, 5), history(-1), ext.Extension(history=ext.History(snapshot_time=1))]
+    ("extension", "mode", "expected"),
+    [
+        (history(6, 5), STREAM, Code.INVALID_ARGUMENT),
+        (history(-1), STREAM, Code.INVALID_ARGUMENT),
+        (history(1), ONCE, Code.INVALID_ARGUMENT),
+        (history(1), POLL, Code.INVALID_ARGUMENT),
+        (SNAPSHOT, STREAM, Code.INVALID_ARGUMENT),
+        (SNAPSHOT, ONCE, Code.UNIMPLEMENTED),
+        (ext.Extension(history=ext.History()), STREAM, Code.INVALID_ARGUMENT),
+    ],
 )
-async def test_histories_that_are_refused(client, extension):
-    subscription = await client.subscribe(EVENTS, mode=pb.ON_CHANGE, extension=[extension])
-    code, message = await subscription.status()
-    assert code in (Code.INVALID_ARGUMENT, Code.UNIMPLEMENTED)
-    assert message
+async def test_histories_that_are_refused(client, extension, mode, expected):
+    terms = {"mode": pb.ON_CHANGE, "list_mode": mode, "extension": [extension]}
+    code, message = await (await client.subscribe(EVENTS, **terms)).status()
+    assert (code, bool(message)) == (expected, True)
+
+
+async def test_a_range_without_time_in_it_is_empty(client):
+    subscription = await client.subscribe(EVENTS, mode=pb.ON_CHANGE, extension=[history(5, 5)])
+    assert numbers(await subscription.until_sync()) == []
+    assert (await subscription.status())[0] is Code.OK
+
+
+async def test_updates_only_of_a_range_begins_with_the_sync_response(client):
+    extension = [history(FIRST_EVENT + SECOND, FIRST_EVENT + 3 * SECOND)]
+    subscription = await client.subscribe(EVENTS, mode=pb.ON_CHANGE, extension=extension, updates_only=True)
+    assert (await subscription.message()).sync_response
+    assert [await next_number(subscription) for _ in range(2)] == [2, 3]
+    assert (await subscription.status())[0] is Code.OK
+
+
+async def test_config_subscriptions_are_refused(client):
+    asked = ext.Extension(config_subscription=ext.ConfigSubscription(start=ext.ConfigSubscriptionStart()))
+    subscription = await client.subscribe("/aether-shaping:shaping-profiles", extension=[asked])
+    assert (await subscription.status())[0] is Code.UNIMPLEMENTED

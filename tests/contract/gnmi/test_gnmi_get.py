@@ -150,8 +150,8 @@ async def test_paths_that_lead_nowhere(client, text, code):
         ({"use_models": [pb.ModelData(name="nonsense")]}, Code.UNIMPLEMENTED),
         ({"use_models": [pb.ModelData(name="aether-subscriber", version="1999-01-01")]}, Code.UNIMPLEMENTED),
         ({"prefix": pb.Path(element=["sessions"])}, Code.INVALID_ARGUMENT),
-        ({"prefix": pb.Path(origin="openconfig")}, Code.INVALID_ARGUMENT),
-        ({"extension": [ext.Extension(history=ext.History(snapshot_time=1))]}, Code.UNIMPLEMENTED),
+        ({"prefix": pb.Path(origin="openconfig")}, Code.UNIMPLEMENTED),
+        ({"extension": [ext.Extension(history=ext.History(snapshot_time=1))]}, Code.INVALID_ARGUMENT),
     ],
 )
 async def test_requests_that_are_refused(client, fields, code):

@@ -95,7 +95,7 @@ async def test_all_or_nothing(client):
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ({"update": [update("/aether-shaping:nonsense", 1)]}, Code.INVALID_ARGUMENT),
+        ({"update": [update("/aether-shaping:nonsense", 1)]}, Code.NOT_FOUND),
         ({"update": [update(f"{GOLD}/download/rate", "fast")]}, Code.INVALID_ARGUMENT),
         ({"update": [update(f"{GOLD}/download/rate", 2**64 - 1)]}, Code.INVALID_ARGUMENT),
         ({"update": [update(GOLD, 1)]}, Code.INVALID_ARGUMENT),
@@ -106,6 +106,7 @@ async def test_all_or_nothing(client):
         ({"update": [update("/aether-subscriber:summary/total", 1)]}, Code.INVALID_ARGUMENT),
         ({"replace": [update(f"{PROFILES}/profile[name=x]/priority", 1)]}, Code.INVALID_ARGUMENT),
         ({"union_replace": [update(f"{GOLD}/priority", 1)]}, Code.UNIMPLEMENTED),
+        ({"union_replace": [update(f"{GOLD}/priority", 1)], "delete": [path(GOLD)]}, Code.INVALID_ARGUMENT),
         ({"delete": [pb.Path(element=["a"])]}, Code.INVALID_ARGUMENT),
     ],
 )

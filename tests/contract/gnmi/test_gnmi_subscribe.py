@@ -327,10 +327,10 @@ async def test_rules_that_change_apply_to_open_streams(target, client):
         (pb.SubscriptionList(subscription=[pb.Subscription(mode=9)]), Code.INVALID_ARGUMENT),
         (pb.SubscriptionList(encoding=pb.BYTES, subscription=[pb.Subscription()]), Code.UNIMPLEMENTED),
         (pb.SubscriptionList(subscription=[pb.Subscription()] * 1001), Code.INVALID_ARGUMENT),
-        (pb.SubscriptionList(subscription=[pb.Subscription(path=path("/nonsense"))]), Code.INVALID_ARGUMENT),
+        (pb.SubscriptionList(subscription=[pb.Subscription(path=path("/nonsense"))]), Code.UNIMPLEMENTED),
         (
             pb.SubscriptionList(subscription=[pb.Subscription(path=path("/sessions/session[id=1][x=2]"))]),
-            Code.INVALID_ARGUMENT,
+            Code.UNIMPLEMENTED,
         ),
         (
             pb.SubscriptionList(subscription=[pb.Subscription(path=path("/.../.../id"))]),
@@ -338,6 +338,12 @@ async def test_rules_that_change_apply_to_open_streams(target, client):
         ),
         (
             pb.SubscriptionList(subscription=[pb.Subscription(mode=pb.SAMPLE, sample_interval=1)]),
+            Code.INVALID_ARGUMENT,
+        ),
+        (
+            pb.SubscriptionList(
+                subscription=[pb.Subscription(mode=pb.TARGET_DEFINED, sample_interval=SECOND)]
+            ),
             Code.INVALID_ARGUMENT,
         ),
         (

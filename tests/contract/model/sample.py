@@ -148,6 +148,8 @@ def full() -> dict[str, Any]:
                     "port": 57400,
                     "certificate-file": "/etc/aether/cert.pem",
                     "private-key-file": "/etc/aether/key.pem",
+                    "client-ca-file": "/etc/aether/clients.pem",
+                    "client-authentication": "certificate",
                 },
             },
         },

@@ -39,9 +39,26 @@ async def test_a_made_certificate_is_kept_and_believed(tmp_path: Path) -> None:
     server.close()
 
 
-def test_configured_files_must_be_there(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=r"cannot read .*missing\.pem"):
-        tls.read_configured(str(tmp_path / "missing.pem"), str(tmp_path / "key.pem"))
+def test_configured_files_must_be_there_and_belong_together(tmp_path: Path) -> None:
+    made = tls.load_or_make(tmp_path, [])
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    assert tls.read_pair(key, certificate) == made
+    with pytest.raises(OSError, match=r"cannot read .*missing\.pem: No such file"):
+        tls.read_pair(key, tmp_path / "missing.pem")
+    other, _ = tls.make([])
+    for content in (other, b"", b"-----BEGIN", certificate.read_bytes()):
+        key.write_bytes(content)
+        with pytest.raises(ValueError, match=r"key\.pem is not the key of the certificate in .*cert\.pem"):
+            tls.read_pair(key, certificate)
+
+
+def test_authorities_are_certificates(tmp_path: Path) -> None:
+    tls.load_or_make(tmp_path, [])
+    assert tls.read_authorities(str(tmp_path / "cert.pem")) == (tmp_path / "cert.pem").read_bytes()
+    with pytest.raises(ValueError, match=r"key\.pem holds no certificate"):
+        tls.read_authorities(str(tmp_path / "key.pem"))
+    with pytest.raises(OSError, match="cannot read"):
+        tls.read_authorities(str(tmp_path / "missing.pem"))
 
 
 @pytest.mark.parametrize("name", ["key.pem", "cert.pem"])

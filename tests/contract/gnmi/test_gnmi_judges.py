@@ -1,0 +1,197 @@
+"""gnmic with a configuration file and outputs of its own and with a certificate; pygnmi's other modes.
+
+gnmic polls only at an interactive prompt, so pygnmi does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.contract.gnmi.element import PASSWORDS, make_session
+from tests.contract.gnmi.test_gnmi_clients import (
+    COUNTERS,
+    DEADLINE,
+    EVENTS,
+    GNMIC,
+    SESSION,
+    needs_gnmic,
+    run,
+)
+from tests.support.certificates import Authority
+
+STATUS = "/aether-subscriber:sessions/session/status"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def until(found: Callable[[], Any], process: asyncio.subprocess.Process) -> Any:
+    """What a function gives as soon as it gives something."""
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            assert process.returncode is None
+            if result := await asyncio.to_thread(found):
+                return result
+            await asyncio.sleep(0.05)
+
+
+def scrape(port: int, name: str) -> dict[str, float]:
+    """Values of a metric by session."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+    except OSError:
+        return {}
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#") and name in line]
+    return {labels.partition('session_id="')[2][:16]: float(value) for labels, _, value in lines}
+
+
+def lines_of(file: Path) -> list[dict[str, Any]]:
+    """Events that gnmic has written so far."""
+    if not file.exists():
+        return []
+    complete = file.read_text().rpartition("\n")[0].splitlines()
+    return [event for line in complete for event in json.loads(line or "[]")]
+
+
+@needs_gnmic
+async def test_gnmic_with_its_own_configuration_and_outputs(target, tmp_path):
+    port, file = free_port(), tmp_path / "events.json"
+    configuration = {
+        "username": "admin",
+        "password": PASSWORDS["admin"],
+        "tls-ca": str(target.certificate),
+        "encoding": "proto",
+        "targets": {
+            f"127.0.0.1:{target.port}": {"name": "bng-01", "subscriptions": ["counters", "state", "log"]}
+        },
+        "subscriptions": {
+            "counters": {"paths": [COUNTERS], "stream-mode": "sample", "sample-interval": "100ms"},
+            "state": {"paths": [STATUS], "stream-mode": "on-change"},
+            "log": {"paths": [EVENTS], "stream-mode": "on-change", "outputs": ["written"]},
+        },
+        "outputs": {
+            "written": {"type": "file", "filename": str(file), "format": "event"},
+            "metrics": {"type": "prometheus", "listen": f"127.0.0.1:{port}", "path": "/metrics"},
+        },
+    }  # fmt: skip
+    config = tmp_path / "gnmic.yaml"
+    config.write_text(json.dumps(configuration))  # JSON is YAML
+    process = await asyncio.create_subprocess_exec(
+        str(GNMIC), "--config", str(config), "subscribe", "--quiet",
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+
+    def statuses() -> set[str]:
+        return {str(event["values"].popitem()[1]) for event in lines_of(file) if event["name"] == "state"}
+
+    def numbers() -> set[str]:
+        return {event["tags"]["event_seq"] for event in lines_of(file) if event["name"] == "log"}
+
+    try:
+        ids = [f"{number:016x}" for number in range(3)]
+        await until(lambda: len(scrape(port, "in_octets")) == 3, process)
+        assert scrape(port, "in_octets") == {ids[0]: 0, ids[1]: 1000, ids[2]: 2000}
+        await until(lambda: numbers() == {"1", "2", "3"} and statuses() == {"active"}, process)
+        target.element.sessions.sweep()
+        session = make_session(1)
+        session.status = "idle"
+        target.element.sessions.put(session)
+        target.element.journal.append("session-stop", session)
+        await until(lambda: scrape(port, "in_octets").get(ids[1]) == 1007, process)
+        await until(lambda: "4" in numbers() and "idle" in statuses(), process)
+    finally:
+        process.kill()
+        await process.wait()
+
+
+@needs_gnmic
+async def test_gnmic_with_a_certificate_instead_of_a_password(serve, tmp_path):
+    authority = Authority()
+    target = await serve(client_ca=authority.certificate, certificate_users=True)
+    key, certificate = authority.issue("viewer")
+    (tmp_path / "client.key").write_bytes(key)
+    (tmp_path / "client.pem").write_bytes(certificate)
+    common = [str(GNMIC), "-a", f"127.0.0.1:{target.port}", "--tls-ca", str(target.certificate)]
+    shown = ["--tls-cert", str(tmp_path / "client.pem"), "--tls-key", str(tmp_path / "client.key")]
+    arguments = ["-e", "proto", "get", "--path", f"{SESSION}/status"]
+    code, out, error = await run(*common, *shown, *arguments)
+    assert (code, "active" in out) == (0, True), error
+    code, _, error = await run(*common, "--timeout", "2s", *arguments)
+    assert code != 0, error
+
+
+PYGNMI = """
+import json, sys
+from pygnmi.client import gNMIclient
+port, certificate, password = sys.argv[1:4]
+counter = "/aether-subscriber:sessions/session[id=0000000000000001]/counters/in-octets"
+status = "/aether-subscriber:sessions/session/status"
+found = {}
+target = {"target": ("127.0.0.1", port), "username": "admin", "password": password, "path_root": certificate}
+
+def values(message):
+    return [update["val"] for update in message["update"]["update"]]
+
+with gNMIclient(**target) as client:
+    wanted = [{"path": counter}]
+    once = client.subscribe2({"subscription": wanted, "mode": "once", "encoding": "proto"})
+    found["once"] = values(next(once))
+    polls = client.subscribe2({"subscription": wanted, "mode": "poll", "encoding": "proto"})
+    found["polls"] = [values(polls.get_update(timeout=10)) for _ in range(2)]
+    changes = client.subscribe2(
+        {"subscription": [{"path": status, "mode": "on_change"}], "mode": "stream", "encoding": "proto"}
+    )
+    found["changes"] = [values(changes.get_update(timeout=10))]
+    print("ready", flush=True)
+    found["changes"].append(values(changes.get_update(timeout=20)))
+    changes.close()
+    parent = "/aether-subscriber:sessions"
+    found["prefix"] = client.get(prefix=parent, path=["session/status"], encoding="proto")
+    found["delete"] = client.set(delete=["/aether-shaping:shaping-profiles/profile[name=*]"])
+    try:
+        client.get(path=["/no-such-module:x"])
+    except BaseException as error:
+        found["error"] = str(error)
+json.dump(found, sys.stdout)
+"""
+
+
+async def test_pygnmi_polls_and_follows_changes(target):
+    command = [sys.executable, "-c", PYGNMI, str(target.port), str(target.certificate), PASSWORDS["admin"]]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(DEADLINE):
+            assert await process.stdout.readline() == b"ready\n"
+            session = make_session(1)
+            session.status = "idle"
+            target.element.sessions.put(session)
+            out, error = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert process.returncode == 0, error.decode()
+    found = json.loads(out.splitlines()[-1])  # what pygnmi prints comes before
+    assert found["once"] == [1000]
+    assert found["polls"] == [[1000], [1000]]
+    assert found["changes"] == [["active"] * 3, ["idle"]]
+    assert [update["val"] for update in found["prefix"]["notification"][0]["update"]] == [
+        "active",
+        "idle",
+        "active",
+    ]
+    assert found["delete"]["response"][0]["op"] == "DELETE"
+    assert found["error"]

@@ -1,0 +1,142 @@
+"""Certificates of the server and of its clients, and users that are removed."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+import grpc
+import pytest
+
+from telemetry.protocol import gnmi_pb2 as pb
+from tests.contract.gnmi.client import Client, path
+from tests.contract.gnmi.conftest import Target
+from tests.contract.gnmi.element import PASSWORDS
+from tests.support.certificates import Authority
+
+COUNTERS = "/aether-subscriber:sessions/session/counters"
+GONE = "/ietf-system:system/authentication/user[name=viewer]"
+Code = grpc.StatusCode
+
+
+def client_of(
+    target: Target,
+    roots: bytes,
+    certificate: tuple[bytes, bytes] | None = None,
+    metadata: dict[str, str] | None = None,
+) -> Client:
+    """A client that trusts `roots` and shows a certificate, on a connection of its own."""
+    client = Client(target.port, roots)
+    key, chain = certificate or (None, None)
+    credentials = grpc.ssl_channel_credentials(roots, key, chain)
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    client.channel = grpc.aio.secure_channel(f"127.0.0.1:{target.port}", credentials, options)
+    client.metadata = tuple((metadata or {}).items())
+    target._clients.append(client)
+    return client
+
+
+def login(user: str) -> dict[str, str]:
+    return {"username": user, "password": PASSWORDS[user]}
+
+
+async def code_of(client: Client) -> Code:
+    """How Capabilities ends."""
+    try:
+        await client.capabilities()
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+    return Code.OK
+
+
+async def test_a_certificate_is_replaced_while_streams_run(target):
+    old, new = target.certificate.read_bytes(), Authority("another")
+    running = client_of(target, old, None, login("admin"))
+    subscription = await running.subscribe(COUNTERS, mode=pb.SAMPLE)
+    await subscription.until_sync()
+    target.server.certificate.replace(*new.issue("bng-01", "127.0.0.1"))
+    assert await code_of(client_of(target, new.certificate, None, login("admin"))) is Code.OK
+    assert await code_of(client_of(target, old, None, login("admin"))) is Code.UNAVAILABLE
+    shown = await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", target.port))
+    assert shown.encode() != old
+    await subscription.update()
+    await running.capabilities()
+    with pytest.raises(ValueError, match="cannot change"):
+        target.server.certificate.replace(*new.issue("bng-01", "127.0.0.1"), new.certificate)
+
+
+async def test_clients_must_show_certificates_as_well_as_passwords(serve):
+    authority, stranger = Authority(), Authority("stranger")
+    target = await serve(client_ca=authority.certificate)
+    server = target.certificate.read_bytes()
+    shown = authority.issue("viewer")
+    assert await code_of(client_of(target, server, shown, login("admin"))) is Code.OK
+    assert await code_of(client_of(target, server, None, login("admin"))) is Code.UNAVAILABLE
+    foreign = stranger.issue("admin")
+    assert await code_of(client_of(target, server, foreign, login("admin"))) is Code.UNAVAILABLE
+    assert await code_of(client_of(target, server, shown)) is Code.UNAUTHENTICATED
+    wrong = {"username": "admin", "password": "wrong"}
+    assert await code_of(client_of(target, server, shown, wrong)) is Code.UNAUTHENTICATED
+    # another authority from now on
+    key, certificate = (target.folder / "key.pem").read_bytes(), server
+    target.server.certificate.replace(key, certificate, stranger.certificate)
+    assert await code_of(client_of(target, server, foreign, login("admin"))) is Code.OK
+    assert await code_of(client_of(target, server, shown, login("admin"))) is Code.UNAVAILABLE
+
+
+async def test_a_certificate_says_who_it_is(serve):
+    authority = Authority()
+    target = await serve(client_ca=authority.certificate, certificate_users=True)
+    server = target.certificate.read_bytes()
+    viewer = authority.issue("viewer", "blind")
+
+    async def read(metadata: dict[str, str] | None, shown: tuple[bytes, bytes] = viewer) -> Code:
+        return await code_of(client_of(target, server, shown, metadata))
+
+    assert await read(None) is Code.OK
+    assert await read({"username": "viewer"}) is Code.OK
+    assert await read({"username": "blind"}) is Code.OK  # of subjectAltName
+    assert await read({"username": "admin"}) is Code.UNAUTHENTICATED
+    assert await read({"username": "viewer", "password": "wrong"}) is Code.UNAUTHENTICATED
+    assert await read(login("admin")) is Code.OK
+    assert await read(None, authority.issue("nobody")) is Code.UNAUTHENTICATED
+    assert await read(None, authority.issue("nobody", "viewer")) is Code.UNAUTHENTICATED
+    assert await read({"username": "viewer"}, authority.issue("nobody", "viewer")) is Code.OK
+    assert await read(None, authority.issue("", "viewer")) is Code.OK
+    assert await read(None, authority.issue("", "nobody")) is Code.UNAUTHENTICATED
+    # NACM is that of the certificate's user
+    change = pb.Update(path=path(GONE + "/password"), val=pb.TypedValue(string_val="$0$x"))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await client_of(target, server, viewer).set(update=[change])
+    assert caught.value.code() is Code.PERMISSION_DENIED
+    known = client_of(target, server, viewer)
+    assert await code_of(known) is Code.OK
+    await client_of(target, server, viewer, login("admin")).set(delete=[path(GONE)])
+    assert await code_of(known) is Code.UNAUTHENTICATED
+
+
+async def test_streams_of_a_removed_user_end_at_once(target, client):
+    viewer = target.client("viewer")
+    streams = [await viewer.subscribe(COUNTERS, mode=mode) for mode in (pb.SAMPLE, pb.ON_CHANGE)]
+    other = await client.subscribe(COUNTERS, mode=pb.SAMPLE)
+    for stream in (*streams, other):
+        await stream.until_sync()
+    await client.set(delete=[path(GONE)])
+    for stream in streams:
+        code, message = await stream.status()
+        assert (code, "removed" in message) == (Code.UNAUTHENTICATED, True)
+    assert await code_of(viewer) is Code.UNAUTHENTICATED
+    await other.update()
+
+
+async def test_old_versions_of_tls_are_refused(target):
+    context = ssl.create_default_context(cafile=str(target.certificate))
+    context.set_alpn_protocols(["h2"])
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    _, writer = await asyncio.open_connection("127.0.0.1", target.port, ssl=context)
+    assert writer.get_extra_info("ssl_object").version() == "TLSv1.2"
+    writer.close()
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        await asyncio.open_connection("127.0.0.1", target.port, ssl=context)
