@@ -299,7 +299,7 @@ class Commits:
                 raise OperationError("operation-failed", "there is no confirmed commit to set the time of")
             self._confirm.authorise(0, persist_id)
             confirm = self._confirm
-            await confirm.start(confirm.backup, {}, confirm.author, confirm.session or 0, seconds, persist_id)
+            confirm.start(confirm.author, confirm.session or 0, seconds, persist_id)
 
     async def cancel_confirmed(self, persist_id: str | None = None, *, user: str, origin: str) -> None:
         """Revert a confirmed commit without a session (gNMI commit-confirmed)."""
