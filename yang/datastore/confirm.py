@@ -22,14 +22,19 @@ class ConfirmedCommit:
 
     Args:
         in_worker: runs a function that touches the disk.
-        revert: called when the time is over; makes the backup running again and calls `end`.
+        revert: called when the time is over, with why, and `period`; makes the backup running again and calls
+            `end`.
+
+    Attributes:
+        period: number of the time that runs or ran last; a revert that had to wait for something else finds
+            by it that it comes too late, since the commit was extended, or that it is another one by now.
     """
 
     def __init__(
         self,
         store: Store,
         in_worker: Callable[..., Awaitable[Any]],
-        revert: Callable[[str], Awaitable[None]],
+        revert: Callable[[str, int], Awaitable[None]],
     ) -> None:
         self._store = store
         self._in_worker = in_worker
@@ -38,6 +43,7 @@ class ConfirmedCommit:
         self._task: asyncio.Task[None] | None = None
         self._persist: str | None = None
         self.active = False
+        self.period = 0
         self.session: int | None = None
         self.backup: Tree = EMPTY
         self.author = Author("", "")
@@ -108,6 +114,7 @@ class ConfirmedCommit:
         self.session = session_id
         self.author = author
         self._persist = persist
+        self.period += 1
         self._stop_timer()
         self._timer = asyncio.get_running_loop().call_later(timeout, self._expired)
         log.info("config.confirmed-commit", user=author.user, timeout=timeout, persist=persist is not None)
@@ -115,11 +122,11 @@ class ConfirmedCommit:
     def _expired(self) -> None:
         self._timer = None
         log.warning("config.confirm-timeout", user=self.author.user)
-        self._task = asyncio.get_running_loop().create_task(self._run_revert())
+        self._task = asyncio.get_running_loop().create_task(self._run_revert(self.period))
 
-    async def _run_revert(self) -> None:
+    async def _run_revert(self, period: int) -> None:
         try:
-            await self._revert("it was not confirmed in time")
+            await self._revert("it was not confirmed in time", period)
         except OperationError as error:
             log.error("config.revert-failed", error=error.message)
 

@@ -100,6 +100,10 @@ class Datastores(Commits):
         _check_name(target)
         if target == "candidate" and self._candidates.lock(session.id):
             return
+        async with self._change:  # a lock is not given while another session's change is under way
+            self._lock(session, target)
+
+    def _lock(self, session: Session, target: str) -> None:
         if target == "candidate" and self._locks.holder(target) is None and self.is_dirty():
             raise denied(0, "the candidate has changes that were neither committed nor discarded")
         if target == "running" and self._confirm.is_foreign(session.id):
@@ -131,7 +135,8 @@ class Datastores(Commits):
             nodes.append(str(path))
         if not nodes:
             raise OperationError("operation-failed", "no node to lock", app_tag="no-matches")
-        return self._locks.lock_paths(session.id, nodes), nodes
+        async with self._change:
+            return self._locks.lock_paths(session.id, nodes), nodes
 
     async def partial_unlock(self, session: Session, lock_id: int) -> None:
         """RFC 5717: give a partial lock back. ``invalid-value`` when it is not this session's."""
@@ -169,9 +174,10 @@ class Datastores(Commits):
         errors: list[OperationError] = []
         apply = self._edits.of_xml(config, default_operation, error_option == "continue-on-error", errors)
         async with self._change:
-            if test_option != "test-only":
-                self._candidates.charge(session.id, config)
-            await self._edit_candidate(session, apply, test_option)
+            with self._candidates.charged(
+                session.id, session.user.name, () if test_option == "test-only" else config
+            ):
+                await self._edit_candidate(session, apply, test_option)
         if errors:
             rules = self._access.rules_for(session.user)
             raise OperationErrors([self._edits.concealed(error, rules, True) for error in errors])
@@ -180,8 +186,8 @@ class Datastores(Commits):
         """The same from paths and JSON values; operations are applied in the order given."""
         self._check_edited(session, target)
         async with self._change:
-            self._candidates.charge(session.id, operations)
-            await self._edit_candidate(session, self._edits.of_paths(operations))
+            with self._candidates.charged(session.id, session.user.name, operations):
+                await self._edit_candidate(session, self._edits.of_paths(operations))
 
     def _check_edited(self, session: Session, target: str) -> None:
         """Raise unless target is a candidate that this session may change."""
@@ -216,11 +222,12 @@ class Datastores(Commits):
         async with self._change:
             content = await self._source(session, source)
             if target == "startup":
+                self._locks.check(session.id, target)
                 await finish(self._save(session, source, content))
                 return
-            if not isinstance(source, str):
-                self._candidates.charge(session.id, source)
-            await self._edit_candidate(session, lambda _: content)
+            cost = () if isinstance(source, str) else source
+            with self._candidates.charged(session.id, session.user.name, cost):
+                await self._edit_candidate(session, lambda _: content)
 
     async def _save(self, session: Session, source: str | etree._Element, content: Tree) -> None:
         """Make a configuration the startup configuration."""
@@ -260,6 +267,7 @@ class Datastores(Commits):
         if target == "startup":
             self._locks.check(session.id, target)
             async with self._change:
+                self._locks.check(session.id, target)
                 await finish(self._empty_startup(session))
             return
         self._check_edited(session, target)
@@ -288,6 +296,7 @@ class Datastores(Commits):
         """discard-changes: candidate becomes running again."""
         self._check_candidate_lock(session)
         async with self._change:
+            self._check_candidate_lock(session)
             self._candidates.discard(session.id)
 
     async def _source(self, session: Session, source: str | etree._Element) -> Tree:
@@ -309,12 +318,13 @@ class Datastores(Commits):
         if "candidate" in self._locks.release(session_id):
             self._candidates.reset(0)
         if self._confirm.belongs_to(session_id):
-            await finish(self._revert("its session ended before it was confirmed"))
+            period = self._confirm.period
+            await finish(self._revert("its session ended before it was confirmed", period))
 
     async def close(self) -> None:
         """Revert a confirmed commit that is under way, and end its timer."""
         if self._confirm.active:
-            await finish(self._revert("the element stopped before it was confirmed"))
+            await finish(self._revert("the element stopped before it was confirmed", self._confirm.period))
 
 
 def changed_paths(root: SchemaNode, before: Tree, after: Tree) -> list[str]:
