@@ -15,8 +15,8 @@ MAX_ELEMENTS = 500_000
 """Start tags and comments that one message may hold: bounds the memory of its tree."""
 
 MAX_NAMES = 1_000
-"""Attributes that one element may have, and namespaces that may be declared around it: whoever looks at all of
-them, or adds them to another element, takes time that grows faster than their number."""
+"""Attributes that one element may have, and namespaces that may be declared around it: to look at all of
+them, or to add them to another element, takes time that grows faster than their number."""
 
 _WHITESPACE = b" \t\r\n"
 

@@ -11,15 +11,17 @@ _DATA = f"xmlns='{_YANG}ietf-netconf-nmda' xmlns:ds='{_YANG}ietf-datastores' xml
 _SN = f"xmlns='{_YANG}ietf-subscribed-notifications' xmlns:yp='{_YANG}ietf-yang-push'"
 _WITH_DEFAULTS = f"xmlns='{_YANG}ietf-netconf-with-defaults'"
 _PREFIXES = f"xmlns:s='{_SUBSCRIBER}' xmlns:h='{_SHAPING}' xmlns:b='urn:aether:yang:aether-bng'"
-_SESSIONS = f"<sessions xmlns='{_SUBSCRIBER}'><session><id>0000000000000001</id><counters/></session></sessions>"
+_SESSIONS = (
+    f"<sessions xmlns='{_SUBSCRIBER}'><session><id>0000000000000001</id><counters/></session></sessions>"
+)
 _PROFILE = (
     f"<shaping-profiles xmlns='{_SHAPING}'><profile nc:operation='merge'><name>gold</name><download>"
     "<rate>1000000</rate></download><upload><rate>1000000</rate></upload></profile></shaping-profiles>"
 )
 _CONFIG = f"<config xmlns:nc='{BASE_NS}'>{_PROFILE}</config>"
 _USERS = (
-    f"<config xmlns:nc='{BASE_NS}'><system xmlns='{_YANG}ietf-system'><authentication><user><name>other</name>"
-    "<password>$0$some</password></user></authentication></system>"
+    f"<config xmlns:nc='{BASE_NS}'><system xmlns='{_YANG}ietf-system'><authentication><user>"
+    "<name>other</name><password>$0$some</password></user></authentication></system>"
     "<bng xmlns='urn:aether:yang:aether-bng'><aaa><server><name>r</name><address>192.0.2.1</address>"
     "<secret>abcdefgh</secret></server></aaa></bng></config>"
 )
@@ -32,10 +34,11 @@ _NACM = (
 
 _OPERATIONS = [
     f"<get><filter>{_SESSIONS}</filter></get>",
-    f"<get><filter type='xpath' {_PREFIXES} select=\"/s:sessions/s:session[s:status='active']/s:counters\"/></get>",
+    f"<get><filter type='xpath' {_PREFIXES} select=\"/s:sessions/s:session[s:status='active']/s:counters\"/>"
+    "</get>",
     f"<get><filter type='xpath' {_PREFIXES} select=\"//h:profile[position()=last() and count(*)>1]\"/></get>",
-    f"<get-config><source><running/></source><filter>{_SESSIONS}<shaping-profiles xmlns='{_SHAPING}'/></filter>"
-    f"<with-defaults {_WITH_DEFAULTS}>report-all-tagged</with-defaults></get-config>",
+    f"<get-config><source><running/></source><filter>{_SESSIONS}<shaping-profiles xmlns='{_SHAPING}'/>"
+    f"</filter><with-defaults {_WITH_DEFAULTS}>report-all-tagged</with-defaults></get-config>",
     "<get-config><source><candidate/></source></get-config>",
     "<get-config><source><startup/></source></get-config>",
     "<edit-config><target><candidate/></target><default-operation>merge</default-operation>"
@@ -78,8 +81,8 @@ _OPERATIONS = [
     f"<create-subscription xmlns='{_YANG[:-5]}netconf:notification:1.0'><stream>NETCONF</stream>"
     f"<filter>{_SESSIONS}</filter><startTime>2026-09-21T00:00:00Z</startTime>"
     "<stopTime>2026-09-22T00:00:00Z</stopTime></create-subscription>",
-    f"<update xmlns='{_YANG}ietf-netconf-private-candidate'><resolution-mode>prefer-candidate</resolution-mode>"
-    "</update>",
+    f"<update xmlns='{_YANG}ietf-netconf-private-candidate'><resolution-mode>prefer-candidate"
+    "</resolution-mode></update>",
     f"<establish-subscription {_SN}><stream>NETCONF</stream><replay-start-time>2026-09-21T00:00:00Z"
     f"</replay-start-time><stream-subtree-filter>{_SESSIONS}</stream-subtree-filter>"
     "<stop-time>2036-09-22T00:00:00Z</stop-time></establish-subscription>",
@@ -110,7 +113,25 @@ REQUESTS = [
 WORDS = [
     *[b"0", b"-1", b"4294967296", b"99999999999999999999", b"true", b"", b"x" * 300, b"1e400", b"NaN"],
     *[b"operational", b"running", b"startup", b"candidate", b"intended", b"*", b"..", b"/", b"//*", b"[1]"],
-    *[b"&#x10FFFF;", b"&#xFFFE;", b"\xc3\xa4", b"\xef\xbf\xbd", b"&lt;", b" ", b"\n", b"x:y", b":", b"xmlns:"],
+    *[
+        b"&#x10FFFF;",
+        b"&#xFFFE;",
+        b"\xc3\xa4",
+        b"\xef\xbf\xbd",
+        b"&lt;",
+        b" ",
+        b"\n",
+        b"x:y",
+        b":",
+        b"xmlns:",
+    ],
     *[b"nc:operation='delete'", b"nc:operation='create'", b"xmlns=''", b"0000-00-00T00:00:00Z"],
-    *[b"9999-12-31T23:59:59Z", b"0001-01-01T00:00:00+14:00", b"$0$x", b"$6$x$y", b"file:///one.xml", b"report-all"],
+    *[
+        b"9999-12-31T23:59:59Z",
+        b"0001-01-01T00:00:00+14:00",
+        b"$0$x",
+        b"$6$x$y",
+        b"file:///one.xml",
+        b"report-all",
+    ],
 ]

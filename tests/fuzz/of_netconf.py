@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from lxml import etree
 
 from nbi.info import Limits
 from nbi.link import Link
@@ -29,15 +28,24 @@ PATIENCE = 20.0
 REFRESH = 20_000
 """Inputs after which the element begins anew."""
 _HASHES = re.compile(r"\$[56]\$[./A-Za-z0-9=]{4,}")
-_SHARED = f"<hello xmlns='{BASE_NS}'><capabilities><capability>{CAP_BASE_11}</capability></capabilities></hello>"
-_PRIVATE = _SHARED.replace("</capabilities>", f"<capability>{CAP_PRIVATE_CANDIDATE}</capability></capabilities>")
+_SHARED = (
+    f"<hello xmlns='{BASE_NS}'><capabilities><capability>{CAP_BASE_11}</capability></capabilities></hello>"
+)
+_PRIVATE = _SHARED.replace(
+    "</capabilities>", f"<capability>{CAP_PRIVATE_CANDIDATE}</capability></capabilities>"
+)
 
 
 def targets() -> Iterator[Target]:
-    framed = [_SHARED.encode() + b"]]>]]>" + b"".join(map(_framed, REQUESTS[:3])), _PRIVATE.encode() + b"]]>]]>"]
+    framed = [
+        _SHARED.encode() + b"]]>]]>" + b"".join(map(_framed, REQUESTS[:3])),
+        _PRIVATE.encode() + b"]]>]]>",
+    ]
     yield Target("netconf-message", REQUESTS, Messages("admin"), tokens=WORDS, slow=True, xml=True)
     yield Target("netconf-viewer", REQUESTS, Messages("viewer"), tokens=WORDS, slow=True, xml=True)
-    yield Target("netconf-stream", framed, Streams("admin"), tokens=[b"]]>]]>", b"\n##\n", b"\n#1\n"], slow=True)
+    yield Target(
+        "netconf-stream", framed, Streams("admin"), tokens=[b"]]>]]>", b"\n##\n", b"\n#1\n"], slow=True
+    )
 
 
 def _framed(message: bytes) -> bytes:
@@ -153,8 +161,10 @@ class Server:
         raise AssertionError("no session can be opened")
 
     async def _start(self) -> NetconfServer:
-        memory = Path("/dev/shm")  # noqa: S108  # commits are synchronised to disk otherwise
-        self._folder = tempfile.TemporaryDirectory(prefix="aether-fuzz-", dir=memory if memory.is_dir() else None)
+        memory = Path("/dev/shm")  # commits are synchronised to disk otherwise
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="aether-fuzz-", dir=memory if memory.is_dir() else None
+        )
         folder = Path(self._folder.name)
         served = await element.open_element(folder, 4)
         server = NetconfServer(

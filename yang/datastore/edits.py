@@ -129,7 +129,12 @@ class Edits:
         return OperationError(error.tag, "a constraint does not hold at a place that you may not see")
 
     def _check_guesses(
-        self, edits: Sequence[Edit], rules: Rules, context: Context, above: tuple[Step, ...] = (), seen: bool = True
+        self,
+        edits: Sequence[Edit],
+        rules: Rules,
+        context: Context,
+        above: tuple[Step, ...] = (),
+        seen: bool = True,
     ) -> None:
         """Raise ``access-denied`` for an edit that names what the user may neither read nor write, also where
         it changes nothing: that it does not would tell that the value, or the entry, is the one that was

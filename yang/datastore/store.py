@@ -12,6 +12,7 @@ from lxml import etree
 from yang.access import ALLOW_ALL
 from yang.datastore.commits import Commits
 from yang.datastore.data import EMPTY, Tree, differences, from_json, to_json
+from yang.datastore.edits import Change
 from yang.datastore.locks import PartialLock, denied
 from yang.datastore.model import PathOperation, Session
 from yang.datastore.running import Author, finish, hash_passwords
@@ -220,21 +221,21 @@ class Datastores(Commits):
         if source == target:
             raise OperationError("invalid-value", "source and target are the same", error_type="protocol")
         async with self._change:
-            content = await self._source(session, source)
+            change = await self._copied(session, source)
             if target == "startup":
                 self._locks.check(session.id, target)
-                await finish(self._save(session, source, content))
+                await finish(self._save(session, source, change))
                 return
             cost = () if isinstance(source, str) else source
             with self._candidates.charged(session.id, session.user.name, cost):
-                await self._edit_candidate(session, lambda _: content)
+                await self._edit_candidate(session, change)
 
-    async def _save(self, session: Session, source: str | etree._Element, content: Tree) -> None:
+    async def _save(self, session: Session, source: str | etree._Element, change: Change) -> None:
         """Make a configuration the startup configuration."""
         if source == "running":
             content = self.running.tree
         else:
-            content = await self._edited(session.user, self.startup, lambda _: content, "test-then-set")
+            content = await self._edited(session.user, self.startup, change, "test-then-set")
             content = await self._running.in_worker(hash_passwords, content)
         before = self.startup
         if content is self.permanent and self._saves(self.running.tree):
@@ -299,15 +300,16 @@ class Datastores(Commits):
             self._check_candidate_lock(session)
             self._candidates.discard(session.id)
 
-    async def _source(self, session: Session, source: str | etree._Element) -> Tree:
-        """A configuration to copy, as far as the user may read it."""
+    async def _copied(self, session: Session, source: str | etree._Element) -> Change:
+        """A configuration to copy, as far as the user may read it, in the place of what there is."""
         if not isinstance(source, str):
-            return await self.parse(source)
+            given = self._edits.of_xml(source)
+            return lambda _: given(EMPTY)
         _check_name(source)
         rules = self._access.rules_for(session.user)
         tree = self._explicit(source, session.id)
         result: Tree = await self._running.in_worker(self._edits.readable, tree, rules)
-        return result
+        return lambda _: result
 
     # --- lifecycle -------------------------------------------------------------------------------
 

@@ -11,7 +11,15 @@ from yang.datastore import locks
 from yang.datastore.locks import Locks
 from yang.provider import OperationError
 
-PATHS = ("/a:x", "/a:x-y", "/a:x/b", "/a:x/b[k='1']", "/a:x/b[k='1']/c", "/a:x/b[k='11']", "/a:x/b[k='/['][j='2']")
+PATHS = (
+    "/a:x",
+    "/a:x-y",
+    "/a:x/b",
+    "/a:x/b[k='1']",
+    "/a:x/b[k='1']/c",
+    "/a:x/b[k='11']",
+    "/a:x/b[k='/['][j='2']",
+)
 
 
 def overlap(one: str, other: str) -> bool:
