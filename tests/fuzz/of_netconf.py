@@ -185,6 +185,7 @@ class Messages(Server):
     def __init__(self, user: str) -> None:
         super().__init__(user)
         self._wire: Wire | None = None
+        self.reply: bytes | None = None
 
     async def stop(self) -> None:
         self._wire = None
@@ -204,7 +205,7 @@ class Messages(Server):
         held = next(iter(self._server.subscriptions.subscriptions), 1) if self._server else 1
         data = data.replace(b"<id>1</id>", b"<id>%d</id>" % held)
         wire.session.data_received(_framed(data))
-        reply = await wire.replied()
+        self.reply = reply = await wire.replied()
         if reply is None:
             return False
         assert b"internal error" not in reply, reply
