@@ -126,7 +126,9 @@ class Server:
     def _close(self) -> None:
         structlog.configure(processors=[self._note])
         if self._loop is not None:
-            self._loop.run_until_complete(self.stop())
+            # threads take no more work by now: a confirmed commit cannot be reverted
+            with contextlib.suppress(RuntimeError):
+                self._loop.run_until_complete(self.stop())
             self._loop.close()
 
     async def _try(self, data: bytes) -> bool:
