@@ -40,6 +40,7 @@ class Link:
         self._writable = asyncio.Event()
         self._writable.set()
         self._reading = True
+        self._last: asyncio.TimerHandle | None = None
         self.lost = False
 
     def pause_writing(self) -> None:
@@ -54,6 +55,9 @@ class Link:
         """Called by the transport: nothing can be sent any more."""
         self.lost = True
         self._writable.set()
+        if self._last is not None:
+            self._last.cancel()  # it would keep the whole session in memory
+            self._last = None
 
     def write(self, data: bytes) -> None:
         """Hand octets to the transport; dropped when the connection is lost."""
@@ -88,8 +92,10 @@ class Link:
                 self._transport.pause_reading()
 
     def close(self) -> None:
-        """Close once everything is sent."""
+        """Close once everything is sent, or the client has not read it for too long."""
         self._transport.close()
+        if not self.lost:
+            self._last = asyncio.get_running_loop().call_later(self._stall_timeout, self.abort)
 
     def abort(self) -> None:
         """Close now; what is not sent yet is lost."""

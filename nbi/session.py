@@ -162,8 +162,6 @@ class NetconfSession:
         await self._owner.tree.datastores.close_session(self.id)
         if self._eof or self.reason in ("closed", "bad-hello", "other"):
             self._link.close()
-            # A client that does not read what is left is not waited for.
-            asyncio.get_running_loop().call_later(self._owner.limits.stall_timeout, self._link.abort)
         else:
             self._link.abort()
 

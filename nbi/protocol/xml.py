@@ -12,7 +12,11 @@ from typing import cast
 from lxml import etree
 
 MAX_ELEMENTS = 500_000
-"""Start tags, end tags and comments that one message may hold: bounds the memory of its tree."""
+"""Start tags and comments that one message may hold: bounds the memory of its tree."""
+
+MAX_NAMES = 1_000
+"""Attributes that one element may have, and namespaces that may be declared around it: to look at all of
+them, or to add them to another element, takes time that grows faster than their number."""
 
 _WHITESPACE = b" \t\r\n"
 
@@ -30,7 +34,7 @@ def parse(data: bytes) -> etree._Element:
     data = data.strip(_WHITESPACE)
     if _has_doctype(data):
         raise MalformedXml("a document type declaration is not allowed")
-    if data.count(b"<") > 2 * MAX_ELEMENTS:
+    if data.count(b"<") - data.count(b"</") > MAX_ELEMENTS:
         raise MalformedXml(f"the message has more than {MAX_ELEMENTS} elements")
     parser = etree.XMLParser(
         encoding="utf-8",
@@ -45,9 +49,25 @@ def parse(data: bytes) -> etree._Element:
         root = etree.fromstring(data, parser)
     except (etree.XMLSyntaxError, ValueError) as error:
         raise MalformedXml(f"not well-formed: {error}") from None
+    # lxml forgets an error of namespaces, as of a prefix that is not declared, when a warning follows it
+    for entry in parser.error_log:
+        if entry.level != etree.ErrorLevels.WARNING:
+            raise MalformedXml(f"not well-formed: {entry.message}")
     if root.getroottree().docinfo.internalDTD is not None:
         raise MalformedXml("a document type declaration is not allowed")
+    if data.count(b"=") > MAX_NAMES:
+        _check_names(root)
     return root
+
+
+def _check_names(root: etree._Element) -> None:
+    if any(len(element.attrib) > MAX_NAMES for element in root.iter()):
+        raise MalformedXml(f"an element has more than {MAX_NAMES} attributes")
+    in_scope = 0
+    for event, _ in etree.iterwalk(root, events=("start-ns", "end-ns")):
+        in_scope += 1 if event == "start-ns" else -1
+        if in_scope > MAX_NAMES:
+            raise MalformedXml(f"more than {MAX_NAMES} namespaces are declared around an element")
 
 
 def _has_doctype(data: bytes) -> bool:

@@ -6,12 +6,17 @@ Seeded: the same seed and number give the same input on every machine and Python
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Sequence
 
 MAX_LENGTH = 16_384
 """Octets of an input; longer ones are cut. What is longer meets limits that are tested one by one."""
 
 _NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+
+
+_WORD = re.compile(rb"[\w.:/-]+")
+_ELEMENT = re.compile(rb"<([\w:]+)(?:\s[^<>]*)?(?:/>|>.*?</\1>)", re.DOTALL)
 
 
 class Mutator:
@@ -21,9 +26,12 @@ class Mutator:
         seeds: good inputs.
         tokens: words of the language, put in at random places.
         generator: where chance comes from.
+        xml: the seeds are XML: most changes leave it well-formed.
     """
 
-    def __init__(self, seeds: Sequence[bytes], tokens: Sequence[bytes], generator: random.Random) -> None:
+    def __init__(
+        self, seeds: Sequence[bytes], tokens: Sequence[bytes], generator: random.Random, *, xml: bool = False
+    ) -> None:
         self._seeds = seeds
         self._tokens = tokens
         self._random = generator
@@ -40,6 +48,8 @@ class Mutator:
         ]
         if tokens:
             self._ways += [self._token, self._token]
+        if xml:
+            self._ways = [self._octet, self._cut, *[self._word] * 8, *[self._element] * 12]
 
     def next(self) -> bytes:
         """The next input: one in fifty is noise, the others are seeds with one to eight changes."""
@@ -100,3 +110,24 @@ class Mutator:
     def _token(self, data: bytearray) -> None:
         at = self._place(data)
         data[at:at] = self._random.choice(self._tokens)
+
+    def _found(self, pattern: re.Pattern[bytes], data: bytes | bytearray) -> re.Match[bytes] | None:
+        return pattern.search(data, self._place(bytearray(data)))
+
+    def _word(self, data: bytearray) -> None:
+        """Another word, of the language or of a seed, in the place of one."""
+        old = self._found(_WORD, data)
+        other = self._found(_WORD, self._random.choice(self._seeds))
+        words = [*self._tokens, *([other[0]] if other else [])]
+        if old is not None and words:
+            new = words[-1] if self._random.random() < 0.5 else self._random.choice(words)
+            data[old.start() : old.end()] = new
+
+    def _element(self, data: bytearray) -> None:
+        """An element goes, comes twice, or makes room for one of a seed, or has one beside it."""
+        old = self._found(_ELEMENT, data)
+        other = self._found(_ELEMENT, self._random.choice(self._seeds))
+        if old is None:
+            return
+        new = other[0] if other else b""
+        data[old.start() : old.end()] = self._random.choice((b"", old[0] * 2, new, new, old[0] + new))

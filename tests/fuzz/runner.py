@@ -20,6 +20,7 @@ class Target:
         run: parses; True when it accepted, False when it refused with an error that it declares. Whatever
             else it raises is a fault, a broken promise (AssertionError) too.
         tokens: words of its language.
+        xml: the seeds are XML, and most changes are to leave it well-formed.
         slow: a parser that takes a millisecond or more per input: fewer inputs tell as much.
     """
 
@@ -28,6 +29,7 @@ class Target:
     run: Callable[[bytes], bool]
     tokens: Sequence[bytes] = field(default=())
     slow: bool = False
+    xml: bool = False
 
 
 @dataclass(slots=True)
@@ -53,7 +55,7 @@ class Fault(Exception):
 
 def run(target: Target, inputs: int, seed: int) -> Outcome:
     """Give a target its seeds and so many hostile inputs. Raises Fault from what went wrong."""
-    mutator = Mutator(target.seeds, target.tokens, random.Random(f"{target.name} {seed}"))
+    mutator = Mutator(target.seeds, target.tokens, random.Random(f"{target.name} {seed}"), xml=target.xml)
     outcome = Outcome()
     for number in range(inputs + len(target.seeds)):
         is_seed = number < len(target.seeds)

@@ -6,7 +6,8 @@ looks at or edits its candidate, which takes over what changes in running only b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -18,6 +19,8 @@ from yang.provider import OperationError
 
 MAX_EDITED: Final = 250_000
 """Elements of requests that a private candidate may be edited with until it is committed or discarded."""
+MAX_EDITED_BY_USER: Final = 400_000
+"""The same of all private candidates of one user: others are to have some too."""
 MAX_EDITED_BY_ALL: Final = 1_000_000
 
 
@@ -29,6 +32,7 @@ class Private:
         base: what running was when the branch was made or last updated; None while there is no branch.
         tree: what the branch holds.
         edited: elements of the requests that made it differ.
+        user: whose requests they were.
         locked: since when its session has locked it (RFC 3339), or None. A lock of what nobody else sees
             keeps nobody out, but whoever locks twice, or unlocks what is not locked, is told.
     """
@@ -36,6 +40,7 @@ class Private:
     base: Tree | None = None
     tree: Tree = field(default_factory=dict)
     edited: int = 0
+    user: str = ""
     locked: str | None = None
 
     def go_back(self, committed: Tree, reverted: Tree) -> None:
@@ -89,14 +94,16 @@ class Candidates:
         """The session ended."""
         self._private.pop(session, None)
 
-    def charge(self, session: int, edit: Sequence[Any] | etree._Element) -> None:
-        """Count an edit: the elements of a request, or operations on paths.
+    @contextmanager
+    def charged(self, session: int, user: str, edit: Sequence[Any] | etree._Element) -> Iterator[None]:
+        """Count an edit, the elements of a request or operations on paths; one that fails does not count.
 
         Raises:
             OperationError: ``resource-denied``: with it, private candidates would take too much memory.
         """
         private = self._private.get(session)
         if private is None:
+            yield
             return
         elements = sum(1 for _ in edit.iter()) if isinstance(edit, etree._Element) else len(edit)
         if private.edited + elements > MAX_EDITED:
@@ -104,11 +111,22 @@ class Candidates:
                 "resource-denied",
                 f"a private candidate takes edits of {MAX_EDITED} elements at most: commit what it has first",
             )
-        if sum(other.edited for other in self._private.values()) + elements > MAX_EDITED_BY_ALL:
+        others = self._private.values()
+        if sum(other.edited for other in others if other.user == user) + elements > MAX_EDITED_BY_USER:
+            raise OperationError(
+                "resource-denied", f"the private candidates of user {user} together are too large"
+            )
+        if sum(other.edited for other in others) + elements > MAX_EDITED_BY_ALL:
             raise OperationError(
                 "resource-denied", "the private candidates of all sessions together are too large"
             )
         private.edited += elements
+        private.user = user
+        try:
+            yield
+        except BaseException:
+            private.edited = max(0, private.edited - elements)
+            raise
 
     def lock(self, session: int) -> bool:
         """Note that a session locked its private candidate; False when it has none.

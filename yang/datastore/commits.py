@@ -130,6 +130,9 @@ class Commits:
         rollback: tuple[int, Tree] | None,
     ) -> CommitResult:
         async with self._change:
+            # once more: while this one waited another session may have got a lock
+            self._check_candidate_lock(session)
+            self._locks.check(session.id, *self._written_by_commits())
             self._confirm.authorise(session.id, persist_id)
             if rollback is not None:
                 if self.is_dirty(session.id):
@@ -309,10 +312,10 @@ class Commits:
             self._confirm.authorise(0, persist_id)
             await finish(self._revert_now(Author(user, origin, "cancelled")))
 
-    async def _revert(self, why: str, event: Event = "cancel") -> None:
+    async def _revert(self, why: str, event: Event, period: int) -> None:
         """Called when the time of a confirmed commit is over."""
         async with self._change:
-            if self._confirm.active:
+            if self._confirm.active and self._confirm.period == period:
                 author = self._confirm.author
                 await self._revert_now(Author(author.user, author.origin, why), event)
 
@@ -333,6 +336,7 @@ class Commits:
     async def _edit_candidate(self, session: Session, apply: Change, test_option: str | None = None) -> None:
         """Edit the candidate of a session, which its user must be allowed to do; with ``test-only`` only see
         whether it could be."""
+        self._check_candidate_lock(session)
         before = self._candidates.get(session.id)
         tree = await self._edited(session.user, before, apply, test_option)
         if test_option != "test-only":

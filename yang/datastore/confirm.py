@@ -27,9 +27,12 @@ class ConfirmedCommit:
 
     Args:
         in_worker: runs a function that touches the disk.
-        revert: called when the time is over; makes the backup running again and calls `end`.
+        revert: called when the time is over, with why, and `period`; makes the backup running again and calls
+            `end`.
 
     Attributes:
+        period: number of the time that runs or ran last; a revert that had to wait for something else finds
+            by it that it comes too late, since the commit was extended, or that it is another one by now.
         backup_number: the commit that it goes back to.
     """
 
@@ -37,7 +40,7 @@ class ConfirmedCommit:
         self,
         store: Store,
         in_worker: Callable[..., Awaitable[Any]],
-        revert: Callable[[str, Event], Awaitable[None]],
+        revert: Callable[[str, Event, int], Awaitable[None]],
     ) -> None:
         self._store = store
         self._in_worker = in_worker
@@ -46,6 +49,7 @@ class ConfirmedCommit:
         self._task: asyncio.Task[None] | None = None
         self._persist: str | None = None
         self.active = False
+        self.period = 0
         self.session: int | None = None
         self.backup: Tree = EMPTY
         self.backup_number: int | None = None
@@ -114,6 +118,7 @@ class ConfirmedCommit:
         self.session = session_id
         self.author = author
         self._persist = persist
+        self.period += 1
         self._stop_timer()
         self._timer = asyncio.get_running_loop().call_later(timeout, self._expired)
         if event == "start":
@@ -128,23 +133,23 @@ class ConfirmedCommit:
         self._timer = None
         log.warning("config.confirm-timeout", user=self.author.user)
         self._task = asyncio.get_running_loop().create_task(
-            self.run_revert("it was not confirmed in time", "timeout")
+            self.run_revert("it was not confirmed in time", "timeout", self.period)
         )
 
-    async def run_revert(self, why: str, event: Event) -> None:
+    async def run_revert(self, why: str, event: Event, period: int) -> None:
         """Revert; what refuses now is asked again later, for nobody else will."""
         try:
-            await self._revert(why, event)
+            await self._revert(why, event, period)
         except OperationError as error:
             log.error("config.revert-failed", error=error.message)
             if self.active:
                 self._persist = self._persist or ""  # with its session gone, nobody's any more
                 self._stop_timer()
-                self._timer = asyncio.get_running_loop().call_later(_RETRY, self._again, why, event)
+                self._timer = asyncio.get_running_loop().call_later(_RETRY, self._again, why, event, period)
 
-    def _again(self, why: str, event: Event) -> None:
+    def _again(self, why: str, event: Event, period: int) -> None:
         self._timer = None
-        self._task = asyncio.get_running_loop().create_task(self.run_revert(why, event))
+        self._task = asyncio.get_running_loop().create_task(self.run_revert(why, event, period))
 
     async def end(self, event: Event, author: Author) -> None:
         """It was confirmed (``complete``) or reverted.

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 from lxml import etree
 
-from yang.access import AccessControl, Rules
+from yang.access import AccessControl, Context, Rules
 from yang.datastore.data import EMPTY, Difference, Tree, check_access, differences, readable
-from yang.datastore.edit import Editor, ValueReader
+from yang.datastore.edit import Edit, Editor, ValueReader
 from yang.datastore.edit_paths import edits_of_operations
 from yang.datastore.edit_xml import XmlEdits
 from yang.datastore.model import PathOperation
 from yang.datastore.validator import Validator
-from yang.path import DataPath, PathError
+from yang.path import DataPath, PathError, Step
 from yang.provider import OperationError, OperationErrors
 from yang.schema import Schema
 
@@ -29,6 +29,7 @@ class Edits:
         self._validator = validator
         self._access = access
         self._values = ValueReader(validator.check_value)
+        self._named: Sequence[Edit] = ()
         self._checked: tuple[Tree, Tree, Rules | None, list[Difference]]
         self.forget()
 
@@ -52,6 +53,7 @@ class Edits:
             base = EMPTY if default_operation == "replace" else tree
             operation = "merge" if default_operation == "replace" else default_operation
             result = editor.apply(base, edits, operation)
+            self._named = edits
             if errors is not None:
                 errors.extend((*reader.errors, *editor.errors))
             return result
@@ -62,9 +64,12 @@ class Edits:
         """The change that operations on paths ask for, one after the other."""
 
         def apply(tree: Tree) -> Tree:
+            named: list[Edit] = []
             for operation in operations:
                 edits, default = edits_of_operations(self._schema, operation, self._values, tree)
+                named.extend(edits)
                 tree = Editor().apply(tree, edits, default)
+            self._named = named
             return tree
 
         return apply
@@ -78,9 +83,11 @@ class Edits:
         Raises:
             OperationError: ``access-denied``, or what is wrong with the change or its result.
         """
+        self._named = []
         with self.concealing(rules, asked=True):
             after = change(before)
         if rules.enabled:
+            self._check_guesses(self._named, rules, rules.start)
             self.check_access(before, after, rules)
         if validate:
             with self.concealing(rules):
@@ -120,6 +127,29 @@ class Edits:
         if asked and error.app_tag != "missing-instance":
             return error  # about what the request says, not about what is there
         return OperationError(error.tag, "a constraint does not hold at a place that you may not see")
+
+    def _check_guesses(
+        self,
+        edits: Sequence[Edit],
+        rules: Rules,
+        context: Context,
+        above: tuple[Step, ...] = (),
+        seen: bool = True,
+    ) -> None:
+        """Raise ``access-denied`` for an edit that names what the user may neither read nor write, also where
+        it changes nothing: that it does not would tell that the value, or the entry, is the one that was
+        guessed (RFC 8341 section 3.2.5)."""
+        for edit in edits:
+            node, steps = edit.node, (*above, edit.step)
+            keys = edit.keys if node.kind == "list" else (edit.value,)
+            inner = rules.enter(context, node, keys)
+            readable = seen and rules.permits(inner, node, "read")
+            tells = not readable and node.kind != "container"
+            if tells and not any(rules.permits(inner, node, write) for write in ("update", "create")):
+                self._access.denied_data_writes += 1
+                path = str(DataPath(steps))
+                raise OperationError("access-denied", f"you may not update {path}", path=path)
+            self._check_guesses(edit.children, rules, inner, steps, readable)
 
     def check_access(self, before: Tree, after: Tree, rules: Rules) -> list[Difference]:
         """Raise ``access-denied`` unless all that differs may be changed; what differs."""

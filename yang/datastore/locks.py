@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from yang.provider import OperationError
 
+_STEP_ENDS: Final = re.compile(r"[/\[]")
 MAX_PARTIAL_LOCKS: Final = 1_000
+MAX_SESSION_PARTIAL_LOCKS: Final = 64
+"""Of one session: others are to have some too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +70,12 @@ class Locks:
             raise denied(holder or 0, f"session {holder} holds the lock of running")
         if len(self._partial) >= MAX_PARTIAL_LOCKS:
             raise OperationError("resource-denied", f"there are {MAX_PARTIAL_LOCKS} partial locks already")
-        for other in self._partial.values():
-            if other.session != session and any(_overlap(a, b) for a in paths for b in other.paths):
-                raise denied(other.session, f"session {other.session} holds a lock of a part of these nodes")
+        if sum(lock.session == session for lock in self._partial.values()) >= MAX_SESSION_PARTIAL_LOCKS:
+            raise OperationError(
+                "resource-denied", f"this session holds {MAX_SESSION_PARTIAL_LOCKS} partial locks already"
+            )
+        for _, other in self._overlaps(session, paths):
+            raise denied(other, f"session {other} holds a lock of a part of these nodes")
         number = self._next
         self._next += 1
         self._partial[number] = PartialLock(number, session, tuple(paths), _now())
@@ -99,13 +107,25 @@ class Locks:
 
     def check_paths(self, session: int, changed: Iterable[str]) -> None:
         """Raise ``in-use`` when a change touches what another session has locked."""
-        others = [lock for lock in self._partial.values() if lock.session != session]
-        if not others:
+        for path, other in self._overlaps(session, changed):
+            raise OperationError("in-use", f"session {other} has locked {path}", path=path)
+
+    def _overlaps(self, session: int, paths: Iterable[str]) -> Iterator[tuple[str, int]]:
+        """Paths that are, are above, or are below what another session has locked, and that session."""
+        locks = self._partial.values()
+        locked = {path: lock.session for lock in locks if lock.session != session for path in lock.paths}
+        if not locked:
             return
-        for path in changed:
-            for lock in others:
-                if any(_overlap(path, locked) for locked in lock.paths):
-                    raise OperationError("in-use", f"session {lock.session} has locked {path}", path=path)
+        in_order = sorted(locked)
+        for path in paths:
+            above = [path[: found.start()] for found in _STEP_ENDS.finditer(path)]
+            for known in (path, *above):
+                if known in locked:
+                    yield path, locked[known]
+            for below in (f"{path}/", f"{path}["):
+                at = bisect_left(in_order, below)
+                if at < len(in_order) and in_order[at].startswith(below):
+                    yield path, locked[in_order[at]]
 
     def partial_locks(self) -> Sequence[PartialLock]:
         """All partial locks, for monitoring."""
@@ -119,9 +139,3 @@ def denied(session: int, message: str) -> OperationError:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat()
-
-
-def _overlap(a: str, b: str) -> bool:
-    """True when one of two instance-identifiers is the other or lies above it."""
-    short, long = (a, b) if len(a) <= len(b) else (b, a)
-    return long.startswith(short) and (len(long) == len(short) or long[len(short)] in "/[")

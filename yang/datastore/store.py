@@ -12,6 +12,7 @@ from lxml import etree
 from yang.access import ALLOW_ALL
 from yang.datastore.commits import Commits
 from yang.datastore.data import EMPTY, Tree, differences, from_json, to_json
+from yang.datastore.edits import Change
 from yang.datastore.locks import PartialLock, denied
 from yang.datastore.model import PathOperation, Session
 from yang.datastore.running import Author, finish, hash_passwords
@@ -93,6 +94,10 @@ class Datastores(Commits):
         _check_name(target)
         if target == "candidate" and self._candidates.lock(session.id):
             return
+        async with self._change:  # a lock is not given while another session's change is under way
+            self._lock(session, target)
+
+    def _lock(self, session: Session, target: str) -> None:
         if target == "candidate" and self._locks.holder(target) is None and self.is_dirty():
             raise denied(0, "the candidate has changes that were neither committed nor discarded")
         if target == "running" and self._confirm.is_foreign(session.id):
@@ -124,7 +129,8 @@ class Datastores(Commits):
             nodes.append(str(path))
         if not nodes:
             raise OperationError("operation-failed", "no node to lock", app_tag="no-matches")
-        return self._locks.lock_paths(session.id, nodes), nodes
+        async with self._change:
+            return self._locks.lock_paths(session.id, nodes), nodes
 
     async def partial_unlock(self, session: Session, lock_id: int) -> None:
         """RFC 5717: give a partial lock back. ``invalid-value`` when it is not this session's."""
@@ -162,9 +168,10 @@ class Datastores(Commits):
         errors: list[OperationError] = []
         apply = self._edits.of_xml(config, default_operation, error_option == "continue-on-error", errors)
         async with self._change:
-            if test_option != "test-only":
-                self._candidates.charge(session.id, config)
-            await self._edit_candidate(session, apply, test_option)
+            with self._candidates.charged(
+                session.id, session.user.name, () if test_option == "test-only" else config
+            ):
+                await self._edit_candidate(session, apply, test_option)
         if errors:
             rules = self._access.rules_for(session.user)
             raise OperationErrors([self._edits.concealed(error, rules, True) for error in errors])
@@ -173,8 +180,8 @@ class Datastores(Commits):
         """The same from paths and JSON values; operations are applied in the order given."""
         self._check_edited(session, target)
         async with self._change:
-            self._candidates.charge(session.id, operations)
-            await self._edit_candidate(session, self._edits.of_paths(operations))
+            with self._candidates.charged(session.id, session.user.name, operations):
+                await self._edit_candidate(session, self._edits.of_paths(operations))
 
     def _check_edited(self, session: Session, target: str) -> None:
         """Raise unless target is a candidate that this session may change."""
@@ -207,20 +214,21 @@ class Datastores(Commits):
         if source == target:
             raise OperationError("invalid-value", "source and target are the same", error_type="protocol")
         async with self._change:
-            content = await self._source(session, source)
+            change = await self._copied(session, source)
             if target == "startup":
-                await finish(self._save(session, source, content))
+                self._locks.check(session.id, target)
+                await finish(self._save(session, source, change))
                 return
-            if not isinstance(source, str):
-                self._candidates.charge(session.id, source)
-            await self._edit_candidate(session, lambda _: content)
+            cost = () if isinstance(source, str) else source
+            with self._candidates.charged(session.id, session.user.name, cost):
+                await self._edit_candidate(session, change)
 
-    async def _save(self, session: Session, source: str | etree._Element, content: Tree) -> None:
+    async def _save(self, session: Session, source: str | etree._Element, change: Change) -> None:
         """Make a configuration the startup configuration."""
         if source == "running":
             content = self.running.tree
         else:
-            content = await self._edited(session.user, self.startup, lambda _: content, "test-then-set")
+            content = await self._edited(session.user, self.startup, change, "test-then-set")
             content = await self._running.in_worker(hash_passwords, content)
         before = self.startup
         if content is self.permanent and self._saves(self.running.tree):
@@ -253,6 +261,7 @@ class Datastores(Commits):
         if target == "startup":
             self._locks.check(session.id, target)
             async with self._change:
+                self._locks.check(session.id, target)
                 await finish(self._empty_startup(session))
             return
         self._check_edited(session, target)
@@ -281,17 +290,19 @@ class Datastores(Commits):
         """discard-changes: candidate becomes running again."""
         self._check_candidate_lock(session)
         async with self._change:
+            self._check_candidate_lock(session)
             self._candidates.discard(session.id)
 
-    async def _source(self, session: Session, source: str | etree._Element) -> Tree:
-        """A configuration to copy, as far as the user may read it."""
+    async def _copied(self, session: Session, source: str | etree._Element) -> Change:
+        """A configuration to copy, as far as the user may read it, in the place of what there is."""
         if not isinstance(source, str):
-            return await self.parse(source)
+            given = self._edits.of_xml(source)
+            return lambda _: given(EMPTY)
         _check_name(source)
         rules = self._access.rules_for(session.user)
         tree = self._explicit(source, session.id)
         result: Tree = await self._running.in_worker(self._edits.readable, tree, rules)
-        return result
+        return lambda _: result
 
     # --- lifecycle -------------------------------------------------------------------------------
 
@@ -302,12 +313,14 @@ class Datastores(Commits):
         if "candidate" in self._locks.release(session_id):
             self._candidates.reset(0)
         if self._confirm.belongs_to(session_id):
-            await finish(self._confirm.run_revert("its session ended before it was confirmed", "cancel"))
+            why, period = "its session ended before it was confirmed", self._confirm.period
+            await finish(self._confirm.run_revert(why, "cancel", period))
 
     async def close(self) -> None:
         """Revert a confirmed commit that is under way, and end its timer."""
         if self._confirm.active:
-            await finish(self._confirm.run_revert("the element stopped before it was confirmed", "cancel"))
+            why, period = "the element stopped before it was confirmed", self._confirm.period
+            await finish(self._confirm.run_revert(why, "cancel", period))
         self._confirm.stop()
 
 

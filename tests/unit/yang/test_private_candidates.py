@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from yang.access import ALLOW_ALL
+from yang.access import ALLOW_ALL, User
 from yang.datastore import candidates
 from yang.datastore.merge import ConflictError, Merge
 from yang.datastore.model import PathOperation, Session
@@ -268,6 +268,25 @@ async def test_edits_are_bounded(
     await set_rate(net, one, "gold", 6)
     for number in range(10):
         await set_rate(net, two, "silver", number + 7)
+
+
+async def test_edits_of_a_user_are_bounded(
+    net: Any, one: Session, two: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever takes all that he may leaves something to others, and what was refused takes nothing."""
+    monkeypatch.setattr(candidates, "MAX_EDITED_BY_USER", 3)
+    store = net.tree.datastores
+    await set_rate(net, one, "gold", 7)
+    await set_rate(net, two, "gold", 7)
+    await set_rate(net, two, "silver", 7)
+    error = await refused(set_rate(net, one, "silver", 8))
+    assert (error.tag, "user admin" in error.message) == ("resource-denied", True)
+    store.make_private(4)
+    viewer = Session(4, User("viewer"), "netconf four")
+    for _ in range(10):
+        assert (await refused(set_rate(net, viewer, "silver", 8))).tag == "access-denied"
+    await store.discard(two)
+    await set_rate(net, one, "silver", 8)
 
 
 # --- the merge itself ----------------------------------------------------------------------------
