@@ -59,7 +59,10 @@ def complete(schema: Schema, validator: Validator, tree: Tree, before: Snapshot)
         OperationError: the first constraint that does not hold.
     """
     explicit = members_of(schema.root, tree, before.tree, before.explicit)
-    found = validator.complete(tree, explicit)
+    known = validator.kept.follow(before.tree, tree, before.full, before.members)
+    if known is not None:
+        return Snapshot(tree, known[1], known[0], explicit)
+    found = validator.complete(tree, explicit, keep=True)
     full, members = tree_of(schema.root, found, before.members, before.full)
     return Snapshot(tree, members, full, explicit)
 
