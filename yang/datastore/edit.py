@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from yang.datastore.data import Tree, entry_step, value_step
@@ -42,7 +42,7 @@ class Edit:
     operation: str | None = None
     keys: Keys = ()
     value: Any = None
-    children: list[Edit] = field(default_factory=list)
+    children: Sequence[Edit] = ()
     insert: Insert | None = None
 
     @property

@@ -41,6 +41,7 @@ class XmlEdits:
         self._known: dict[tuple[SchemaNode, Any], SchemaNode] = {}
         self._reusable: dict[SchemaNode, bool] = {}
         self._kept: dict[tuple[SchemaNode, str], Any] = {}
+        self._attributes = True
         self.errors: list[OperationError] = []
 
     def read(self, config: etree._Element) -> list[Edit]:
@@ -50,6 +51,8 @@ class XmlEdits:
             OperationError: ``unknown-element``, ``unknown-namespace``, ``invalid-value``,
                 ``missing-element``, ``bad-attribute``, ``bad-element``.
         """
+        # asked once, for each element that is asked for its attributes makes an object for them
+        self._attributes = bool(config.xpath("boolean(.//@*)"))
         return self._children(self._schema.root, config, "", 0)
 
     def _children(
@@ -60,16 +63,19 @@ class XmlEdits:
         edits: list[Edit] = []
         once: set[SchemaNode] = set()
         known = self._known
+        attributes, writes = self._attributes, operation in _WRITES
         for child in element:
-            if child.tag.__class__ is not str:
+            tag = child.tag
+            if tag.__class__ is not str:
                 continue  # a comment or a processing instruction
             try:
-                node = known.get((parent, child.tag)) or self._node(parent, child)
-                if node.kind in ("leaf", "container"):
+                node = known.get((parent, tag)) or self._node(parent, child)
+                kind = node.kind
+                if kind == "leaf" or kind == "container":
                     if node in once:
                         raise self._values.error(node, "bad-element", f"{node.path} is given twice")
                     once.add(node)
-                if node.kind == "leaf" and operation in _WRITES and not child.attrib and not len(child):
+                if kind == "leaf" and writes and not (attributes and child.attrib) and not len(child):
                     edits.append(Edit(node, value=self._value(node, child)))
                 else:
                     edits.append(self._edit(node, child, operation, depth))
@@ -103,10 +109,11 @@ class XmlEdits:
 
     def _edit(self, node: SchemaNode, element: etree._Element, inherited: str, depth: int) -> Edit:
         own, insert = None, None
-        if element.attrib:
+        attributes = self._attributes and element.attrib
+        if attributes:
             own, insert = self._operation(node, element), self._insert(node, element)
         operation = own or inherited
-        if element.attrib and element.get(_WITH_DEFAULTS) is not None:
+        if attributes and element.get(_WITH_DEFAULTS) is not None:
             own = self._default(node, element, own, operation)
         edit = Edit(node, own, insert=insert)
         if node.kind in ("container", "list"):

@@ -18,6 +18,7 @@ from yang.datastore.history import Entry, Store
 from yang.datastore.model import CommitResult
 from yang.datastore.sharing import members_of, tree_of
 from yang.datastore.validator import Validator
+from yang.path import paths_text
 from yang.provider import ConfigDiff, ConfigHandler, OperationError
 from yang.schema import Schema
 from yang.users import hash_cleartext
@@ -199,7 +200,7 @@ class Running:
             found = compared[2]
         else:
             found = differences(self._schema.root, old.tree, tree, ALLOW_ALL)
-        changed = [difference.path for difference in found]
+        changed = paths_text(difference.steps for difference in found)
         if not changed:
             return old, changed
         return complete(self._schema, self._validator, tree, old), changed
