@@ -103,6 +103,8 @@ class LeafType:
 
     def format(self, value: Any) -> str:
         """Canonical text of a Python value; identityrefs as ``module:name``."""
+        if value.__class__ is str:
+            return value  # type: ignore[no-any-return]
         if value is True:
             return "" if self.base == "empty" else "true"
         if value is False:
@@ -129,6 +131,8 @@ class LeafType:
         Raises:
             ValueError: the value is not of this type.
         """
+        if value.__class__ is str and self.base != "empty":
+            return _PARSERS[self.base](self, value, None)
         if self.base == "empty":
             if value == [None] or value is None:
                 return True

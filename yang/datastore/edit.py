@@ -117,10 +117,14 @@ class Editor:
     ) -> None:
         """One edit; lists and leaf-lists that were touched are in `opened`, as dicts of our own."""
         node = edit.node
-        name = node.json_name
         if node.is_key:
             return
-        if node.kind in ("list", "leaf-list"):
+        name, kind = node.json_name, node.kind
+        if kind == "leaf":
+            _leaf(parent, edit, operation, where)
+        elif kind == "container":
+            self._container(parent, edit, operation, where)
+        elif kind == "list" or kind == "leaf-list":
             if name not in opened or name not in parent:
                 opened[name] = node
                 known = parent.get(name, ())
@@ -129,8 +133,6 @@ class Editor:
                 self._entry(parent[name], edit, operation, where)
             else:
                 _value(parent[name], edit, operation, where)
-        elif node.kind == "container":
-            self._container(parent, edit, operation, where)
         else:
             _leaf(parent, edit, operation, where)
         if node.cases and name in parent and operation not in ("delete", "remove", "none"):
@@ -185,7 +187,8 @@ def _value(entries: dict[Any, None], edit: Edit, operation: str, where: _Where) 
 
 def _leaf(parent: dict[str, Any], edit: Edit, operation: str, where: _Where) -> None:
     name = edit.node.json_name
-    _check_existence(name in parent, operation, where)
+    if operation != "merge":
+        _check_existence(name in parent, operation, where)
     if operation in ("delete", "remove"):
         parent.pop(name, None)
     elif operation != "none" and (name not in parent or parent[name] != edit.value):

@@ -39,7 +39,7 @@ class XmlEdits:
         self._values = values
         self._keep_going = keep_going
         self._known: dict[tuple[SchemaNode, Any], SchemaNode] = {}
-        self._reusable: dict[SchemaNode, bool] = {}
+        self._plain: dict[SchemaNode, bool] = {}
         self._kept: dict[tuple[SchemaNode, str], Any] = {}
         self._attributes = True
         self.errors: list[OperationError] = []
@@ -136,11 +136,12 @@ class XmlEdits:
     def _value(self, node: SchemaNode, element: etree._Element) -> Any:
         """The value of a leaf or leaf-list entry. Those of a request are often the same, but for keys."""
         text = element.text or ""
-        reusable = self._reusable.get(node)
-        if reusable is None:
-            reusable = not node.is_key and node.type is not None and node.type.plain
-            self._reusable[node] = reusable
-        if not reusable:
+        plain = self._plain.get(node)
+        if plain is None:
+            plain = self._plain[node] = node.type is not None and node.type.plain
+        if plain and node.is_key:  # it does not come again
+            return self._values.from_text(node, text, None)
+        if not plain:
             # the namespaces in scope are worked out for the few values that have prefixes
             return self._values.from_text(
                 node, text, lambda prefix: module_resolver(self._schema, element)(prefix)
@@ -228,6 +229,8 @@ class XmlEdits:
         return tuple(self._values.from_text(key, given[key.name], None) for key in node.key_nodes)
 
     def _keys(self, node: SchemaNode, children: list[Edit]) -> Keys:
+        if len(node.keys) == 1 and children and children[0].node.is_key:
+            return (children[0].value,)  # the usual case
         given: dict[str, Any] = {edit.node.name: edit.value for edit in children if edit.node.is_key}
         try:
             return tuple([given[name] for name in node.keys])
