@@ -136,7 +136,7 @@ class Editor:
         else:
             _leaf(parent, edit, operation, where)
         if node.cases and name in parent and operation not in ("delete", "remove", "none"):
-            _leave_other_cases(parent, node)
+            leave_other_cases(parent, node)
 
     def _container(self, parent: dict[str, Any], edit: Edit, operation: str, where: _Where) -> None:
         name = edit.node.json_name
@@ -229,7 +229,7 @@ def _move(entries: dict[Any, Any], key: Any, insert: Insert, where: _Where) -> N
     entries.update(others)
 
 
-def _leave_other_cases(parent: dict[str, Any], node: SchemaNode) -> None:
+def leave_other_cases(parent: dict[str, Any], node: SchemaNode) -> None:
     """A node of one case ends the other cases of its choice (RFC 7950 section 7.9)."""
     own = dict(node.cases)
     assert node.parent is not None

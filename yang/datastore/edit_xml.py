@@ -38,10 +38,11 @@ class XmlEdits:
         self._schema = schema
         self._values = values
         self._keep_going = keep_going
-        self._known: dict[tuple[SchemaNode, Any], SchemaNode] = {}
+        self.known: dict[tuple[SchemaNode, Any], SchemaNode] = {}
         self._plain: dict[SchemaNode, bool] = {}
         self._kept: dict[tuple[SchemaNode, str], Any] = {}
         self._attributes = True
+        self.root = schema.root
         self.errors: list[OperationError] = []
 
     def read(self, config: etree._Element) -> list[Edit]:
@@ -62,21 +63,21 @@ class XmlEdits:
             raise OperationError("too-big", f"the configuration is deeper than {MAX_DEPTH} levels")
         edits: list[Edit] = []
         once: set[SchemaNode] = set()
-        known = self._known
+        known = self.known
         attributes, writes = self._attributes, operation in _WRITES
         for child in element:
             tag = child.tag
             if tag.__class__ is not str:
                 continue  # a comment or a processing instruction
             try:
-                node = known.get((parent, tag)) or self._node(parent, child)
+                node = known.get((parent, tag)) or self.node(parent, child)
                 kind = node.kind
                 if kind == "leaf" or kind == "container":
                     if node in once:
                         raise self._values.error(node, "bad-element", f"{node.path} is given twice")
                     once.add(node)
                 if kind == "leaf" and writes and not (attributes and child.attrib) and not len(child):
-                    edits.append(Edit(node, value=self._value(node, child)))
+                    edits.append(Edit(node, value=self.value(node, child)))
                 else:
                     edits.append(self._edit(node, child, operation, depth))
             except OperationError as error:
@@ -85,7 +86,8 @@ class XmlEdits:
                 self.errors.append(error)
         return edits
 
-    def _node(self, parent: SchemaNode, element: etree._Element) -> SchemaNode:
+    def node(self, parent: SchemaNode, element: etree._Element) -> SchemaNode:
+        """The node of an element, from now on in `known` by its parent's and the element's name."""
         name = etree.QName(element)
         module = self._schema.module_of_namespace(name.namespace or "")
         if module is None:
@@ -104,7 +106,7 @@ class XmlEdits:
                 info={"bad-element": name.localname},
             )
         self._values.check_config(node)
-        self._known[parent, element.tag] = node
+        self.known[parent, element.tag] = node
         return node
 
     def _edit(self, node: SchemaNode, element: etree._Element, inherited: str, depth: int) -> Edit:
@@ -130,10 +132,10 @@ class XmlEdits:
         elif node.kind == "leaf" and operation in ("delete", "remove") and not node.is_key:
             pass  # what the value was does not matter
         else:
-            edit.value = self._value(node, element)
+            edit.value = self.value(node, element)
         return edit
 
-    def _value(self, node: SchemaNode, element: etree._Element) -> Any:
+    def value(self, node: SchemaNode, element: etree._Element) -> Any:
         """The value of a leaf or leaf-list entry. Those of a request are often the same, but for keys."""
         text = element.text or ""
         plain = self._plain.get(node)

@@ -115,15 +115,15 @@ class KeptTree:
             self._merge(document)
         difference = ffi.new("struct lyd_node **")
         try:
-            if lib.lyd_validate_all(
-                self._first, self._context.cdata, lib.LYD_VALIDATE_NO_STATE, difference
-            ):
+            if lib.lyd_validate_all(self._first, self._context.cdata, lib.LYD_VALIDATE_NO_STATE, difference):
                 raise _Unusual
             _check_inside(difference[0], "", _texts(changes))
         finally:
             lib.lyd_free_all(difference[0])
         return {
-            node: {keys: self._print(node, keys, entry) for keys, entry in entries.items() if entry is not None}
+            node: {
+                keys: self._print(node, keys, entry) for keys, entry in entries.items() if entry is not None
+            }
             for node, entries in changes.items()
         }
 
@@ -269,9 +269,7 @@ def _holds(members: Any, part: Any) -> bool:
             name in members and _holds(members[name], value) for name, value in part.items()
         )
     if isinstance(part, list) and part and isinstance(part[0], Mapping):
-        return (
-            isinstance(members, list) and len(members) == len(part) and all(map(_holds, members, part))
-        )
+        return isinstance(members, list) and len(members) == len(part) and all(map(_holds, members, part))
     return bool(members == part)
 
 
