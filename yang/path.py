@@ -256,8 +256,10 @@ def _split(
 
 
 def paths_text(paths: Iterable[Sequence[Step]]) -> list[str]:
-    """RFC 7951 instance-identifiers, as `str` of `DataPath` makes them, of many paths: those of one entry after
-    the other share their first steps, and what was written of these is not written again."""
+    """RFC 7951 instance-identifiers of many paths, as `str` of `DataPath` makes them.
+
+    Paths that follow each other often share their first steps: what was written of these is not written anew.
+    """
     known: list[tuple[Step, str, str]] = []
     texts: list[str] = []
     for steps in paths:

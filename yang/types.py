@@ -104,7 +104,7 @@ class LeafType:
     def format(self, value: Any) -> str:
         """Canonical text of a Python value; identityrefs as ``module:name``."""
         if value.__class__ is str:
-            return value  # type: ignore[no-any-return]
+            return value
         if value is True:
             return "" if self.base == "empty" else "true"
         if value is False:

@@ -1,7 +1,7 @@
-"""edit-config's XML applied in one go, where it is as plain as it mostly is: elements to merge, without attributes.
+"""edit-config's XML merged in one go, where it is as plain as it mostly is: elements without attributes.
 
-`yang.datastore.edit_xml` and `yang.datastore.edit` do the same with a list of edits in between, and more. They
-are asked again about whatever is wrong here, so that there is one place that says what it is.
+`yang.datastore.edit_xml` and `yang.datastore.edit` do the same with a list of edits in between, and more.
+They are asked again about whatever is wrong here, so that there is one place that says what it is.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class KeptTree:
             lib.ly_err_clean(self._context.cdata, ffi.NULL)
             return None
         self._of = tree
-        return _with_defaults(changes, made, tree, full, members)
+        return _with_defaults(made, tree, full, members)
 
     # --- libyang ---------------------------------------------------------------------------------
 
@@ -277,7 +277,6 @@ def _holds(members: Any, part: Any) -> bool:
 
 
 def _with_defaults(
-    changes: _Changes,
     made: Mapping[SchemaNode, Mapping[Keys, Members]],
     tree: Tree,
     full: Tree,

@@ -23,10 +23,15 @@ module plain {
     leaf text { type string; }
     leaf number { type uint8 { range "1..200"; } default 3; }
     leaf who { type identityref { base kind; } }
-    container inner { leaf text { type string; } container there { presence "yes"; leaf text { type string; } } }
-    choice one { case a { leaf a { type empty; } list la { key k; leaf k { type string; } } } leaf b { type int8; } }
+    container inner {
+      leaf text { type string; } container there { presence "yes"; leaf text { type string; } }
+    }
+    choice one {
+      case a { leaf a { type empty; } list la { key k; leaf k { type string; } } } leaf b { type int8; }
+    }
     list twice { key "x y"; leaf x { type uint8; } leaf y { type boolean; } leaf text { type string; } }
-    list once { key name; ordered-by user; leaf text { type string; } leaf name { type string { length "1..3"; } }
+    list once {
+      key name; ordered-by user; leaf text { type string; } leaf name { type string { length "1..3"; } }
       container inner { leaf text { type string; } } list twice { key x; leaf x { type uint8; } } }
     leaf-list tag { type string; }
   }
