@@ -135,7 +135,9 @@ class Edits:
             return found
         try:
             for difference in found:
-                check_access(difference, rules)
+                op, node, _, context, *_ = difference
+                if node.kind != "leaf" or not rules.permits(context, node, op):
+                    check_access(difference, rules)
         except OperationError:
             self._access.denied_data_writes += 1
             raise
