@@ -38,6 +38,8 @@ class _Unusual(Exception):
 class KeptTree:
     """libyang's data tree of one configuration. In the worker, like all that uses the context.
 
+    It is freed by `drop`, not with this object: the context, without which that fails, may go first.
+
     Args:
         hide, show: what is done to documents on their way to libyang, and from it.
     """
@@ -55,10 +57,6 @@ class KeptTree:
         self._show = show
         self._of: Tree | None = None
         self._first: Any = ffi.new("struct lyd_node **")
-
-    def __del__(self) -> None:
-        if self._context.cdata is not None:  # otherwise what the nodes need to be freed is gone
-            self.drop()
 
     def keep(self, tree: Tree, first: Any) -> None:
         """Keep a validated data tree, from its first node on; it is ours now."""

@@ -109,6 +109,10 @@ class Running:
         """The same for a caller that cannot wait in the loop."""
         return self._worker.submit(function, *args)
 
+    def forget(self) -> None:
+        """In the worker, at the end: free what libyang has of the configuration."""
+        self._validator.kept.drop()
+
     def on_change(self, listener: Callable[[Snapshot, Sequence[str], Author], None]) -> None:
         """Call `listener(snapshot, changed, author)` after each commit, in the loop."""
         self._listeners.append(listener)
