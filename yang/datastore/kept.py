@@ -95,8 +95,9 @@ class KeptTree:
             made = self._exchange(changes, before)
         except _Unusual:
             self.drop()
-            lib.ly_err_clean(self._context.cdata, ffi.NULL)
             return None
+        finally:
+            lib.ly_err_clean(self._context.cdata, ffi.NULL)
         self._of = tree
         return _with_defaults(made, tree, full, members)
 
