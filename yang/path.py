@@ -255,6 +255,31 @@ def _split(
         yield step[1] or "", step[2], predicates
 
 
+def paths_text(paths: Iterable[Sequence[Step]]) -> list[str]:
+    """RFC 7951 instance-identifiers of many paths, as `str` of `DataPath` makes them.
+
+    Paths that follow each other often share their first steps: what was written of these is not written anew.
+    """
+    known: list[tuple[Step, str, str]] = []
+    texts: list[str] = []
+    for steps in paths:
+        depth = 0
+        for step in steps:
+            if depth < len(known) and known[depth][0] is step:
+                depth += 1
+                continue
+            del known[depth:]
+            text, last = (known[-1][1], known[-1][2]) if depth else ("", "")
+            module = step.module
+            text += f"/{step.name}" if module == last or not module else f"/{module}:{step.name}"
+            for key, value in step.keys:
+                text += f"[{key}={_quote(value)}]"
+            known.append((step, text, module or last))
+            depth += 1
+        texts.append(known[depth - 1][1] if depth else "/")
+    return texts
+
+
 def _quote(value: str) -> str:
     if value == USER:
         return "$USER"

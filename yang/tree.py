@@ -158,6 +158,7 @@ class Tree:
         await self.datastores.close()
         self._documents.shutdown(wait=False, cancel_futures=True)
         if self._worker is not None:
+            self._worker.submit(self._running.forget)
             self._worker.shutdown(wait=False)
 
     def _register(self, registration: Registration, commits: CommitLog) -> None:

@@ -30,6 +30,7 @@ INTEGER_BITS: Final = {
     "uint64": (0, (1 << 64) - 1),
 }
 _JSON_AS_TEXT: Final = frozenset({"int64", "uint64", "decimal64"})
+_DIGITS: Final = 20
 _INTEGER: Final = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20})")
 _DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,19}(?:\.[0-9]{1,18})?")
 # A prefix in front of a name, or a quoted literal, which is left alone.
@@ -102,6 +103,8 @@ class LeafType:
 
     def format(self, value: Any) -> str:
         """Canonical text of a Python value; identityrefs as ``module:name``."""
+        if value.__class__ is str:
+            return value
         if value is True:
             return "" if self.base == "empty" else "true"
         if value is False:
@@ -128,6 +131,8 @@ class LeafType:
         Raises:
             ValueError: the value is not of this type.
         """
+        if value.__class__ is str and self.base != "empty":
+            return _PARSERS[self.base](self, value, None)
         if self.base == "empty":
             if value == [None] or value is None:
                 return True
@@ -185,10 +190,13 @@ def prefixes_in(text: str) -> list[str]:
 
 
 def _integer(kind: LeafType, text: str, _resolve: Resolver | None) -> int:
-    text = text.strip()
-    if not _INTEGER.fullmatch(text):
-        raise ValueError(f"expected an integer ({kind.base})")
-    value = int(text, 16) if "x" in text.lower() else int(text)
+    if text.isdecimal() and text.isascii() and len(text) <= _DIGITS:
+        value = int(text)  # as nearly all are
+    else:
+        text = text.strip()
+        if not _INTEGER.fullmatch(text):
+            raise ValueError(f"expected an integer ({kind.base})")
+        value = int(text, 16) if "x" in text.lower() else int(text)
     low, high = INTEGER_BITS[kind.base]
     if not low <= value <= high:
         raise ValueError(f"expected {kind.base}: {low} to {high}")

@@ -100,9 +100,12 @@ def plain_step(node: SchemaNode) -> Step:
 
 def entry_step(node: SchemaNode, keys: tuple[Any, ...]) -> Step:
     """Path step of a list entry."""
+    nodes = node.key_nodes
+    if len(nodes) == 1 and (kind := nodes[0].type) is not None:  # the usual case
+        return Step(node.module, node.name, ((nodes[0].name, kind.format(keys[0])),))
     pairs = tuple(
         (key.name, key.type.format(value))
-        for key, value in zip(node.key_nodes, keys, strict=True)
+        for key, value in zip(nodes, keys, strict=True)
         if key.type is not None
     )
     return Step(node.module, node.name, pairs)
@@ -144,6 +147,13 @@ def _below(
     for name, before in old.items():
         after = new.get(name)
         if before is not after:
+            child = node.child_json(name)
+            if child is not None and child.kind == "leaf" and after is not None:  # the usual case
+                if before != after:
+                    here = (*steps, child.step or plain_step(child))
+                    inner = rules.enter(context, child) if context else context
+                    found.append(Difference("update", child, here, inner, after))
+                continue
             start = len(found)
             _member(node, name, before, after, rules, steps, context, found)
             if after is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from yang.datastore.data import Tree, entry_step, value_step
@@ -42,7 +42,7 @@ class Edit:
     operation: str | None = None
     keys: Keys = ()
     value: Any = None
-    children: list[Edit] = field(default_factory=list)
+    children: Sequence[Edit] = ()
     insert: Insert | None = None
 
     @property
@@ -117,10 +117,14 @@ class Editor:
     ) -> None:
         """One edit; lists and leaf-lists that were touched are in `opened`, as dicts of our own."""
         node = edit.node
-        name = node.json_name
         if node.is_key:
             return
-        if node.kind in ("list", "leaf-list"):
+        name, kind = node.json_name, node.kind
+        if kind == "leaf":
+            _leaf(parent, edit, operation, where)
+        elif kind == "container":
+            self._container(parent, edit, operation, where)
+        elif kind == "list" or kind == "leaf-list":
             if name not in opened or name not in parent:
                 opened[name] = node
                 known = parent.get(name, ())
@@ -129,12 +133,10 @@ class Editor:
                 self._entry(parent[name], edit, operation, where)
             else:
                 _value(parent[name], edit, operation, where)
-        elif node.kind == "container":
-            self._container(parent, edit, operation, where)
         else:
             _leaf(parent, edit, operation, where)
         if node.cases and name in parent and operation not in ("delete", "remove", "none"):
-            _leave_other_cases(parent, node)
+            leave_other_cases(parent, node)
 
     def _container(self, parent: dict[str, Any], edit: Edit, operation: str, where: _Where) -> None:
         name = edit.node.json_name
@@ -185,7 +187,8 @@ def _value(entries: dict[Any, None], edit: Edit, operation: str, where: _Where) 
 
 def _leaf(parent: dict[str, Any], edit: Edit, operation: str, where: _Where) -> None:
     name = edit.node.json_name
-    _check_existence(name in parent, operation, where)
+    if operation != "merge":
+        _check_existence(name in parent, operation, where)
     if operation in ("delete", "remove"):
         parent.pop(name, None)
     elif operation != "none" and (name not in parent or parent[name] != edit.value):
@@ -226,7 +229,7 @@ def _move(entries: dict[Any, Any], key: Any, insert: Insert, where: _Where) -> N
     entries.update(others)
 
 
-def _leave_other_cases(parent: dict[str, Any], node: SchemaNode) -> None:
+def leave_other_cases(parent: dict[str, Any], node: SchemaNode) -> None:
     """A node of one case ends the other cases of its choice (RFC 7950 section 7.9)."""
     own = dict(node.cases)
     assert node.parent is not None

@@ -38,9 +38,11 @@ class XmlEdits:
         self._schema = schema
         self._values = values
         self._keep_going = keep_going
-        self._known: dict[tuple[SchemaNode, Any], SchemaNode] = {}
-        self._reusable: dict[SchemaNode, bool] = {}
+        self.known: dict[tuple[SchemaNode, Any], SchemaNode] = {}
+        self._plain: dict[SchemaNode, bool] = {}
         self._kept: dict[tuple[SchemaNode, str], Any] = {}
+        self._attributes = True
+        self.root = schema.root
         self.errors: list[OperationError] = []
 
     def read(self, config: etree._Element) -> list[Edit]:
@@ -50,6 +52,8 @@ class XmlEdits:
             OperationError: ``unknown-element``, ``unknown-namespace``, ``invalid-value``,
                 ``missing-element``, ``bad-attribute``, ``bad-element``.
         """
+        # asked once, for each element that is asked for its attributes makes an object for them
+        self._attributes = bool(config.xpath("boolean(.//@*)"))
         return self._children(self._schema.root, config, "", 0)
 
     def _children(
@@ -59,18 +63,21 @@ class XmlEdits:
             raise OperationError("too-big", f"the configuration is deeper than {MAX_DEPTH} levels")
         edits: list[Edit] = []
         once: set[SchemaNode] = set()
-        known = self._known
+        known = self.known
+        attributes, writes = self._attributes, operation in _WRITES
         for child in element:
-            if child.tag.__class__ is not str:
+            tag = child.tag
+            if tag.__class__ is not str:
                 continue  # a comment or a processing instruction
             try:
-                node = known.get((parent, child.tag)) or self._node(parent, child)
-                if node.kind in ("leaf", "container"):
+                node = known.get((parent, tag)) or self.node(parent, child)
+                kind = node.kind
+                if kind == "leaf" or kind == "container":
                     if node in once:
                         raise self._values.error(node, "bad-element", f"{node.path} is given twice")
                     once.add(node)
-                if node.kind == "leaf" and operation in _WRITES and not child.attrib and not len(child):
-                    edits.append(Edit(node, value=self._value(node, child)))
+                if kind == "leaf" and writes and not (attributes and child.attrib) and not len(child):
+                    edits.append(Edit(node, value=self.value(node, child)))
                 else:
                     edits.append(self._edit(node, child, operation, depth))
             except OperationError as error:
@@ -79,7 +86,8 @@ class XmlEdits:
                 self.errors.append(error)
         return edits
 
-    def _node(self, parent: SchemaNode, element: etree._Element) -> SchemaNode:
+    def node(self, parent: SchemaNode, element: etree._Element) -> SchemaNode:
+        """The node of an element, from now on in `known` by its parent's and the element's name."""
         name = etree.QName(element)
         module = self._schema.module_of_namespace(name.namespace or "")
         if module is None:
@@ -98,15 +106,16 @@ class XmlEdits:
                 info={"bad-element": name.localname},
             )
         self._values.check_config(node)
-        self._known[parent, element.tag] = node
+        self.known[parent, element.tag] = node
         return node
 
     def _edit(self, node: SchemaNode, element: etree._Element, inherited: str, depth: int) -> Edit:
         own, insert = None, None
-        if element.attrib:
+        attributes = self._attributes and element.attrib
+        if attributes:
             own, insert = self._operation(node, element), self._insert(node, element)
         operation = own or inherited
-        if element.attrib and element.get(_WITH_DEFAULTS) is not None:
+        if attributes and element.get(_WITH_DEFAULTS) is not None:
             own = self._default(node, element, own, operation)
         edit = Edit(node, own, insert=insert)
         if node.kind in ("container", "list"):
@@ -123,17 +132,18 @@ class XmlEdits:
         elif node.kind == "leaf" and operation in ("delete", "remove") and not node.is_key:
             pass  # what the value was does not matter
         else:
-            edit.value = self._value(node, element)
+            edit.value = self.value(node, element)
         return edit
 
-    def _value(self, node: SchemaNode, element: etree._Element) -> Any:
+    def value(self, node: SchemaNode, element: etree._Element) -> Any:
         """The value of a leaf or leaf-list entry. Those of a request are often the same, but for keys."""
         text = element.text or ""
-        reusable = self._reusable.get(node)
-        if reusable is None:
-            reusable = not node.is_key and node.type is not None and node.type.plain
-            self._reusable[node] = reusable
-        if not reusable:
+        plain = self._plain.get(node)
+        if plain is None:
+            plain = self._plain[node] = node.type is not None and node.type.plain
+        if plain and node.is_key:  # it does not come again
+            return self._values.from_text(node, text, None)
+        if not plain:
             # the namespaces in scope are worked out for the few values that have prefixes
             return self._values.from_text(
                 node, text, lambda prefix: module_resolver(self._schema, element)(prefix)
@@ -221,6 +231,8 @@ class XmlEdits:
         return tuple(self._values.from_text(key, given[key.name], None) for key in node.key_nodes)
 
     def _keys(self, node: SchemaNode, children: list[Edit]) -> Keys:
+        if len(node.keys) == 1 and children and children[0].node.is_key:
+            return (children[0].value,)  # the usual case
         given: dict[str, Any] = {edit.node.name: edit.value for edit in children if edit.node.is_key}
         try:
             return tuple([given[name] for name in node.keys])

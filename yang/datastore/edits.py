@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from lxml import etree
 
@@ -11,6 +11,7 @@ from yang.access import AccessControl, Context, Rules
 from yang.datastore.data import EMPTY, Difference, Tree, check_access, differences, readable
 from yang.datastore.edit import Edit, Editor, ValueReader
 from yang.datastore.edit_paths import edits_of_operations
+from yang.datastore.edit_plain import NotPlain, merge_plain
 from yang.datastore.edit_xml import XmlEdits
 from yang.datastore.model import PathOperation
 from yang.datastore.validator import Validator
@@ -49,8 +50,11 @@ class Edits:
         def apply(tree: Tree) -> Tree:
             reader = XmlEdits(self._schema, self._values, keep_going=keep_going)
             editor = Editor(keep_going=keep_going)
-            edits = reader.read(config)
             base = EMPTY if default_operation == "replace" else tree
+            if default_operation != "none" and not keep_going:
+                with suppress(NotPlain, OperationError):  # what is wrong is said below
+                    return merge_plain(reader, base, config)
+            edits = reader.read(config)
             operation = "merge" if default_operation == "replace" else default_operation
             result = editor.apply(base, edits, operation)
             self._named = edits
@@ -161,7 +165,9 @@ class Edits:
             return found
         try:
             for difference in found:
-                check_access(difference, rules)
+                op, node, _, context, *_ = difference
+                if node.kind != "leaf" or not rules.permits(context, node, op):
+                    check_access(difference, rules)
         except OperationError:
             self._access.denied_data_writes += 1
             raise

@@ -18,6 +18,7 @@ from yang.datastore.history import Entry, Store
 from yang.datastore.model import CommitResult
 from yang.datastore.sharing import members_of, tree_of
 from yang.datastore.validator import Validator
+from yang.path import paths_text
 from yang.provider import ConfigDiff, ConfigHandler, OperationError
 from yang.schema import Schema
 from yang.users import hash_cleartext
@@ -59,7 +60,10 @@ def complete(schema: Schema, validator: Validator, tree: Tree, before: Snapshot)
         OperationError: the first constraint that does not hold.
     """
     explicit = members_of(schema.root, tree, before.tree, before.explicit)
-    found = validator.complete(tree, explicit)
+    known = validator.kept.follow(before.tree, tree, before.full, before.members)
+    if known is not None:
+        return Snapshot(tree, known[1], known[0], explicit)
+    found = validator.complete(tree, explicit, keep=True)
     full, members = tree_of(schema.root, found, before.members, before.full)
     return Snapshot(tree, members, full, explicit)
 
@@ -104,6 +108,10 @@ class Running:
     def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         """The same for a caller that cannot wait in the loop."""
         return self._worker.submit(function, *args)
+
+    def forget(self) -> None:
+        """In the worker, at the end: free what libyang has of the configuration."""
+        self._validator.kept.drop()
 
     def on_change(self, listener: Callable[[Snapshot, Sequence[str], Author], None]) -> None:
         """Call `listener(snapshot, changed, author)` after each commit, in the loop."""
@@ -196,7 +204,7 @@ class Running:
             found = compared[2]
         else:
             found = differences(self._schema.root, old.tree, tree, ALLOW_ALL)
-        changed = [difference.path for difference in found]
+        changed = paths_text(difference.steps for difference in found)
         if not changed:
             return old, changed
         return complete(self._schema, self._validator, tree, old), changed

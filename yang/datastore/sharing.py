@@ -36,6 +36,8 @@ def members_of(
             members[name] = members_of(child, value, before, done)
         elif child is not None and before is not None and done is not None and child.kind == "list":
             members[name] = _entries_of(child, value, before, done)
+        elif child is not None and child.kind == "leaf" and child.type is not None:
+            members[name] = child.type.to_json(value)
         else:
             members.update(to_json(node, {name: value}))
     return members
@@ -89,6 +91,8 @@ def tree_of(
             inner, shared[name] = tree_of(child, value, before, made)
             if inner or child.presence:
                 tree[child.json_name] = inner
+        elif child.kind == "leaf" and child.type is not None:
+            tree[child.json_name], shared[name] = child.type.from_json(value), value
         else:
             tree.update(from_json(node, {name: value}))
             shared[name] = value

@@ -13,9 +13,11 @@ from _libyang import ffi, lib
 
 from yang.datastore.data import Tree, from_json, to_json
 from yang.datastore.faults import fault
+from yang.datastore.kept import KeptTree
 from yang.datastore.messages import what_is_wrong
 from yang.provider import OperationError
 from yang.schema import Schema, SchemaNode
+from yang.types import INTEGER_BITS
 
 _VARIABLE: Final = re.compile(rb"=\s*\$USER\s*\]")
 _HIDDEN: Final = "='\uf8ffUSER']".encode()
@@ -29,6 +31,8 @@ class Validator:
         self._context = context
         self._schema = schema
         self._cnodes: dict[SchemaNode, Any] = {}
+        self._ranges: dict[SchemaNode, tuple[tuple[int, int], ...]] = {}
+        self.kept = KeptTree(context, schema.root, hide_variables, show_variables)
 
     @property
     def context(self) -> libyang.Context:
@@ -41,6 +45,14 @@ class Validator:
         Args:
             text: canonical text; prefixes are module names.
         """
+        within = self._ranges.get(node)
+        if within is None:
+            within = self._ranges[node] = _ranges(node)
+        if within and text.isdecimal() and text.isascii():
+            number = int(text)
+            for low, high in within:
+                if low <= number <= high:
+                    return None
         cnode = self._cnodes.get(node)
         if cnode is None:
             cnode = self._find(node)
@@ -62,18 +74,24 @@ class Validator:
         path = "".join(f"/{level.json_name}" for level in node.chain if level.kind != "input")
         return lib.lys_find_path(self._context.cdata, ffi.NULL, path.encode(), 0)
 
-    def complete(self, tree: Tree, explicit: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def complete(
+        self, tree: Tree, explicit: Mapping[str, Any] | None = None, *, keep: bool = False
+    ) -> dict[str, Any]:
         """Validate a configuration, and answer it as RFC 7951 members with all defaults.
 
         Args:
             explicit: the tree as RFC 7951 members, if that is known.
+            keep: it is likely to become running: keep what libyang has of it (`kept`).
 
         Raises:
             OperationError: the first constraint that does not hold.
         """
         document = orjson.dumps(to_json(self._schema.root, tree) if explicit is None else explicit)
-        with self._parsed(document, tree) as root:
-            members: dict[str, Any] = self._print(root, lib.LYD_PRINT_WD_ALL)
+        with self._parsed(document, tree) as first:
+            members: dict[str, Any] = self._print(first[0], lib.LYD_PRINT_WD_ALL)
+            if keep:
+                self.kept.keep(tree, first[0])
+                first[0] = ffi.NULL
         return members
 
     def load(self, document: bytes) -> dict[str, Any]:
@@ -82,8 +100,8 @@ class Validator:
         Raises:
             OperationError: it is not JSON, or does not fit the model.
         """
-        with self._parsed(document, None) as root:
-            members = self._print(root, lib.LYD_PRINT_WD_EXPLICIT)
+        with self._parsed(document, None) as first:
+            members = self._print(first[0], lib.LYD_PRINT_WD_EXPLICIT)
         return from_json(self._schema.root, members)
 
     def defaults(self, tree: Tree) -> dict[str, Any]:
@@ -104,7 +122,7 @@ class Validator:
 
     @contextmanager
     def _parsed(self, document: bytes, tree: Tree | None) -> Iterator[Any]:
-        """The first node of a validated data tree, freed at the end."""
+        """Where the first node of a validated data tree is; it is freed at the end."""
         if b"\0" in document:
             raise OperationError("malformed-message", "the configuration holds a NUL character")
         out = ffi.new("struct lyd_node **")
@@ -120,7 +138,7 @@ class Validator:
         if status != lib.LY_SUCCESS:
             raise self._error(tree)
         try:
-            yield out[0]
+            yield out
         finally:
             lib.lyd_free_all(out[0])
 
@@ -156,6 +174,18 @@ class Validator:
 
     def _error(self, tree: Tree | None) -> OperationError:
         return fault(self._schema, tree, *self._last_error())
+
+
+def _ranges(node: SchemaNode) -> tuple[tuple[int, int], ...]:
+    """The values of an integer's type that need not be asked libyang for; none of other types."""
+    if node.type is None or node.type.base not in INTEGER_BITS:
+        return ()
+    lowest, highest = INTEGER_BITS[node.type.base]
+    result = []
+    for part in node.type.limits.split(" | ") if node.type.limits else [f"{lowest}..max"]:
+        low, dots, high = part.partition("..")
+        result.append((int(low), highest if high == "max" else int(high if dots else low)))
+    return tuple(result)
 
 
 def hide_variables(document: bytes) -> bytes:
