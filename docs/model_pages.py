@@ -175,8 +175,10 @@ def _facts(node: Any) -> Iterator[tuple[str, Any]]:
             yield "values", list(kind.enums)
         elif kind.identities:
             yield "values", sorted(kind.identities)[:40]
-        if kind.range:
-            yield "range", kind.range
+        if kind.limits:
+            yield "length" if kind.base in ("string", "binary") else "range", kind.limits
+        if kind.patterns and not kind.typedef.startswith("ietf-"):  # an address is known to all
+            yield "pattern", " and ".join(kind.patterns)
         if kind.leafref:
             yield "refers", kind.leafref
     for name, value in (

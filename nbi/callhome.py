@@ -145,7 +145,7 @@ class CallHome:
             await self._serve(client, endpoint, state, connection)
             error = "" if connection.served else "the client opened no NETCONF session"
         except (OSError, asyncssh.Error, TimeoutError) as failure:
-            error = "" if connection.served else str(failure) or type(failure).__name__
+            error = "" if connection.served else _reason(failure)
         except asyncio.CancelledError:
             raise
         except Exception as failure:
@@ -185,3 +185,8 @@ class CallHome:
         loop = asyncio.get_running_loop()
         patience.reschedule(loop.time() + self._owner.limits.login_timeout + 1)
         return connection
+
+
+def _reason(failure: Exception) -> str:
+    """Why a call failed, for people: without the number of an error of the operating system."""
+    return getattr(failure, "strerror", None) or str(failure) or type(failure).__name__

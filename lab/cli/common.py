@@ -8,9 +8,11 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from lab.config import ConfigError
 from lab.errors import LabError
+from lab.instance import load_instance
 from lab.paths import LabPaths
 
 CONFIG_FILE = "aether.config.yaml"
@@ -67,6 +69,12 @@ def lab_paths(arguments: argparse.Namespace) -> LabPaths:
         return LabPaths(Path(os.environ["AETHER_STATE_DIR"]).resolve())
     base = _found()
     return LabPaths((base.parent if base else Path.cwd()) / "var/lab")
+
+
+def complete_nodes(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+    """Nodes of the lab that is up (argcomplete)."""
+    instance = load_instance(lab_paths(parsed_args))
+    return [] if instance is None else [n.removeprefix(f"{instance.name}-") for n in instance.namespaces]
 
 
 def verb(function: Verb) -> Verb:

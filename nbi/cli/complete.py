@@ -11,11 +11,13 @@ from nbi.cli.model import Model, known_model, learn
 from nbi.cli.paths import children, parse, xpath
 from nbi.cli.target import TargetError, dial, resolve
 from nbi.client import NetconfClient, NetconfError
+from nbi.protocol.names import CONFIGURATION_NS, qualified
 
 TIMEOUT = 5.0
 """Seconds that completion may take at most for each request."""
 MAX_KEYS = 1000
 _OPEN_KEY = re.compile(r"^(?P<list>.*)\[(?P<key>[\w.\-]+)=(?P<quote>['\"]?)(?P<value>[^\]]*)$", re.DOTALL)
+_OPEN_NAME = re.compile(r"^(?P<list>.*)\[(?P<key>[\w.\-]*)$", re.DOTALL)
 _PLAIN = re.compile(r"[\w.:/@-]+")
 _DATA = ("container", "list", "leaf", "leaf-list", "anydata")
 
@@ -46,11 +48,26 @@ def config_paths(prefix: str, parsed_args: argparse.Namespace, **kwargs: Any) ->
     )
 
 
+def commits(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+    """Numbers of the commits that the element remembers (argcomplete)."""
+    try:
+        with dial(resolve(parsed_args, ask=False), TIMEOUT) as client:
+            asked = f"<commits xmlns='{CONFIGURATION_NS}'><commit><number/></commit></commits>"
+            found = client.get(asked).iter(qualified(CONFIGURATION_NS, "number"))
+            return [number.text or "" for number in found]
+    except (TargetError, NetconfError, OSError):
+        return []
+
+
 def names(prefix: str, model: Model) -> Iterator[str]:
     """Paths with one more name; a list's path gets ``[key=``, too.
 
     What is not written with a slash first is completed without one.
     """
+    open_name = _OPEN_NAME.match(prefix)
+    if open_name is not None:
+        yield from _key_names(model, open_name)
+        return
     written, _, part = prefix.rpartition("/")
     try:
         above = parse(written, model)[-1].node.path if written.strip("/") else ""
@@ -71,6 +88,18 @@ def names(prefix: str, model: Model) -> Iterator[str]:
         yield f"{start}{name}"
         if node.kind == "list" and node.keys and name == part:
             yield f"{start}{name}[{node.keys[0]}="
+
+
+def _key_names(model: Model, written: re.Match[str]) -> Iterator[str]:
+    """What a predicate may begin with: the keys that are not given yet."""
+    try:
+        last = parse(written["list"], model)[-1]
+    except TargetError:
+        return
+    given = {key for key, _ in last.predicates}
+    for key in last.node.keys:
+        if key not in given and key.startswith(written["key"]):
+            yield f"{written['list']}[{key}="
 
 
 def _keys(client: NetconfClient, model: Model, written: re.Match[str]) -> Iterator[str]:

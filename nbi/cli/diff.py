@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from lxml import etree
 
+from nbi.cli import complete
 from nbi.cli.commit import add_changes, changes, edited
 from nbi.cli.history import need_history
 from nbi.cli.model import learn
@@ -28,7 +29,10 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--from", dest="before", choices=DATASTORES, default="running", help="default: running"
     )
     parser.add_argument("--to", dest="after", choices=DATASTORES, help="default: candidate")
-    parser.add_argument("--commit", type=int, metavar="NUMBER", help="what a commit of the history changed")
+    commit = parser.add_argument(
+        "--commit", type=int, metavar="NUMBER", help="what a commit of the history changed"
+    )
+    commit.completer = complete.commits  # type: ignore[attr-defined]
     parser.add_argument(
         "--against",
         default="previous",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from lxml import etree
 
@@ -11,6 +12,8 @@ from nbi.cli.target import Target, TargetError, add_target, verb
 from nbi.cli.text import visible
 from nbi.client import NetconfClient
 from nbi.protocol.names import CONFIGURATION_NS, qualified
+
+_HEADING = f"{'':>5}  {'TIME (UTC)':<19}  {'USER':<12}  {'FROM':<24}  {'NODES':>5}  WHAT"
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,6 +35,8 @@ def _run(arguments: argparse.Namespace, client: NetconfClient, target: Target) -
     need_history(learn(client, target), target)
     data = client.get(f"<commits xmlns='{CONFIGURATION_NS}'/>")
     commits = list(data.iter(qualified(CONFIGURATION_NS, "commit")))
+    if sys.stdout.isatty() and commits:
+        print(_HEADING)
     for commit in reversed(commits[-arguments.n :] if arguments.n > 0 else []):
         print(_line(commit))
     return 0

@@ -8,6 +8,7 @@ import sys
 
 from lxml import etree
 
+from nbi.cli import complete
 from nbi.cli.commit import add_commit_options, agreed
 from nbi.cli.diff import of_commit
 from nbi.cli.history import need_history
@@ -22,7 +23,10 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Add the verb."""
     parser = verbs.add_parser("rollback", help="commit an earlier configuration again")
     add_target(parser)
-    parser.add_argument("number", type=int, metavar="NUMBER", help="of the commit, as `history` shows it")
+    number = parser.add_argument(
+        "number", type=int, metavar="NUMBER", help="of the commit, as `history` shows it"
+    )
+    number.completer = complete.commits  # type: ignore[attr-defined]
     add_commit_options(parser)
     parser.set_defaults(func=_run)
 

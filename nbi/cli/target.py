@@ -56,7 +56,8 @@ def add_target(parser: argparse.ArgumentParser) -> None:
         help="an element of the lab (bng-01), a name in the file of --hosts, or [user@]address[:port]",
     )
     argument.completer = _complete_names  # type: ignore[attr-defined]
-    parser.add_argument("--user", help="who to log in as, where the file of hosts does not say")
+    user = parser.add_argument("--user", help="who to log in as, where the file of hosts does not say")
+    user.completer = _complete_users  # type: ignore[attr-defined]
     parser.add_argument("--key", metavar="FILE", help="private SSH key; else the password is used")
     parser.add_argument(
         "--hosts",
@@ -158,6 +159,14 @@ def _complete_names(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
     try:
         return sorted(read_hosts(getattr(parsed_args, "hosts", None)))
     except TargetError:
+        return []
+
+
+def _complete_users(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+    try:
+        login = read_hosts(getattr(parsed_args, "hosts", None)).get(parsed_args.target or "", {})
+        return sorted({*login.get("passwords", {}), *filter(None, [login.get("username")])})
+    except (TargetError, AttributeError, TypeError):
         return []
 
 

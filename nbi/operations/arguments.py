@@ -90,7 +90,8 @@ class Arguments:
             return False
         reject_attributes(element)
         if len(element) or (element.text or "").strip():
-            raise bad_element(name, f"<{name}> must be empty")
+            local = split_tag(name)[1]
+            raise bad_element(local, f"<{local}> must be empty")
         return True
 
     def text(self, name: str) -> str | None:
@@ -108,14 +109,16 @@ class Arguments:
         if text is None:
             return None
         if not (text.isascii() and text.isdigit() and len(text) <= 10 and low <= int(text) <= high):
-            raise invalid_value(name, f"<{name}> must be a number from {low} to {high}")
+            local = split_tag(name)[1]
+            raise invalid_value(local, f"<{local}> must be a number from {low} to {high}")
         return int(text)
 
     def choice(self, name: str, values: Collection[str]) -> str | None:
         """One of the values, or None; invalid-value otherwise."""
         text = self.text(name)
         if text is not None and text not in values:
-            raise invalid_value(name, f"<{name}> must be one of {', '.join(sorted(values))}")
+            local = split_tag(name)[1]
+            raise invalid_value(local, f"<{local}> must be one of {', '.join(sorted(values))}")
         return text
 
     def datastore(self, name: str) -> str:

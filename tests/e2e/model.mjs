@@ -49,5 +49,8 @@ seen.all = await page.getByRole("status").innerText();
 await page.goto(`${options.url}#${encodeURIComponent("/aether-subscriber:sessions/session/counters/in-octets")}`);
 await page.reload();
 seen.linked = await details();
+await page.goto(`${options.url}#${encodeURIComponent("/aether-shaping:shaping-profiles/profile/download/rate")}`);
+await page.reload();
+seen.typed = await details();
 await browser.close();
 console.log(JSON.stringify(seen));

@@ -64,3 +64,7 @@ def test_search_finds_and_shows(seen: dict[str, Any]) -> None:
 def test_a_link_opens_its_node(seen: dict[str, Any]) -> None:
     assert "/aether-subscriber:sessions/session/counters/in-octets" in seen["linked"]
     assert "octets" in seen["linked"]
+
+
+def test_limits_of_a_type_are_limits_of_its_leaf(seen: dict[str, Any]) -> None:
+    assert "8000..100000000000" in seen["typed"]

@@ -77,7 +77,8 @@ class ConfirmedCommit:
         if self._persist is not None:
             if persist_id != self._persist:
                 raise OperationError(
-                    "invalid-value", "a confirmed commit is under way: it needs its own persist-id"
+                    "invalid-value",
+                    "a confirmed commit is under way: confirm, extend or cancel it with its persist-id first",
                 )
         elif persist_id is not None:
             raise OperationError("invalid-value", "the confirmed commit under way has no persist-id")

@@ -8,7 +8,7 @@ from typing import Any, Final
 from lxml import etree
 
 from yang.datastore.edit import INSERTS, OPERATIONS, Edit, Insert, ValueReader
-from yang.path import DataPath, PathError
+from yang.path import DataPath, PathError, Step
 from yang.provider import Keys, OperationError
 from yang.query.subtree import NETCONF_BASE, module_resolver
 from yang.schema import Schema, SchemaNode
@@ -21,6 +21,8 @@ _VALUE: Final = f"{{{_YANG_NS}}}value"
 _WITH_DEFAULTS: Final = "{urn:ietf:params:xml:ns:netconf:default:1.0}default"
 MAX_DEPTH: Final = 64
 _WRITES: Final = frozenset({"", "merge", "replace", "create"})
+MAX_SHOWN: Final = 128
+"""Characters of a key that an error shows."""
 MAX_KEPT: Final = 10_000
 """Values of one request that are not read again when they come again."""
 
@@ -78,6 +80,8 @@ class XmlEdits:
                     once.add(node)
                 if kind == "leaf" and writes and not (attributes and child.attrib) and not len(child):
                     edits.append(Edit(node, value=self.value(node, child)))
+                elif kind == "list":
+                    edits.append(self._entry(node, child, operation, depth))
                 else:
                     edits.append(self._edit(node, child, operation, depth))
             except OperationError as error:
@@ -108,6 +112,18 @@ class XmlEdits:
         self._values.check_config(node)
         self.known[parent, element.tag] = node
         return node
+
+    def _entry(self, node: SchemaNode, element: etree._Element, inherited: str, depth: int) -> Edit:
+        """The edit of an entry of a list; what is wrong in it is said with its keys."""
+        before = len(self.errors)
+        try:
+            return self._edit(node, element, inherited, depth)
+        except OperationError as error:
+            _name_entry(error, node, element)
+            raise
+        finally:
+            for collected in self.errors[before:]:
+                _name_entry(collected, node, element)
 
     def _edit(self, node: SchemaNode, element: etree._Element, inherited: str, depth: int) -> Edit:
         own, insert = None, None
@@ -246,6 +262,25 @@ class XmlEdits:
             ) from None
 
 
+def _name_entry(error: OperationError, node: SchemaNode, element: etree._Element) -> None:
+    """Say in which entry of a list something is wrong, unless its keys are."""
+    namespace = etree.QName(element).namespace or ""
+    texts = [(element.findtext(f"{{{namespace}}}{key}") or "").strip() for key in node.keys]
+    if error.path in [key.path for key in node.key_nodes] or not all(
+        0 < len(text) <= MAX_SHOWN for text in texts
+    ):
+        return
+    keys = str(DataPath((Step("", "", tuple(zip(node.keys, texts, strict=True))),)))[1:]
+    error.message = _with_keys(error.message, node.path, keys)
+    error.path = None if error.path is None else _with_keys(error.path, node.path, keys)
+
+
+def _with_keys(text: str, path: str, keys: str) -> str:
+    """A text that begins with the path of a list, or of what is in it, with the keys of an entry."""
+    rest = text.removeprefix(path)
+    return f"{path}{keys}{rest}" if rest != text and rest[:1] in ("", "/", ":", " ") else text
+
+
 def _bad_attribute(node: SchemaNode, attribute: str, why: str) -> OperationError:
     return OperationError(
         "bad-attribute",
@@ -258,9 +293,10 @@ def _bad_attribute(node: SchemaNode, attribute: str, why: str) -> OperationError
 
 def _unknown_attribute(node: SchemaNode, name: str) -> OperationError:
     local = name.rpartition("}")[2]
+    hint = "; the one of NETCONF is in its namespace (nc:operation)" if name == "operation" else ""
     return OperationError(
         "unknown-attribute",
-        f'{node.path}: there is no attribute "{local}" here',
+        f'{node.path}: there is no attribute "{local}" here{hint}',
         path=node.path,
         error_type="protocol",
         info={"bad-attribute": local, "bad-element": node.name},

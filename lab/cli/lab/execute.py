@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from lab.cli.common import add_folder_option, lab_paths, verb
+from lab.cli.common import add_folder_option, complete_nodes, lab_paths, verb
 from lab.errors import LabError
 from lab.instance import Instance, require_instance
 from lab.paths import LabPaths
@@ -19,7 +19,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Add the verb."""
     parser = verbs.add_parser("exec", help="run a command on a node: aether lab exec host-an-11-1 -- ping …")
     add_folder_option(parser)
-    parser.add_argument("node", metavar="NODE")
+    node = parser.add_argument("node", metavar="NODE")
+    node.completer = complete_nodes  # type: ignore[attr-defined]
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD")
     parser.set_defaults(func=run)
 

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from lab.cli.common import add_folder_option, lab_paths, verb
+from lab.cli.common import add_folder_option, complete_nodes, lab_paths, verb
 from lab.errors import LabError
 from lab.paths import LabPaths
 from lab.supervisor.spec import read_specs
@@ -17,7 +17,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Add the verb."""
     parser = verbs.add_parser("logs", help="the log of a node, a program, or of the supervisor")
     add_folder_option(parser)
-    parser.add_argument("node", metavar="NODE")
+    node = parser.add_argument("node", metavar="NODE")
+    node.completer = complete_nodes  # type: ignore[attr-defined]
     parser.add_argument(
         "-n", "--lines", type=int, default=100, metavar="N", help="last N lines (default 100)"
     )

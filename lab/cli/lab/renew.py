@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 
-from lab.cli.common import add_folder_option, lab_paths, verb
+from lab.cli.common import add_folder_option, complete_nodes, lab_paths, verb
 from lab.dhcpclient import RELEASE, RENEW, tell
 from lab.instance import require_instance
 
@@ -20,7 +20,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     for name, number, text in _VERBS:
         parser = verbs.add_parser(name, help=text)
         add_folder_option(parser)
-        parser.add_argument("node", metavar="NODE", help="a subscriber, as host-an-11-1")
+        node = parser.add_argument("node", metavar="NODE", help="a subscriber, as host-an-11-1")
+        node.completer = complete_nodes  # type: ignore[attr-defined]
         parser.set_defaults(func=run, signal=number)
 
 

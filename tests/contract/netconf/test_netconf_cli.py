@@ -130,6 +130,9 @@ def test_watch_replays(aether):
         ("get bng-01 shap", ["shaping-profiles"]),
         ("commit bng-01 --set shaping-profiles/profile[name=gold]/down", None),
         ('get bng-01 "sessions/session[id=000000000000001', 16),
+        ("get bng-01 --user v", ["viewer"]),
+        ("rollback bng-01 ", "0"),
+        ("diff bng-01 --commit ", "0"),
     ],
 )
 def test_names_paths_and_keys_are_completed(aether, line, found):
@@ -145,7 +148,9 @@ def test_names_paths_and_keys_are_completed(aether, line, found):
         _ARGCOMPLETE_STDOUT_FILENAME=str(answer),
     )
     offered = answer.read_text().split("\n")
-    if found is None:
+    if isinstance(found, str):
+        assert found in offered and "README.md" not in offered
+    elif found is None:
         assert [one.rpartition("/")[2] for one in offered] == ["download"]
     elif isinstance(found, int):
         assert len(offered) == found

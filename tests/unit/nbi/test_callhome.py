@@ -119,6 +119,13 @@ async def test_the_next_endpoint_is_tried(dialling):
     listener.close()
 
 
+async def test_the_last_error_is_a_reason_without_numbers(dialling):
+    home, _ = dialling
+    await home.configure([client(free_port())])
+    await until(lambda: state(home).failures >= 1)
+    assert state(home).last_error.startswith("Connect"), state(home).last_error
+
+
 async def test_wrong_password_is_no_way_in(dialling):
     home, _ = dialling
     caught: asyncio.Queue = asyncio.Queue()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from nbi.protocol.names import BASE_NS, YANG_NS
+from nbi.protocol.names import BASE_NS, WITH_DEFAULTS_NS, YANG_NS
 
 NC = {"nc": BASE_NS, "y": YANG_NS}
 DECLARED = f"""xmlns:nc="{BASE_NS}" xmlns:yang="{YANG_NS}" xmlns:ab="urn:aether:yang:aether-bng"
@@ -115,7 +115,7 @@ CASES = (
     Case(
         "invalid-value",
         edit(profile("<ash:download><ash:rate>7</ash:rate></ash:download>")),
-        '/aether-shaping:shaping-profiles/profile/download/rate: "7": '
+        "/aether-shaping:shaping-profiles/profile[name='gold']/download/rate: \"7\": "
         "expected a whole number, 8000 to 100000000000",
         path="aether-shaping:rate",
     ),
@@ -124,6 +124,13 @@ CASES = (
         edit("<nacm:nacm><nacm:read-default>maybe</nacm:read-default></nacm:nacm>"),
         "/ietf-netconf-acm:nacm/read-default: the value: expected one of permit, deny",
         path="ietf-netconf-acm:read-default",
+    ),
+    Case(
+        "invalid-value",
+        f"<get><with-defaults xmlns='{WITH_DEFAULTS_NS}'>all</with-defaults></get>",
+        "<with-defaults> must be one of explicit, report-all, report-all-tagged, trim",
+        "protocol",
+        info={"bad-element": "with-defaults"},
     ),
     Case(
         "too-big",
@@ -142,10 +149,10 @@ CASES = (
     Case(
         "bad-attribute",
         edit(profile("", 'nc:operation="explode"')),
-        '/aether-shaping:shaping-profiles/profile: there is no operation "explode"',
+        "/aether-shaping:shaping-profiles/profile[name='gold']: there is no operation \"explode\"",
         "protocol",
         info={"bad-attribute": "operation", "bad-element": "profile"},
-        path="aether-shaping:profile",
+        path="[aether-shaping:name='gold']",
     ),
     Case(
         "unknown-attribute",
@@ -153,6 +160,30 @@ CASES = (
         "attribute colour is not expected in <get>",
         "protocol",
         info={"bad-attribute": "colour", "bad-element": "get"},
+    ),
+    Case(
+        "unknown-attribute",
+        edit(profile("", "operation='delete'")),
+        "/aether-shaping:shaping-profiles/profile[name='gold']: there is no attribute \"operation\" here; "
+        "the one of NETCONF is in its namespace (nc:operation)",
+        "protocol",
+        info={"bad-attribute": "operation", "bad-element": "profile"},
+        path="[aether-shaping:name='gold']",
+    ),
+    Case(
+        "invalid-value",
+        edit(
+            "<ab:bng><ab:aaa><ab:server><ab:name>one</ab:name><ab:timeout>5</ab:timeout></ab:server></ab:aaa></ab:bng>"
+        ),
+        "/aether-bng:bng/aaa/server[name='one']/timeout: \"5\": expected a whole number, 100 to 30000",
+        path="aether-bng:server[aether-bng:name='one']/aether-bng:timeout",
+    ),
+    Case(
+        "invalid-value",
+        edit(profile("", name="no name")),
+        '/aether-shaping:shaping-profiles/profile/name: "no name": '
+        "expected text that matches the pattern [A-Za-z0-9_][A-Za-z0-9_.\\-]*",
+        path="aether-shaping:name",
     ),
     Case("missing-element", "<lock/>", "<target> is missing", "protocol", info={"bad-element": "target"}),
     Case(

@@ -119,6 +119,10 @@ def test_names_are_completed_with_and_without_their_module(model):
     assert list(names("farm/field", model)) == ["farm/field", "farm/field[name="]
     assert list(names("farm/field[name='x']/s", model)) == ["farm/field[name='x']/size"]
     assert list(names("farm/pond/x", model)) == []
+    assert list(names("farm/field[", model)) == ["farm/field[name="]
+    assert list(names("farm/field[na", model)) == ["farm/field[name="]
+    assert list(names("farm/field[name='x'][", model)) == []
+    assert list(names("farm/pond[", model)) == []
 
 
 DATA = """<data><farm xmlns="urn:farm"><field><name>north</name><size>7</size></field>
