@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from collector.outputs import registry
+from collector.outputs.interface import Output
 
 
 class ConfigError(ValueError):
@@ -44,6 +48,7 @@ class CollectorConfig:
         lease_ttl: seconds after which another collector may take over from a silent one, 3–600.
         retention_days: days that samples are kept, 1–3650.
         metrics: address of the Prometheus endpoint, None for none.
+        outputs: what makes the outputs besides PostgreSQL.
     """
 
     database: str = field(repr=False)
@@ -53,6 +58,7 @@ class CollectorConfig:
     lease_ttl: float = 15.0
     retention_days: int = 7
     metrics: tuple[str, int] | None = None
+    outputs: tuple[Callable[[], Output], ...] = ()
 
 
 def _text(source: dict[str, Any], key: str, where: str) -> str:
@@ -85,6 +91,16 @@ def _target(source: Any, where: str) -> Target:
     )
 
 
+def _metrics(source: Any) -> tuple[str, int] | None:
+    if source is None:
+        return None
+    if isinstance(source, dict):
+        host, port = source.get("host", "127.0.0.1"), source.get("port")
+        if isinstance(host, str) and host and type(port) is int and 0 < port < 65536:
+            return host, port
+    raise ConfigError("'metrics' must be an object with 'port' (1 to 65535) and maybe 'host' (127.0.0.1)")
+
+
 def parse(source: Any) -> CollectorConfig:
     """Check a decoded configuration. Raises ConfigError."""
     if not isinstance(source, dict):
@@ -97,13 +113,10 @@ def parse(source: Any) -> CollectorConfig:
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"targets: bng_id '{name}' is there more than once")
-    metrics = source.get("metrics")
-    if metrics is not None and not (
-        isinstance(metrics, dict)
-        and isinstance(metrics.get("host"), str)
-        and isinstance(metrics.get("port"), int)
-    ):
-        raise ConfigError("'metrics' must be an object with 'host' and 'port'")
+    try:
+        outputs = registry.parse(source.get("outputs", {}))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     return CollectorConfig(
         database=_text(source, "database", "configuration"),
         targets=targets,
@@ -111,7 +124,8 @@ def parse(source: Any) -> CollectorConfig:
         owner=source.get("owner") or f"{socket.gethostname()}:{os.getpid()}",
         lease_ttl=_number(source, "lease_ttl", 15.0, 3, 600),
         retention_days=int(_number(source, "retention_days", 7, 1, 3650)),
-        metrics=(metrics["host"], metrics["port"]) if metrics else None,
+        metrics=_metrics(source.get("metrics")),
+        outputs=outputs,
     )
 
 

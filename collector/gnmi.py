@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 
 from collector.config import Target
+from collector.metrics import IN_FLIGHT
 from telemetry.protocol import gnmi_ext_pb2, gnmi_pb2
 
 OPTIONS = (
@@ -107,12 +108,15 @@ class Client:
                     if message is grpc.aio.EOF:
                         break
                     batch.append(message)
+                    IN_FLIGHT.inc(len(message))
                 if batch and (not done or len(batch) >= most):
                     yield batch
+                    IN_FLIGHT.dec(sum(map(len, batch)))
                     batch = []
             if batch:
                 yield batch
         finally:
+            IN_FLIGHT.dec(sum(map(len, batch)))
             call.cancel()
             if pending:
                 await asyncio.gather(pending, return_exceptions=True)

@@ -7,12 +7,12 @@ from contextlib import suppress
 
 import asyncpg
 import structlog
-from prometheus_client import start_http_server
 
-from collector import lease, partitions, writer
+from collector import lease, metrics, partitions, writer
 from collector.config import CollectorConfig
 from collector.metrics import OWNED
 from collector.migrations import migrate
+from collector.outputs.relay import Relay
 from collector.session import Session
 
 log = structlog.get_logger()
@@ -29,20 +29,29 @@ class Service:
         self._targets = {target.bng_id: target for target in config.targets}
         self._held: dict[str, int] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._relays: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
         """Migrate, then hold leases and collect. Waits for PostgreSQL as long as it takes."""
-        if self.config.metrics:
-            host, port = self.config.metrics
-            start_http_server(port, host)
+        self._serve_metrics()
         await self._until_done(self._migrate)
+        relays = [Relay(self.config, make(), lambda: self._held).run() for make in self.config.outputs]
+        self._relays = [asyncio.create_task(relay) for relay in relays]
         while not self.stop.is_set():
             try:
                 await self._hold()
             except UNAVAILABLE as error:
                 log.warning("collector.database-unavailable", error=str(error) or type(error).__name__)
+                metrics.DATABASE_FAILURES.inc()
                 await self._pause(1)
         await self._end()
+
+    def _serve_metrics(self) -> None:
+        if self.config.metrics:
+            try:
+                metrics.serve(*self.config.metrics)
+            except OSError as error:  # data go on without
+                log.error("collector.metrics-not-served", address=self.config.metrics, error=str(error))
 
     async def _until_done(self, work: object) -> None:
         while not self.stop.is_set():
@@ -51,6 +60,7 @@ class Service:
                 return
             except UNAVAILABLE as error:
                 log.warning("collector.database-unavailable", error=str(error) or type(error).__name__)
+                metrics.DATABASE_FAILURES.inc()
                 await self._pause(1)
 
     async def _migrate(self) -> None:
@@ -86,11 +96,15 @@ class Service:
     def _start(self, bng_id: str, epoch: int) -> None:
         log.info("collector.lease-taken", bng_id=bng_id, epoch=epoch, owner=self.config.owner)
         self._held[bng_id] = epoch
+        metrics.TAKEN.inc()
+        metrics.TAKEOVERS.inc(epoch > 1)
         self._tasks[bng_id] = asyncio.create_task(Session(self.config, self._targets[bng_id], epoch).run())
 
     async def _drop(self, bng_id: str) -> None:
         epoch = self._held.pop(bng_id, None)
         task = self._tasks.pop(bng_id, None)
+        metrics.forget(bng_id)
+        metrics.LOST.inc()
         if task:
             task.cancel()
             result = (await asyncio.gather(task, return_exceptions=True))[0]
@@ -99,9 +113,10 @@ class Service:
 
     async def _end(self) -> None:
         held = dict(self._held)
-        for task in self._tasks.values():
+        tasks = [*self._tasks.values(), *self._relays]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         with suppress(*UNAVAILABLE):
             connection = await asyncpg.connect(self.config.database, timeout=2)
             await lease.release(connection, held, self.config.owner)

@@ -13,7 +13,7 @@ import grpc
 import numpy as np
 import structlog
 
-from collector import decode, gaps, gnmi, lease, template, writer
+from collector import decode, gaps, gnmi, lease, metrics, template, writer
 from collector.config import CollectorConfig, Target
 from collector.metrics import EVENTS, RECONNECTS, SAMPLES
 from telemetry.protocol import gnmi_pb2
@@ -70,6 +70,7 @@ class Session:
             except Exception as problem:
                 error = self._why(problem)
             RECONNECTS.labels(self.target.bng_id).inc()
+            metrics.TARGET_UP.labels(self.target.bng_id).set(0)
             self.log.warning("collector.disconnected", error=error, retry_in=delay)
             await self._say("unreachable", error)
             await asyncio.sleep(delay)
@@ -79,6 +80,7 @@ class Session:
         """What broke, for a person. Raises FencedError if that is among it; a defect is logged whole."""
         causes = list(_leaves(problem))
         if any(isinstance(cause, writer.FencedError) for cause in causes):
+            metrics.FENCED.inc()
             raise writer.FencedError from None
         for cause in causes:
             if isinstance(cause, grpc.aio.AioRpcError):
@@ -112,6 +114,7 @@ class Session:
             identity = await self._identity(client)
             now = datetime.now(UTC)
             await self._say("connected", None, connected_since=now, last_seen=now, **identity)
+            metrics.TARGET_UP.labels(self.target.bng_id).set(1)
             self.log.info("collector.connected", address=self.target.address, **identity)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._with_database(client, self._events))
@@ -181,8 +184,10 @@ class Session:
             await self._write_events(connection, fresh)
 
     async def _write_events(self, connection: asyncpg.Connection, events: list[dict[str, Any]]) -> None:
-        await writer.write_events(connection, self.target.bng_id, self.epoch, events)
+        with metrics.writing("events"):
+            await writer.write_events(connection, self.target.bng_id, self.epoch, events)
         EVENTS.labels(self.target.bng_id).inc(len(events))
+        metrics.committed(self.target.bng_id, "events", events[-1]["time_ns"])
 
     async def _start_over(
         self, client: gnmi.Client, connection: asyncpg.Connection, tracker: gaps.Tracker, reason: str
@@ -206,6 +211,7 @@ class Session:
             lost=lost,
             reason=reason,
         )
+        metrics.GAPS.labels(self.target.bng_id, "events").inc()
         self.log.warning("collector.gap", first=lost[0], last=lost[1], reason=reason)
         raise ConnectionError(f"{reason}; subscribing anew")
 
@@ -218,10 +224,16 @@ class Session:
         async for batch in client.batches(request, most=MOST_MESSAGES, quiet=0.2):
             found = [samples for message in batch if (samples := reader.read(message))]
             for tick in _by_tick(found):
-                await writer.write_samples(
-                    connection, encoder, (self.target.bng_id, self.epoch), tick, self.config.sample_interval
-                )
+                with metrics.writing("samples"):
+                    await writer.write_samples(
+                        connection,
+                        encoder,
+                        (self.target.bng_id, self.epoch),
+                        tick,
+                        self.config.sample_interval,
+                    )
                 SAMPLES.labels(self.target.bng_id).inc(len(tick.sessions))
+                metrics.committed(self.target.bng_id, "samples", tick.time_ns)
 
     async def _condition(self, client: gnmi.Client, connection: asyncpg.Connection) -> None:
         """Health and access routers."""
@@ -243,12 +255,14 @@ class Session:
                         )
             if health:
                 time = datetime.fromtimestamp(batch[-1].timestamp / 1e9, UTC)
-                await writer.write_health(connection, self.target.bng_id, time, decode.health(health))
+                with metrics.writing("health"):
+                    await writer.write_health(connection, self.target.bng_id, time, decode.health(health))
                 await writer.write_state(connection, self.target.bng_id, last_seen=datetime.now(UTC))
             if routers:
                 rows = [
                     decode.router(row, configured=row.pop("_") == "access-router") for row in routers.values()
                 ]
-                await writer.write_routers(
-                    connection, self.target.bng_id, [row for row in rows if row["remote_id"]]
-                )
+                with metrics.writing("routers"):
+                    await writer.write_routers(
+                        connection, self.target.bng_id, [row for row in rows if row["remote_id"]]
+                    )

@@ -11,7 +11,7 @@ import asyncpg
 import numpy as np
 import orjson
 
-from collector import schema
+from collector import metrics, schema
 from collector.fold import Row, fold
 from collector.template import Samples
 
@@ -237,7 +237,8 @@ async def write_samples(
             "UPDATE cursors SET tick = $3, sampled_at = $4 WHERE bng_id = $1 AND epoch = $2",
             *(bng_id, epoch, tick, time),
         )
-        if last["sampled_at"] and time - last["sampled_at"] > timedelta(seconds=2.5 * interval):
+        gap = last["sampled_at"] and time - last["sampled_at"] > timedelta(seconds=2.5 * interval)
+        if gap:
             await connection.execute(
                 "INSERT INTO gaps (bng_id, kind, first, last, reason) VALUES ($1, 'samples', $2, $3, $4)",
                 *(bng_id, last["tick"] + 1, max(last["tick"] + 1, tick - 1)),
@@ -251,6 +252,8 @@ async def write_samples(
         )
         await connection.execute(COUNT, bng_id, time)
         await notify(connection, schema.CHANNEL_SAMPLES, bng_id=bng_id, tick=tick)
+    if gap:
+        metrics.GAPS.labels(bng_id, "samples").inc()
 
 
 async def write_routers(connection: asyncpg.Connection, bng_id: str, routers: Sequence[Row]) -> None:
