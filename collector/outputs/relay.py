@@ -77,6 +77,8 @@ class Relay:
         self._next_round = self._next_health = 0.0
         self._ready = False
         self._newest = 0
+        metrics.OUTPUT_UP.labels(output.name).set(0)
+        metrics.OUTPUT_FAILURES.labels(output.name)
 
     async def run(self) -> None:
         delay = RETRY_FIRST
