@@ -84,7 +84,8 @@ class RedisStreams:
             self._add = self._client.register_script(ADD)
         try:
             # the script may be sent again after a break: then it is displaced, not doubled
-            return await asyncio.wait_for(command(self._client), 4 * TIMEOUT)
+            async with asyncio.timeout(4 * TIMEOUT):
+                return await command(self._client)
         except (redis.RedisError, OSError, TimeoutError) as error:
             await self.close()
             raise Unavailable(str(error) or type(error).__name__) from None

@@ -131,22 +131,22 @@ class Relay:
         now = asyncio.get_running_loop().time()
         until = min(self._next_round, self._next_health or self._next_round) - now
         try:
-            await asyncio.wait_for(self._wake.wait(), max(until, 0.01))
+            # not wait_for: in Python 3.11 it may swallow a cancellation that comes with the event
+            async with asyncio.timeout(min(max(until, 0.01), 1.0)):
+                await self._wake.wait()
         except TimeoutError:
             return
 
     async def _turn(self, connection: asyncpg.Connection) -> None:
         now = asyncio.get_running_loop().time()
         held = sorted(self._held())
-        if now >= self._next_round:
+        if now >= self._next_round or not self._positions.keys() >= set(held):
             # also what tells that the output fell back to an older state while there was nothing to send
             self._positions = await self._output.positions(held)
             self._dirty.update(held)
             self._next_round = now + ROUND
         self._dirty.intersection_update(held)
         for bng_id in sorted(self._dirty):
-            if bng_id not in self._positions:
-                self._positions.update(await self._output.positions([bng_id]))
             if await self._attempt(bng_id, self._drain(connection, bng_id)):
                 self._dirty.discard(bng_id)
                 await self._attempt(bng_id, self._interims(connection, bng_id, now))
