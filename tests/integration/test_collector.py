@@ -61,9 +61,7 @@ class Rig:
             "tests.support.journal_target", str(self.port), str(self.folder), str(events), str(oldest)
         )
 
-    def collector(
-        self, owner: str = "one", lease_ttl: float = 3, **more: object
-    ) -> subprocess.Popen[bytes]:
+    def collector(self, owner: str = "one", lease_ttl: float = 3, **more: object) -> subprocess.Popen[bytes]:
         config = {
             **more,
             "database": self.database,
