@@ -1,4 +1,4 @@
-"""Redis Streams: the stream `bng_events` of Aether's predecessor. For Redis 5 and later."""
+"""Redis Streams: the stream `bng_events` of Aether's predecessor."""
 
 from __future__ import annotations
 
@@ -79,7 +79,11 @@ class RedisStreams:
 
         if self._client is None:
             self._client = redis.from_url(
-                self._url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, decode_responses=True
+                self._url,
+                protocol=2,  # the newer one asks for a command that Redis 5 does not have
+                socket_timeout=TIMEOUT,
+                socket_connect_timeout=TIMEOUT,
+                decode_responses=True,
             )
             self._add = self._client.register_script(ADD)
         try:
