@@ -57,7 +57,14 @@ HEALTH = """
     FROM health_samples h JOIN cursors c USING (bng_id)
     WHERE h.bng_id = ANY($1) AND h.time > $2 AND c.instance_id IS NOT NULL ORDER BY h.bng_id, h.time DESC"""
 
+ADDRESSES = "SELECT bng_id, gnmi_address FROM bngs WHERE bng_id = ANY($1) AND gnmi_address IS NOT NULL"
+
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def _host(address: str) -> str:
+    """The host of host:port, an IPv6 address without its brackets."""
+    return address.rpartition(":")[0].strip("[]")
 
 
 class Relay:
@@ -68,7 +75,7 @@ class Relay:
 
     def __init__(self, config: CollectorConfig, output: Output, held: Callable[[], Collection[str]]) -> None:
         self._config, self._output, self._held = config, output, held
-        self._nas = {target.bng_id: target.address.rpartition(":")[0] for target in config.targets}
+        self._nas = {target.bng_id: _host(target.address) for target in config.targets}
         self._positions: dict[str, int | None] = {}
         self._dirty: set[str] = set()
         self._wake = asyncio.Event()
@@ -143,6 +150,9 @@ class Relay:
         if now >= self._next_round or not self._positions.keys() >= set(held):
             # also what tells that the output fell back to an older state while there was nothing to send
             self._positions = await self._output.positions(held)
+            # targets may come and move while we run
+            for row in await connection.fetch(ADDRESSES, held):
+                self._nas[row["bng_id"]] = _host(row["gnmi_address"])
             self._dirty.update(held)
             self._next_round = now + ROUND
         self._dirty.intersection_update(held)
@@ -192,7 +202,7 @@ class Relay:
             rows = await connection.fetch(EVENTS, bng_id, position)
             if not rows:
                 return True
-            found = [predecessor.event(row, self._nas[bng_id]) for row in rows]
+            found = [predecessor.event(row, self._nas.get(bng_id, "")) for row in rows]
             await self._publish(bng_id, rows[-1]["number"], [message for message in found if message])
             if len(rows) < MOST:
                 return True
@@ -217,7 +227,7 @@ class Relay:
             newest = since
             async for row in connection.cursor(INTERIM, bng_id, since, prefetch=MOST):
                 newest = max(newest, row["sampled_at"])
-                messages.append(predecessor.interim(row, bng_id, instance, self._nas[bng_id]))
+                messages.append(predecessor.interim(row, bng_id, instance, self._nas.get(bng_id, "")))
                 if len(messages) == MOST:
                     await self._publish(bng_id, None, messages)
                     messages = []
