@@ -51,7 +51,7 @@ def test_memory_is_bounded_while_postgresql_is_silent(rig: Rig, cluster: postgre
     for pid in backends:
         os.kill(pid, signal.SIGSTOP)
     try:
-        time.sleep(4)
+        time.sleep(2.5)
         resident = memory(collector)
     finally:
         for pid in backends:
