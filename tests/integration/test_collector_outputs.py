@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import socket
 import threading
 import time
@@ -226,11 +227,11 @@ class Filled:
     def relay(self, **settings: Any) -> Any:
         """Starts one; returns its output."""
         target = {"bng_id": "b", "address": "192.0.2.1:57400", "username": "u", "password": "p", "ca": "c"}
-        config = parse(
+        self.config = parse(
             {"database": self.database, "targets": [target], "outputs": outputs(self.server, **settings)}
         )
-        output = config.outputs[0]()
-        self.running.append(asyncio.create_task(Relay(lambda: config, output, lambda: ["b"]).run()))
+        output = self.config.outputs[0]()
+        self.running.append(asyncio.create_task(Relay(lambda: self.config, output, lambda: ["b"]).run()))
         return output
 
     async def event(self, kind: str, *, times: int = 1, **columns: Any) -> None:
@@ -308,6 +309,21 @@ async def test_interims_and_health_as_the_predecessor_sent_them(filled: Filled) 
     assert len(every) == 5
     assert len({key(message) for message in every}) == 5
     assert [m["event_type"] for m in every[:2]] == ["SESSION_START", "POLICY_APPLY"]
+
+
+async def test_a_configuration_that_is_read_again_is_followed(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.outputs.relay.ROUND", 0.1)
+    filled.relay()
+    await filled.event("session-update", **SESSION, status="active")
+    await filled.messages(1)
+    (target,) = filled.config.targets
+    moved = dataclasses.replace(target, address="192.0.2.9:57400")
+    filled.config = dataclasses.replace(filled.config, targets=(moved,))
+    await asyncio.sleep(1)
+    await filled.event("session-update", **SESSION, status="active")
+    assert [m["nas_ip"] for m in await filled.messages(2)] == ["192.0.2.1", "192.0.2.9"]
 
 
 async def test_two_relays_of_one_bng_send_each_event_once(filled: Filled) -> None:

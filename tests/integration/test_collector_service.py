@@ -56,7 +56,7 @@ def test_memory_is_bounded_while_postgresql_is_silent(rig: Rig, cluster: postgre
     finally:
         for pid in backends:
             os.kill(pid, signal.SIGCONT)
-    # without the budget it is 275, without anything in hand 100, and what it has learnt is 30
+    # without the budget it is 250, without anything in hand 100, and what it has learnt is 30
     assert resident < 200, f"{resident} MiB"
     state = rows(rig.database, "SELECT bng_id, tick FROM cursors")
     for row in state:
