@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import yaml
 
 from collector import retention
 from collector.foreign.config import Foreign, ForeignError, read_foreign
+from collector.outputs import registry
+from collector.outputs.interface import Output
 from collector.retention import Retention
 
 
@@ -53,6 +56,7 @@ class CollectorConfig:
         registry: whether the table `collector_targets` names more targets.
         foreign: targets of others, in gnmic's form, None for none.
         metrics: address of the Prometheus endpoint, None for none.
+        outputs: what makes the outputs besides PostgreSQL.
     """
 
     database: str = field(repr=False)
@@ -65,6 +69,7 @@ class CollectorConfig:
     registry: bool = False
     foreign: Foreign | None = None
     metrics: tuple[str, int] | None = None
+    outputs: tuple[Callable[[], Output], ...] = ()
 
 
 def _text(source: dict[str, Any], key: str, where: str) -> str:
@@ -96,6 +101,16 @@ def parse_target(source: Any, where: str) -> Target:
         password=_text(source, "password", where),
         ca=Path(_text(source, "ca", where)),
     )
+
+
+def _metrics(source: Any) -> tuple[str, int] | None:
+    if source is None:
+        return None
+    if isinstance(source, dict):
+        host, port = source.get("host", "127.0.0.1"), source.get("port")
+        if isinstance(host, str) and host and type(port) is int and 0 < port < 65536:
+            return host, port
+    raise ConfigError("'metrics' must be an object with 'port' (1 to 65535) and maybe 'host' (127.0.0.1)")
 
 
 def _retention(source: Any) -> Retention:
@@ -134,13 +149,10 @@ def parse(source: Any, base: Path = Path()) -> CollectorConfig:
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"targets: '{name}' is there more than once")
-    metrics = source.get("metrics")
-    if metrics is not None and not (
-        isinstance(metrics, dict)
-        and isinstance(metrics.get("host"), str)
-        and isinstance(metrics.get("port"), int)
-    ):
-        raise ConfigError("'metrics' must be an object with 'host' and 'port'")
+    try:
+        outputs = registry.parse(source.get("outputs", {}))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     return CollectorConfig(
         database=_text(source, "database", "configuration"),
         targets=targets,
@@ -151,7 +163,8 @@ def parse(source: Any, base: Path = Path()) -> CollectorConfig:
         memory=int(_number(source, "memory", 64, 8, 65536)),
         registry=source.get("registry") is True,
         foreign=foreign,
-        metrics=(metrics["host"], metrics["port"]) if metrics else None,
+        metrics=_metrics(source.get("metrics")),
+        outputs=outputs,
     )
 
 

@@ -10,11 +10,11 @@ import asyncpg
 import grpc
 import structlog
 
-from collector import decode, gnmi, lease, writer
+from collector import decode, gnmi, lease, metrics, writer
 from collector.budget import WINDOW_MOST, Budget
 from collector.config import CollectorConfig, Target
 from collector.foreign.config import ForeignTarget
-from collector.metrics import RECONNECTS, UP
+from collector.metrics import RECONNECTS, TARGET_UP
 
 log = structlog.get_logger()
 
@@ -82,6 +82,7 @@ class Link:
         """What broke, for a person. Raises FencedError if that is among it; a defect is logged whole."""
         causes = list(leaves(problem))
         if any(isinstance(cause, writer.FencedError) for cause in causes):
+            metrics.FENCED.inc()
             raise writer.FencedError from None
         for cause in causes:
             if isinstance(cause, grpc.aio.AioRpcError):
@@ -92,7 +93,7 @@ class Link:
 
     async def say(self, up: bool, error: str | None, **columns: Any) -> None:
         """Put the state of this target on record, if the database is there. Raises FencedError."""
-        UP.labels(self.name).set(up)
+        TARGET_UP.labels(self.name).set(up)
         try:
             connection = await self.database()
             try:

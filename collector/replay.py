@@ -98,7 +98,10 @@ async def add(
             )
             return missing
         told = await connection.execute(
-            f"INSERT INTO events ({columns}) SELECT {columns} FROM again ON CONFLICT DO NOTHING"  # noqa: S608
+            # without a number, so outputs leave them out: they have sent newer ones, and this does not hold
+            # the lock of the cursor, under which numbers become visible in their order
+            f"INSERT INTO events ({columns}, number) SELECT {columns}, NULL FROM again "  # noqa: S608
+            "ON CONFLICT DO NOTHING"
         )
         return int(told.rpartition(" ")[2])
 

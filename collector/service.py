@@ -9,14 +9,14 @@ from pathlib import Path
 
 import asyncpg
 import structlog
-from prometheus_client import start_http_server
 
-from collector import lease, partitions, upkeep, writer
+from collector import lease, metrics, partitions, upkeep, writer
 from collector.budget import Budget
 from collector.config import CollectorConfig, Target
 from collector.foreign.session import ForeignSession
-from collector.metrics import HELD, OWNED, UP
+from collector.metrics import IN_FLIGHT, OWNED
 from collector.migrations import migrate
+from collector.outputs.relay import Relay
 from collector.session import Session
 from collector.targets import AnyTarget, Targets
 from collector.upkeep import UNAVAILABLE
@@ -32,27 +32,36 @@ class Service:
         self.config = config
         self.targets = Targets(config, file)
         self.budget = Budget(config.memory << 20)
-        HELD.set_function(lambda: self.budget.held)
+        IN_FLIGHT.set_function(lambda: self.budget.held)
         self.stop, self.reload = asyncio.Event(), asyncio.Event()
         self._targets = self.targets.all()
         self._held: dict[str, int] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._relays: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
         """Migrate, then hold leases and collect. Waits for PostgreSQL as long as it takes."""
-        if self.config.metrics:
-            host, port = self.config.metrics
-            start_http_server(port, host)
+        self._serve_metrics()
         await self._until_done(self._migrate)
         keeping = asyncio.create_task(upkeep.forever(lambda: self.config))
+        relays = [Relay(lambda: self.config, make(), self._held_bngs).run() for make in self.config.outputs]
+        self._relays = [asyncio.create_task(relay) for relay in relays]
         while not self.stop.is_set():
             try:
                 await self._hold()
             except UNAVAILABLE as error:
                 log.warning("collector.database-unavailable", error=str(error) or type(error).__name__)
+                metrics.DATABASE_FAILURES.inc()
                 await self._pause(1)
         keeping.cancel()
         await self._end()
+
+    def _serve_metrics(self) -> None:
+        if self.config.metrics:
+            try:
+                metrics.serve(*self.config.metrics)
+            except OSError as error:  # data go on without
+                log.error("collector.metrics-not-served", address=self.config.metrics, error=str(error))
 
     async def _until_done(self, work: object) -> None:
         while not self.stop.is_set():
@@ -61,6 +70,7 @@ class Service:
                 return
             except UNAVAILABLE as error:
                 log.warning("collector.database-unavailable", error=str(error) or type(error).__name__)
+                metrics.DATABASE_FAILURES.inc()
                 await self._pause(1)
 
     async def _migrate(self) -> None:
@@ -88,6 +98,8 @@ class Service:
                 taken = await lease.acquire(connection, free, owner, ttl)
                 for bng_id, epoch in taken.items():
                     log.info("collector.lease-taken", bng_id=bng_id, epoch=epoch, owner=owner)
+                    metrics.TAKEN.inc()
+                    metrics.TAKEOVERS.inc(epoch > 1)
                     self._start(bng_id, epoch)
                 OWNED.set(len(self._held))
                 await self._pause(await self._until_due(connection))
@@ -144,6 +156,10 @@ class Service:
         self._held[name] = epoch
         self._tasks[name] = asyncio.create_task(self._session(self._targets[name], epoch).run())
 
+    def _held_bngs(self) -> list[str]:
+        """What is held and has events, as targets of others have not."""
+        return [name for name in self._held if isinstance(self._targets.get(name), Target)]
+
     def _session(self, target: AnyTarget, epoch: int) -> Session | ForeignSession:
         window = self.budget.window(3 * len(self._targets))
         if isinstance(target, Target):
@@ -156,12 +172,13 @@ class Service:
         if task is None:
             return None
         task.cancel()
-        with suppress(KeyError):
-            UP.remove(name)  # it is for the next owner to say
-        return (await asyncio.gather(task, return_exceptions=True))[0]
+        ended = (await asyncio.gather(task, return_exceptions=True))[0]
+        metrics.forget(name)  # it is for the next owner to say
+        return ended
 
     async def _drop(self, bng_id: str) -> None:
         epoch = self._held.pop(bng_id, None)
+        metrics.LOST.inc()
         if bng_id in self._tasks:
             result = await self._cancel(bng_id)
             why = "fenced off" if isinstance(result, writer.FencedError) else repr(result)
@@ -169,9 +186,10 @@ class Service:
 
     async def _end(self) -> None:
         held = dict(self._held)
-        for task in self._tasks.values():
+        tasks = [*self._tasks.values(), *self._relays]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         with suppress(*UNAVAILABLE):
             connection = await asyncpg.connect(self.config.database, timeout=2)
             await lease.release(connection, held, self.config.owner)

@@ -14,7 +14,7 @@ import asyncpg
 import grpc
 import numpy as np
 
-from collector import decode, gaps, gnmi, link, template, writer
+from collector import decode, gaps, gnmi, link, metrics, template, writer
 from collector.budget import WINDOW_MOST, Budget
 from collector.config import CollectorConfig, Target
 from collector.metrics import EVENTS, SAMPLES
@@ -143,8 +143,10 @@ class Session(link.Link):
             await self._write_events(connection, fresh)
 
     async def _write_events(self, connection: asyncpg.Connection, events: list[dict[str, Any]]) -> None:
-        await writer.write_events(connection, self.target.bng_id, self.epoch, events)
+        with metrics.writing("events"):
+            await writer.write_events(connection, self.target.bng_id, self.epoch, events)
         EVENTS.labels(self.target.bng_id).inc(len(events))
+        metrics.committed(self.target.bng_id, "events", events[-1]["time_ns"])
 
     async def _start_over(
         self, client: gnmi.Client, connection: asyncpg.Connection, tracker: gaps.Tracker, reason: str
@@ -168,6 +170,7 @@ class Session(link.Link):
             lost=lost,
             reason=reason,
         )
+        metrics.GAPS.labels(self.target.bng_id, "events").inc()
         self.log.warning("collector.gap", first=lost[0], last=lost[1], reason=reason)
         raise ConnectionError(f"{reason}; subscribing anew")
 
@@ -188,10 +191,12 @@ class Session(link.Link):
             open_tick = [ticks.pop()] if len(ticks) > 1 and len(batch) == MOST_MESSAGES else []
             for tick in ticks:
                 seen = pace.seen(int(tick.values[:, 0].max()), time.monotonic())
-                await writer.write_samples(
-                    connection, encoder, owner, tick, self.config.sample_interval, seen
-                )
+                with metrics.writing("samples"):
+                    await writer.write_samples(
+                        connection, encoder, owner, tick, self.config.sample_interval, seen
+                    )
                 SAMPLES.labels(self.target.bng_id).inc(len(tick.sessions))
+                metrics.committed(self.target.bng_id, "samples", tick.time_ns)
 
     def _in_time(self, samples: template.Samples, now: int) -> template.Samples:
         """The samples with our time where the BNG's clock is off."""
@@ -229,12 +234,14 @@ class Session(link.Link):
                         )
             if health:
                 at = datetime.fromtimestamp(batch[-1].timestamp / 1e9, UTC)
-                await writer.write_health(connection, self.target.bng_id, at, decode.health(health))
+                with metrics.writing("health"):
+                    await writer.write_health(connection, self.target.bng_id, at, decode.health(health))
                 await writer.write_state(connection, self.target.bng_id, last_seen=datetime.now(UTC))
             if routers:
                 rows = [
                     decode.router(row, configured=row.pop("_") == "access-router") for row in routers.values()
                 ]
-                await writer.write_routers(
-                    connection, self.target.bng_id, [row for row in rows if row["remote_id"]]
-                )
+                with metrics.writing("routers"):
+                    await writer.write_routers(
+                        connection, self.target.bng_id, [row for row in rows if row["remote_id"]]
+                    )

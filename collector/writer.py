@@ -11,7 +11,7 @@ import asyncpg
 import numpy as np
 import orjson
 
-from collector import schema
+from collector import metrics, schema
 from collector.fold import Row, fold
 from collector.gaps import missed
 from collector.rollup import NOTE
@@ -255,6 +255,8 @@ async def write_samples(
         )
         await connection.execute(COUNT, bng_id, time)
         await notify(connection, schema.CHANNEL_SAMPLES, bng_id=bng_id, tick=tick)
+    if missing:
+        metrics.GAPS.labels(bng_id, "samples").inc()
 
 
 async def record_gap(

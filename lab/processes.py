@@ -6,6 +6,7 @@ from lab import tools, topology
 from lab.config.model import Bng, LabConfig
 from lab.paths import LabPaths
 from lab.render.bng import GNMI_PORT, LEASE_API_PORT, NETCONF_PORT
+from lab.render.files import REDIS_PORT
 from lab.supervisor.spec import Probe, ProcessSpec, aether, python
 from lab.topology import Topology, host_name
 
@@ -179,9 +180,23 @@ def _bng(bng: Bng, network: Topology, paths: LabPaths) -> ProcessSpec:
     )
 
 
+def _redis(network: Topology, paths: LabPaths) -> ProcessSpec:
+    """The optional stream of events; its file is on disk before the collector hears that it took them."""
+    where = ("--bind", "127.0.0.1", "--port", str(REDIS_PORT), "--dir", str(paths.root))
+    durable = ("--appendonly", "yes", "--appendfsync", "always", "--appenddirname", "redis", "--save", "")
+    return ProcessSpec(
+        "redis",
+        "collector",
+        ("redis-server", *where, *durable),
+        namespace=network.namespace("collector"),
+        ready=Probe(log="Ready to accept connections"),
+    )
+
+
 def _management(config: LabConfig, network: Topology, paths: LabPaths) -> list[ProcessSpec]:
     services = config.services_at
     return [
+        *([_redis(network, paths)] if services.redis_streams.own else []),
         ProcessSpec(
             "collector",
             "collector",

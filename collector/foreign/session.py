@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 
-from collector import gnmi, link, writer
+from collector import gnmi, link, metrics, writer
 from collector.budget import WINDOW_MOST, Budget
 from collector.config import CollectorConfig
 from collector.foreign import decode
@@ -113,7 +113,8 @@ class ForeignSession(link.Link):
                 for notification in batch
                 for row in decode.rows(notification, now)
             ]
-            await write(connection, (self.name, self.epoch), records)
+            with metrics.writing("foreign"):
+                await write(connection, (self.name, self.epoch), records)
             FOREIGN.labels(self.name).inc(len(records))
 
 

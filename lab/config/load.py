@@ -18,6 +18,7 @@ from lab.config.model import (
     LabConfig,
     Plan,
     Publish,
+    RedisStreams,
     Service,
     ServiceAddresses,
     Timers,
@@ -92,6 +93,19 @@ def _services(data: dict[str, Any]) -> ServiceAddresses:
         collector=IPv4Address(data["collector"]["addr"]),
         oss=IPv4Address(data["oss"]["addr"]),
         oss_port=data["oss"]["port"],
+        collector_metrics_port=data["collector"]["metrics-port"],
+        redis_streams=_redis_streams(data["collector"]["redis-streams"]),
+    )
+
+
+def _redis_streams(data: dict[str, Any]) -> RedisStreams:
+    return RedisStreams(
+        enabled=data["enabled"],
+        url=data.get("url", ""),
+        stream=data["stream"],
+        max_length=data["max-length"],
+        interim=data["interim"],
+        health=data["health"],
     )
 
 

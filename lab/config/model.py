@@ -122,6 +122,23 @@ class Upstream:
 
 
 @dataclass(frozen=True)
+class RedisStreams:
+    """The predecessor's stream of events; with ``url`` empty the lab runs the Redis."""
+
+    enabled: bool
+    url: str
+    stream: str
+    max_length: int
+    interim: int
+    health: int
+
+    @property
+    def own(self) -> bool:
+        """Whether the lab runs a Redis for it."""
+        return self.enabled and not self.url
+
+
+@dataclass(frozen=True)
 class ServiceAddresses:
     """Where the services live on the management network."""
 
@@ -134,6 +151,8 @@ class ServiceAddresses:
     collector: IPv4Address
     oss: IPv4Address
     oss_port: int
+    collector_metrics_port: int
+    redis_streams: RedisStreams
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,9 @@ from lab.render.artefacts import Artefact
 from lab.render.bng import GNMI_PORT, LEASE_API_PORT, NETCONF_PORT, startup
 from lab.secrets import CONSOLE_USER, Secrets
 
+REDIS_PORT = 6379
+"""TCP port of the Redis that the lab may run, on the loopback of the collector's namespace."""
+
 
 def render(config: LabConfig, secrets: Secrets) -> list[Artefact]:
     """Every file below the state folder, in the order of paths."""
@@ -114,6 +117,8 @@ def _collector(config: LabConfig, secrets: Secrets) -> dict[str, Any]:
         "memory": config.collecting.memory,
         "retention": config.collecting.retention,
         **({"foreign": str(foreign)} if foreign else {}),
+        "metrics": {"host": "127.0.0.1", "port": config.services_at.collector_metrics_port},
+        "outputs": _outputs(config),
         "targets": [
             {
                 "bng_id": bng.bng_id,
@@ -124,6 +129,22 @@ def _collector(config: LabConfig, secrets: Secrets) -> dict[str, Any]:
             }
             for bng in config.bngs
         ],
+    }
+
+
+def _outputs(config: LabConfig) -> dict[str, Any]:
+    redis = config.services_at.redis_streams
+    if not redis.enabled:
+        return {}
+    return {
+        "redis": {
+            "type": "redis-streams",
+            "url": redis.url or f"redis://127.0.0.1:{REDIS_PORT}",
+            "stream": redis.stream,
+            "max_length": redis.max_length,
+            "interim": redis.interim,
+            "health": redis.health,
+        }
     }
 
 

@@ -123,6 +123,8 @@ def test_events_that_are_no_longer_retained_become_a_gap(rig: Rig) -> None:
     since = rows(rig.database, "SELECT time FROM events WHERE seq = 50")[0][0].isoformat()
     found = rig.ask("replay", "--bng", "bng-01", "--since", since, "--json")[1]
     assert (found["first"], found["added"], found["gaps_filled"]) == (50, 10, 1)
+    # outputs go by number
+    assert rows(rig.database, "SELECT count(*) FROM events WHERE number IS NULL")[0][0] == 50
     assert rig.ask("gaps", "--kind", "events", "--json") == (0, [])
     (state,) = rig.ask("status", "--bng", "bng-01", "--json")[1]["targets"]
     assert (state["state"], state["collector"], state["last_event"]) == ("up", "one", 200)

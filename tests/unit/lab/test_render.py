@@ -228,3 +228,19 @@ def test_programs_come_after_what_they_need(config: LabConfig, tmp_path: Path) -
         assert spec.name not in seen
         seen.add(spec.name)
     assert load_specs(dump_specs(specs)) == specs
+
+
+def test_the_stream_of_the_predecessor_is_off_unless_asked_for(config: LabConfig, secrets: Secrets) -> None:
+    off = json.loads(rendered(config, secrets)["collector.json"])
+    assert off["outputs"] == {} and off["metrics"] == {"host": "127.0.0.1", "port": 9804}
+    text = (ROOT / "aether.config.yaml").read_text()
+    for url, expected in (
+        ("", "redis://127.0.0.1:6379"),
+        (", url: 'redis://192.0.2.5'", "redis://192.0.2.5"),
+    ):
+        services = f"shared:\n  services:\n    collector:\n      redis-streams: {{enabled: true{url}}}\n"
+        asked = parse_config(text.replace("shared:\n", services, 1))
+        (output,) = json.loads(rendered(asked, secrets)["collector.json"])["outputs"].values()
+        assert (output["type"], output["url"], output["stream"]) == ("redis-streams", expected, "bng_events")
+        names = [spec.name for spec in processes(asked, build(asked), LabPaths(Path("x")))]
+        assert ("redis" in names) == (not url)
