@@ -179,6 +179,16 @@ def test_a_round_that_comes_right_after_a_renewal_forgets_no_witness() -> None:
     assert rounds.round(lease(2)) == ([], ["1"])
 
 
+def test_who_is_ending_is_neither_compared_nor_missed() -> None:
+    rounds = Rounds(1, 2)
+    rounds.round(lease(1), lease(2))
+    (session,) = (one for one in rounds.store if one.id.endswith("1"))
+    session.state = State.TERMINATING
+    for _ in range(3):
+        assert rounds.round(lease(2)) == ([], [])
+    assert rounds.comparison.compared == 1
+
+
 def test_a_lease_without_end() -> None:
     rounds = Rounds(1, 2)
     for _ in range(2):
