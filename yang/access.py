@@ -76,6 +76,17 @@ class Rules:
     start: Context = ()
     _decisions: dict[tuple[Context, SchemaNode, str], bool] = field(default_factory=dict)
 
+    @property
+    def read_everything(self) -> bool:
+        """True where nothing at all is hidden, for a rule that permits everything comes before any that
+        denies. False may be said of rules that come to the same in another way."""
+        for rule in self.rules:
+            if rule.kind == "any" and rule.module == "*" and rule.permit and "read" in rule.operations:
+                return True
+            if not rule.permit and rule.kind in ("any", "data") and "read" in rule.operations:
+                return False
+        return not self.enabled
+
     def conditional(self, context: Context, node: SchemaNode) -> bool:
         """True when what `enter` answers depends on the keys of the entry."""
         return any(

@@ -31,6 +31,7 @@ class Edits:
         self._access = access
         self._values = ValueReader(validator.check_value)
         self._named: Sequence[Edit] = ()
+        self._unread: Callable[[], Sequence[Edit]] | None = None
         self._checked: tuple[Tree, Tree, Rules | None, list[Difference]]
         self.forget()
 
@@ -53,7 +54,9 @@ class Edits:
             base = EMPTY if default_operation == "replace" else tree
             if default_operation != "none" and not keep_going:
                 with suppress(NotPlain, OperationError):  # what is wrong is said below
-                    return merge_plain(reader, base, config)
+                    merged = merge_plain(reader, base, config)
+                    self._unread = lambda: reader.read(config)
+                    return merged
             edits = reader.read(config)
             operation = "merge" if default_operation == "replace" else default_operation
             result = editor.apply(base, edits, operation)
@@ -87,10 +90,12 @@ class Edits:
         Raises:
             OperationError: ``access-denied``, or what is wrong with the change or its result.
         """
-        self._named = []
+        self._named, self._unread = [], None
         with self.concealing(rules, asked=True):
             after = change(before)
         if rules.enabled:
+            if self._unread is not None and not rules.read_everything:
+                self._named = self._unread()  # the short way does not list what the request names
             self._check_guesses(self._named, rules, rules.start)
             self.check_access(before, after, rules)
         if validate:
