@@ -22,6 +22,7 @@ from tests.support.bng_world import ADMIN, ADMIN_PASSWORD, GNMI_PORT, World, wor
 from tests.support.marks import WHOLE_BNG
 from tests.support.netns import run
 from tests.support.servers import wait_for
+from yang.sealing import Sealer
 
 pytestmark = WHOLE_BNG
 BASE = "urn:ietf:params:xml:ns:netconf:base:1.0"
@@ -172,6 +173,12 @@ def test_a_routed_access_node_is_routed_to_and_watched(bng: World) -> None:
     wait_for("its route is gone", lambda: "10.99.0.0/24" not in routes())
 
 
+def of_control(bng: World) -> str:
+    """What control committed last, which is sealed on the disk, anew each time."""
+    sealed = (bng.state_dir / "control" / "config.json").read_text()
+    return Sealer(bng.state_dir).open(sealed, "control/config.json")
+
+
 def test_what_the_kernel_refuses_is_nowhere(bng: World) -> None:
     """A broadcast address as the next hop: the model takes it, the kernel never does."""
 
@@ -183,7 +190,7 @@ def test_what_the_kernel_refuses_is_nowhere(bng: World) -> None:
         "<access-model>routed</access-model><interface>sub0</interface><address>10.64.255.255</address>"
         "<subnet>10.98.0.0/24</subnet></access-router></access-routers>"
     )
-    before, control = stored(), (bng.state_dir / "control" / "config.json").read_bytes()
+    before, control = stored(), of_control(bng)
     with bng.netconf() as netconf:
         netconf.edit_config(target="candidate", config=f'<config xmlns="{BASE}">{router}</config>')
         with pytest.raises(RPCError) as caught:
@@ -193,7 +200,7 @@ def test_what_the_kernel_refuses_is_nowhere(bng: World) -> None:
     assert "the kernel refuses it: route 10.98.0.0/24 via 10.64.255.255" in caught.value.message
     assert caught.value.path.endswith("access-router[aether-access-router:name='third']")
     assert stored() == before
-    assert (bng.state_dir / "control" / "config.json").read_bytes() == control
+    assert of_control(bng) == control
 
 
 def test_control_is_killed_during_a_commit(bng: World) -> None:
@@ -222,8 +229,7 @@ def test_control_is_killed_during_a_commit(bng: World) -> None:
             return True
 
         wait_for("it is committed when control is back", committed)
-    config = bng.state_dir / "control" / "config.json"
-    wait_for("control has it", lambda: "fourth" in config.read_text())
+    wait_for("control has it", lambda: "fourth" in of_control(bng))
 
 
 def test_nobody_outlives_the_supervisor(tmp_path: Path) -> None:
