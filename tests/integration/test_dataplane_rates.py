@@ -46,7 +46,8 @@ def test_a_plan_holds(world: net.World, plane: KernelDataPlane, reverse: bool) -
 
 def test_the_directions_have_rates_of_their_own(world: net.World, plane: KernelDataPlane) -> None:
     plane.change([Change(0, Rates(30_000_000, 5_000_000))])
-    assert 4.65e6 <= net.iperf3(world, reverse=False, seconds=2) <= 5.05e6
+    # long enough that what is on its way at the end does not count much
+    assert 4.55e6 <= net.iperf3(world, reverse=False, seconds=4) <= 5.05e6
     assert 27.9e6 <= net.iperf3(world, reverse=True, seconds=2) <= 30.3e6
 
 
