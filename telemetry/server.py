@@ -166,7 +166,7 @@ class GnmiServer:
                     raise invalid(NOT_PROTOBUF)
                 return await behaviour(request, user, context)
             except Refused as refused:
-                await context.abort(refused.code, refused.message)
+                await context.abort(refused.code, refused.message, refused.trailers)
             except (asyncio.CancelledError, grpc.aio.AbortError):
                 raise
             except Exception:

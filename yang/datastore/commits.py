@@ -378,7 +378,7 @@ class Commits:
                 raise OperationError("in-use", "a confirmed commit is under way")
             backup = self.running.tree
             apply = self._edits.of_paths(_in_gnmi_order(operations))
-            tree = await self._running.in_worker(apply, backup)
+            tree = await self._edited(user, backup, apply)
             author = Author(user.name, origin, comment, confirm_timeout=confirm_timeout)
             result = await self._replace(0, user, tree, author)
             if self._candidates.shared is not None:
@@ -401,6 +401,6 @@ class Commits:
 
 
 def _in_gnmi_order(operations: Sequence[PathOperation]) -> list[PathOperation]:
-    """Deletes first, then replaces, then updates (gNMI specification 3.4.3)."""
-    order: Mapping[str, int] = {"delete": 0, "remove": 0, "replace": 1, "update": 2, "create": 2}
+    """Deletes first, then the union, replaces, updates (gNMI specification 3.4.3)."""
+    order: Mapping[str, int] = {"delete": 0, "remove": 0, "union": 1, "replace": 2, "update": 3, "create": 3}
     return sorted(operations, key=lambda operation: order[operation.op])
