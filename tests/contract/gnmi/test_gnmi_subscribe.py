@@ -391,6 +391,7 @@ async def test_a_list_among_polls_is_refused(client):
     assert (await subscription.status())[0] is Code.INVALID_ARGUMENT
 
 
-async def test_only_logs_have_a_history(client):
-    subscription = await client.subscribe(COUNTERS, extension=[history(1)])
-    assert (await subscription.status())[0] is Code.INVALID_ARGUMENT
+async def test_state_has_no_history(client):
+    for mode, code in ((pb.ON_CHANGE, Code.UNIMPLEMENTED), (pb.SAMPLE, Code.INVALID_ARGUMENT)):
+        subscription = await client.subscribe(COUNTERS, mode=mode, extension=[history(1)])
+        assert (await subscription.status())[0] is code
