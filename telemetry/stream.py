@@ -88,10 +88,12 @@ class Stream:
         await self._write(SYNC_RESPONSE)
 
     async def _poll(self, updates_only: bool) -> None:
+        """First what there is, as in the other modes; then all of it for each poll (specification, 3.5.1.2)."""
+        await self._answer(updates_only)
         while (message := await self._read()) is not grpc.aio.EOF:
             if message.WhichOneof("request") != "poll":
                 raise invalid("only polls may follow the subscription list")
-            await self._answer(updates_only)
+            await self._answer(updates_only=False)
 
     async def _stream(self, updates_only: bool) -> None:
         reading = asyncio.ensure_future(self._refuse_more())

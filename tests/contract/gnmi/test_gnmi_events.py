@@ -65,7 +65,7 @@ async def test_what_the_user_may_not_read_is_left_out(target):
 async def test_once_and_poll(target, client):
     assert numbers(await client.once(EVENTS)) == [1, 2, 3]
     subscription = await client.subscribe(EVENTS, list_mode=POLL)
-    assert numbers(await subscription.poll()) == [1, 2, 3]
+    assert numbers(await subscription.until_sync()) == [1, 2, 3]
     target.element.journal.append("session-stop", make_session(1))
     assert numbers(await subscription.poll()) == [1, 2, 3, 4]
 

@@ -183,6 +183,7 @@ async def test_other_modes_of_config_subscriptions(client):
     assert not any(known.startswith("/aether-subscriber:") for known in picture.values)
     assert not (await client.once("/aether-subscriber:summary", extension=[CONFIG_ONLY])).values
     poll = await client.subscribe(RATE, list_mode=pb.SubscriptionList.POLL, extension=[CONFIG_ONLY])
+    await poll.until_sync()
     for rate in (1_000_000, 2_000_000):
         await changed(client, rate)
         assert (await poll.poll()).values == {RATE: rate}

@@ -74,13 +74,16 @@ async def test_target_and_origin_are_echoed(client):
 
 async def test_poll(target, client):
     subscription = await client.subscribe(COUNTERS, SUMMARY, list_mode=POLL)
-    assert in_octets(await subscription.poll()) == [0, 1000, 2000]
+    assert in_octets(await subscription.until_sync()) == [0, 1000, 2000]
     target.element.sessions.sweep()
     picture = await subscription.poll()
     assert in_octets(picture) == [7, 1007, 2007]
     assert picture.values[f"{SUMMARY}/total"] == 3
     await subscription.call.done_writing()
     assert (await subscription.status())[0] is Code.OK
+    subscription = await client.subscribe(COUNTERS, list_mode=POLL, updates_only=True)
+    assert (await subscription.message()).sync_response
+    assert in_octets(await subscription.poll()) == [7, 1007, 2007]
 
 
 # --- samples
@@ -384,7 +387,7 @@ async def test_nothing_at_all_is_refused(client):
 
 async def test_a_list_among_polls_is_refused(client):
     subscription = await client.subscribe(COUNTERS, list_mode=POLL)
-    await subscription.poll()
+    await subscription.until_sync()
     await subscription.send(
         pb.SubscribeRequest(subscribe=pb.SubscriptionList(subscription=[pb.Subscription()]))
     )
