@@ -115,6 +115,7 @@ class ChangeSource(Source):
         for number, change in enumerate(changes, 1):
             path = DataPath.of_node(self._part.node, change.keys)
             leaves = self._projection.leaves(change.record) if change.record is not None else []
+            leaves = self._look.reach.kept(path, leaves)
             found = (
                 self._known.difference(path, leaves)
                 if leaves

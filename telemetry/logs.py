@@ -126,7 +126,7 @@ class LogSource(Source):
     def _leaves(self, path: DataPath, record: Any) -> list[Leaf]:
         """The leaves that the user may read."""
         if self._permission.granted:
-            return self._projection.leaves(record)
+            return self._look.reach.kept(path, self._projection.leaves(record))
         wanted = set(self._part.leaves)
         entries = self._look.read([path], "all")
         return [leaf for _, leaves in entries for leaf in leaves if leaf[2] in wanted]

@@ -11,6 +11,7 @@ from telemetry.packing import Entry, elements
 from telemetry.plan import Content
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.protocol.model import encode_octets, nested
+from telemetry.reach import Reach
 from telemetry.records import Leaf
 from yang.access import User
 from yang.path import DataPath
@@ -29,6 +30,7 @@ class Look:
         encoding: of `telemetry.protocol.model.ENCODINGS`.
         aggregate: one JSON object per container or list entry instead of a value per leaf.
         origin, target: echoed in the prefix of each notification.
+        reach: what is left out.
     """
 
     tree: Tree = field(compare=False)
@@ -37,6 +39,7 @@ class Look:
     aggregate: bool = False
     origin: str = ""
     target: str = ""
+    reach: Reach = Reach()
 
     @property
     def prefix(self) -> pb.Path:
@@ -51,7 +54,11 @@ class Look:
         Args:
             configuration: one of the past, in the place of what there is now.
         """
-        return scalars(self.tree, self.user, paths, content, configuration)
+        found = scalars(self.tree, self.user, paths, content, configuration)
+        if self.reach.models is None:
+            return found
+        kept = ((path, self.reach.kept(path, leaves)) for path, leaves in found)
+        return ((path, leaves) for path, leaves in kept if leaves)
 
     async def read_slowly(
         self, paths: Sequence[DataPath], content: Content, configuration: Mapping[str, Any] | None = None

@@ -88,7 +88,7 @@ class Stream:
         await self._write(SYNC_RESPONSE)
 
     async def _poll(self, updates_only: bool) -> None:
-        """First what there is, as in the other modes; then all of it for each poll (specification, 3.5.1.2)."""
+        """First what there is, as in the other modes; then all of it for each poll (3.5.1.2)."""
         await self._answer(updates_only)
         while (message := await self._read()) is not grpc.aio.EOF:
             if message.WhichOneof("request") != "poll":
@@ -209,6 +209,7 @@ class Builder:
             self._asked.allow_aggregation,
             asked.origin or subscription.path.origin,
             asked.target,
+            self._reach,
         )
         return [self._source(part, look, agreed) for part in parts]
 
