@@ -1,4 +1,10 @@
-"""What a client knows of a part of the tree, and what it has to be told when that is something else."""
+"""What a client knows of a part of the tree, and what it has to be told when that is something else.
+
+`yang.observe` compares for YANG-push, by other rules: of configuration what was set explicitly, leaf-lists
+value by value with their order, no counters, and nothing is repeated. Here defaults in use are values,
+leaf-lists are values as a whole, counters are compared where a client asks for that, and so often, and
+heartbeats repeat all.
+"""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Look:
     aggregate: bool = False
     origin: str = ""
     target: str = ""
-    reach: Reach = Reach()
+    reach: Reach = field(default_factory=Reach)
 
     @property
     def prefix(self) -> pb.Path:

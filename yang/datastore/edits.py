@@ -105,9 +105,10 @@ class Edits:
         with self.concealing(rules, asked=True):
             after = change(before)
         if rules.enabled:
-            if self._unread is not None and not rules.read_everything:
-                self._named = self._unread()  # the short way does not list what the request names
-            self._check_guesses(self._named, rules, rules.start)
+            if not rules.read_everything:
+                if self._unread is not None:
+                    self._named = self._unread()  # the short way does not list what the request names
+                self._check_guesses(self._named, rules, rules.start)
             self.check_access(before, after, rules)
         if validate:
             with self.concealing(rules):
