@@ -21,7 +21,8 @@ DOMAIN: Final = "ietf-netconf"
 
 _ROOM: Final = 7_000
 """Octets of trailers that all clients take, the message among them; gRPC's usual limit is 8 KiB."""
-_MOST_RESULTS: Final = 3_000
+_MOST_RESULTS: Final = 64
+_MOST_OCTETS: Final = 3_000
 _ABORTED: Final = 10
 
 
@@ -50,12 +51,14 @@ def set_response(
         Of a request with very many operations only what became of the one that failed.
     """
     results = list(results)
+    if len(results) > _MOST_RESULTS:
+        results, failed = [results[failed]], 0
     for number, result in enumerate(results):
         own = number == failed
         result.message.code = code if own else _ABORTED
         result.message.message = message if own else "another operation of the request failed"
     response = pb.SetResponse(prefix=prefix, response=results)
-    if response.ByteSize() > _MOST_RESULTS:
+    if response.ByteSize() > _MOST_OCTETS:
         response = pb.SetResponse(prefix=prefix, response=[results[failed]])
     return _any("gnmi.SetResponse", response.SerializeToString())
 

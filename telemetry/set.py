@@ -119,7 +119,8 @@ class Setter:
 
     def _operations(self, request: pb.SetRequest) -> Iterator[PathOperation]:
         """In the order of the specification (3.4.3): deletes, the union, replaces, updates."""
-        if sum(1 for _ in _results(request)) > MAXIMUM_OPERATIONS:
+        changes = (request.delete, request.union_replace, request.replace, request.update)
+        if sum(map(len, changes)) > MAXIMUM_OPERATIONS:
             raise Refused(Code.RESOURCE_EXHAUSTED, f"a Set holds at most {MAXIMUM_OPERATIONS} operations")
         prefix = request.prefix if request.HasField("prefix") else None
         asked: tuple[tuple[_Op, Iterable[Any]], ...] = (

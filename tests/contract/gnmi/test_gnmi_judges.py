@@ -178,6 +178,20 @@ async def test_gnmic_polls_at_its_prompt(target):
 
 
 @needs_gnmic
+async def test_gnmic_replaces_by_a_union(target, tmp_path):
+    profiles = tmp_path / "profiles.json"
+    rate = {"rate": "1000000"}
+    entry = {"name": "iron", "download": rate, "upload": rate}
+    profiles.write_text(json.dumps({"profile": [entry]}))
+    place = "/aether-shaping:shaping-profiles"
+    arguments = ["--union-replace-path", place, "--union-replace-file", str(profiles)]
+    code, out, error = await run(*gnmic_command(target, "-e", "json_ietf", "set", *arguments))
+    assert (code, "UNION_REPLACE" in out) == (0, True), error
+    names = await run(*gnmic_command(target, "-e", "proto", "get", "--path", f"{place}/profile/name"))
+    assert ("iron" in names[1], "gold" in names[1]) == (True, False)
+
+
+@needs_gnmic
 async def test_gnmic_asks_for_the_past(target, client):
     rate = "/aether-shaping:shaping-profiles/profile[name=gold]/download/rate"
     times = [now()]
