@@ -24,6 +24,8 @@ KEEPALIVE = (("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_permit_without
 KEEPALIVE_FOREIGN = (("grpc.keepalive_time_ms", 310_000),)
 FOREVER = 2**63 - 1
 
+SYNCED = gnmi_pb2.SubscribeResponse(sync_response=True).SerializeToString()
+
 WEIGHT_RAW, WEIGHT_DECODED = 2, 8
 """Bytes in memory for each byte of a message: with what is made of it by numpy, or by protobuf."""
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import groupby
 from typing import Any
 
 import asyncpg
 import grpc
-import numpy as np
 
-from collector import decode, gaps, gnmi, link, metrics, template, writer
+from collector import decode, gaps, gnmi, link, metrics, template, ticks, writer
 from collector.budget import WINDOW_MOST, Budget
 from collector.config import CollectorConfig, Target
 from collector.metrics import EVENTS, SAMPLES
@@ -24,6 +22,9 @@ COUNTERS = gnmi.path("aether-subscriber:sessions", "session", "counters")
 EVENTS_PATH = gnmi.path("aether-events:events", "event")
 HEALTH = gnmi.path("aether-health:health")
 ROUTERS = gnmi.path("aether-access-router:access-routers")
+INSTANCE = gnmi.path("aether-bng:bng", "identity", "instance-id")
+"""Sampled behind the counters, in the same stream: it says that the tick before it is whole. A BNG sends what
+one subscription is due before it looks at the next."""
 
 MOST_EVENTS = 500
 MOST_MESSAGES = 256
@@ -33,14 +34,6 @@ CLOCK_AHEAD, CLOCK_BEHIND = 60.0, 300.0
 """Seconds that the time of a sample may differ from ours when it is read. One of a clock that is further
 off gets our time: samples beyond the partitions could not be kept, and the past would be counted into the
 future."""
-
-
-def _by_tick(found: Sequence[template.Samples]) -> Iterator[template.Samples]:
-    """Messages of one tick joined, in order of time. A tick may come in many messages."""
-    for time_ns, group in groupby(found, key=lambda samples: samples.time_ns):
-        parts = list(group)
-        sessions = [session for part in parts for session in part.sessions]
-        yield template.Samples(time_ns, sessions, np.concatenate([part.values for part in parts]))
 
 
 class Session(link.Link):
@@ -179,24 +172,24 @@ class Session(link.Link):
     async def _samples(self, client: gnmi.Client, connection: asyncpg.Connection) -> None:
         encoder = writer.SampleEncoder(self.target.bng_id)
         reader = template.Reader()
-        request = gnmi.stream(gnmi.sampled(COUNTERS, self.config.sample_interval))
+        interval = self.config.sample_interval
+        request = gnmi.stream(gnmi.sampled(COUNTERS, interval), gnmi.sampled(INSTANCE, interval))
         owner = self.target.bng_id, self.epoch
         pace = gaps.Pace()
-        open_tick: list[template.Samples] = []
+        cutter = ticks.Ticks(await writer.newest_tick(connection, owner))
         async for batch in client.batches(request, most=MOST_MESSAGES, quiet=0.2):
             now = time.time_ns()
-            found = [self._in_time(samples, now) for message in batch if (samples := reader.read(message))]
-            ticks = list(_by_tick([*open_tick, *found]))
-            # a full batch may end within a tick: what began is written with the rest of it
-            open_tick = [ticks.pop()] if len(ticks) > 1 and len(batch) == MOST_MESSAGES else []
-            for tick in ticks:
-                seen = pace.seen(int(tick.values[:, 0].max()), time.monotonic())
+            read = (reader.read(message) for message in batch)
+            found = [samples and self._in_time(samples, now) for samples in read]
+            for part in cutter.take(found, more=len(batch) == MOST_MESSAGES):
+                if part.samples is None:
+                    await writer.close_tick(connection, owner)
+                    continue
+                seen = pace.seen(int(part.samples.values[:, 0].max()), time.monotonic())
                 with metrics.writing("samples"):
-                    await writer.write_samples(
-                        connection, encoder, owner, tick, self.config.sample_interval, seen
-                    )
-                SAMPLES.labels(self.target.bng_id).inc(len(tick.sessions))
-                metrics.committed(self.target.bng_id, "samples", tick.time_ns)
+                    await writer.write_samples(connection, encoder, owner, part, interval, seen)
+                SAMPLES.labels(self.target.bng_id).inc(len(part.samples.sessions))
+                metrics.committed(self.target.bng_id, "samples", part.samples.time_ns)
 
     def _in_time(self, samples: template.Samples, now: int) -> template.Samples:
         """The samples with our time where the BNG's clock is off."""
