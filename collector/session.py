@@ -6,13 +6,12 @@ import asyncio
 import dataclasses
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 import grpc
 
-from collector import decode, gaps, gnmi, link, metrics, template, ticks, writer
+from collector import clock, decode, gaps, gnmi, link, metrics, template, ticks, writer
 from collector.budget import WINDOW_MOST, Budget
 from collector.config import CollectorConfig, Target
 from collector.metrics import EVENTS, SAMPLES
@@ -31,9 +30,14 @@ MOST_MESSAGES = 256
 
 
 CLOCK_AHEAD, CLOCK_BEHIND = 60.0, 300.0
-"""Seconds that the time of a sample may differ from ours when it is read. One of a clock that is further
-off gets our time: samples beyond the partitions could not be kept, and the past would be counted into the
+"""Seconds that the time of a sample may differ from PostgreSQL's when it is read. One of a clock that is
+further off gets PostgreSQL's time: samples beyond the partitions could not be kept, and the past would be counted into the
 future."""
+
+
+def near(time_ns: int, now: int) -> bool:
+    """Whether a BNG's time is to be taken as it is."""
+    return -CLOCK_BEHIND <= (time_ns - now) / 1e9 <= CLOCK_AHEAD
 
 
 class Session(link.Link):
@@ -54,6 +58,8 @@ class Session(link.Link):
 
     async def said(self, connection: asyncpg.Connection, up: bool, error: str | None, **columns: Any) -> None:
         """The row of `bngs`."""
+        if up:
+            columns["connected_since"] = columns["last_seen"] = await clock.ask(connection)
         state = "connected" if up else "unreachable"
         await writer.write_state(
             connection, self.name, state=state, error=error, gnmi_address=self.target.address, **columns
@@ -65,8 +71,7 @@ class Session(link.Link):
         try:
             await client.capabilities()
             identity = await self._identity(client)
-            now = datetime.now(UTC)
-            await self.say(True, None, connected_since=now, last_seen=now, **identity)
+            await self.say(True, None, **identity)
             self.log.info("collector.connected", address=self.target.address, **identity)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._with_database(client, self._events))
@@ -177,8 +182,9 @@ class Session(link.Link):
         owner = self.target.bng_id, self.epoch
         pace = gaps.Pace()
         cutter = ticks.Ticks(await writer.newest_tick(connection, owner))
+        database = clock.Clock(connection)
         async for batch in client.batches(request, most=MOST_MESSAGES, quiet=0.2):
-            now = time.time_ns()
+            now = await database.now_ns()
             read = (reader.read(message) for message in batch)
             found = [samples and self._in_time(samples, now) for samples in read]
             for part in cutter.take(found, more=len(batch) == MOST_MESSAGES):
@@ -192,9 +198,9 @@ class Session(link.Link):
                 metrics.committed(self.target.bng_id, "samples", part.samples.time_ns)
 
     def _in_time(self, samples: template.Samples, now: int) -> template.Samples:
-        """The samples with our time where the BNG's clock is off."""
+        """The samples with PostgreSQL's time, `now`, where the BNG's clock is off."""
         ahead = (samples.time_ns - now) / 1e9
-        off = not -CLOCK_BEHIND <= ahead <= CLOCK_AHEAD
+        off = not near(samples.time_ns, now)
         if off != self._clock_off:
             self._clock_off = off
             if off:
@@ -213,6 +219,7 @@ class Session(link.Link):
             gnmi.sampled(HEALTH, self.config.sample_interval),
             gnmi.sampled(ROUTERS, max(self.config.sample_interval, 10)),
         )
+        database = clock.Clock(connection)
         async for batch in client.notifications(request, most=MOST_MESSAGES, quiet=0.2):
             health: dict[str, Any] = {}
             routers: dict[str, dict[str, Any]] = {}
@@ -226,10 +233,11 @@ class Session(link.Link):
                             row
                         )
             if health:
-                at = datetime.fromtimestamp(batch[-1].timestamp / 1e9, UTC)
+                told, now = batch[-1].timestamp, await database.now_ns()
+                at = decode.stamp(told if near(told, now) else now)
                 with metrics.writing("health"):
                     await writer.write_health(connection, self.target.bng_id, at, decode.health(health))
-                await writer.write_state(connection, self.target.bng_id, last_seen=datetime.now(UTC))
+                await writer.write_state(connection, self.target.bng_id, last_seen=await database.now())
             if routers:
                 rows = [
                     decode.router(row, configured=row.pop("_") == "access-router") for row in routers.values()

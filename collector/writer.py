@@ -11,7 +11,7 @@ import asyncpg
 import numpy as np
 import orjson
 
-from collector import metrics, schema
+from collector import clock, metrics, schema
 from collector.fold import Row, fold
 from collector.gaps import missed, torn
 from collector.rollup import NOTE
@@ -162,8 +162,12 @@ async def rebaseline(
     Sessions that are no longer there go to the history with the time of now: how they ended is not known.
     Raises FencedError.
     """
-    now = datetime.now(UTC)
-    end = {"stopped": now, "terminate_cause": None, "reason": reason, **dict.fromkeys(schema.COUNTERS)}
+    end = {
+        "stopped": await clock.ask(connection),
+        "terminate_cause": None,
+        "reason": reason,
+        **dict.fromkeys(schema.COUNTERS),
+    }
     async with connection.transaction():
         await fence(
             connection,

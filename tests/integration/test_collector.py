@@ -80,18 +80,6 @@ def test_samples_reach_tables_and_live_sessions(rig: Rig) -> None:
     assert rows(rig.database, "SELECT state FROM bngs")[0]["state"] == "connected"
 
 
-def test_samples_that_are_missing_become_a_gap(rig: Rig) -> None:
-    target = rig.target(1)
-    rig.collector()
-    rig.until("SELECT count(*) FROM session_samples", lambda n: isinstance(n, int) and n > 0)
-    target.kill()
-    target.wait()
-    time.sleep(3)
-    rig.target(1)
-    reason = rig.until("SELECT reason FROM gaps WHERE kind = 'samples'", lambda n: n is not None)
-    assert str(reason).startswith("no samples for ")
-
-
 def test_a_tick_that_was_read_in_part_becomes_a_gap(rig: Rig) -> None:
     """The BNG falls silent within a tick, and it and the collector die."""
     target, collector = rig.target(1), rig.collector(lease_ttl=1)
