@@ -1,5 +1,5 @@
-"""PostgreSQL's clock. Leases expire by it; what is stored, compared and dropped goes by it, too: the clocks of
-the hosts of several collectors need not agree, and may be set."""
+"""PostgreSQL's clock. Leases expire by it; what is stored, compared and dropped goes by it, too: the clocks
+of the collectors' hosts need not agree, and may be set."""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ MOST_MESSAGES = 256
 
 CLOCK_AHEAD, CLOCK_BEHIND = 60.0, 300.0
 """Seconds that the time of a sample may differ from PostgreSQL's when it is read. One of a clock that is
-further off gets PostgreSQL's time: samples beyond the partitions could not be kept, and the past would be counted into the
-future."""
+further off gets PostgreSQL's time: samples beyond the partitions could not be kept, and the past would be
+counted into the future."""
 
 
 def near(time_ns: int, now: int) -> bool:

@@ -48,8 +48,8 @@ def test_the_clock_of_the_collectors_host_is_set(rig: Rig, cluster: postgres.Clu
     rig.until(more, lambda n: isinstance(n, int) and n >= before + 2)
     (found,) = rows(
         rig.database,
-        """SELECT (SELECT count(*) FROM session_samples WHERE time NOT BETWEEN now() - interval '1 min' AND now()
-                      + interval '1 min') AS samples,
+        """SELECT (SELECT count(*) FROM session_samples
+                   WHERE time NOT BETWEEN now() - interval '1 min' AND now() + interval '1 min') AS samples,
                   (SELECT epoch FROM leases) AS epoch,
                   (SELECT count(*) FROM gaps) AS gaps,
                   (SELECT count(*) FROM pg_inherits WHERE inhparent = 'session_samples'::regclass) AS days,
