@@ -20,6 +20,8 @@ from tests.support.collector_rig import Rig
 
 COLLECTORS = ("one", "two", "three")
 LEASE = 3.0
+STEPS = (0, 3600, -3600, 5, -5, 86400 * 400)
+"""Seconds that a clock may be ahead."""
 TAKEOVER = 5.0
 """Seconds that a takeover may take."""
 
@@ -66,9 +68,15 @@ class World:
         for name in self._names:
             self._start_collector(name)
 
+    def _clock(self, collector: str) -> Path:
+        """How far the clock of its host is ahead."""
+        return self.folder / f"{collector}.clock"
+
     def _start_collector(self, name: str) -> None:
-        self.collectors[name] = self.rig.collector(
-            name, LEASE, targets=[element.entry for element in self.elements]
+        targets = [element.entry for element in self.elements]
+        command = ("collector", "run", "--config", str(self.rig.configure(name, LEASE, targets=targets)))
+        self.collectors[name] = self.rig.start(
+            "tests.support.shifted_clock", str(self._clock(name)), *command
         )
 
     async def ask(self, sql: str, *args: object) -> list[asyncpg.Record]:
@@ -197,9 +205,10 @@ class World:
             element.reset_wire()
 
     async def step_clock(self) -> None:
-        self.random.choice(self.simulated).tell(
-            clock=self.random.choice((0, 3600, -3600, 5, -5, 86400 * 400))
-        )
+        self.random.choice(self.simulated).tell(clock=self.random.choice(STEPS))
+
+    async def step_clock_of_collector(self) -> None:
+        self._clock(self.random.choice(self._names)).write_text(str(self.random.choice(STEPS)))
 
     async def overrun_retention(self) -> None:
         """Events are thrown away that nobody has read: the only loss there may be, and it must be on
@@ -226,7 +235,8 @@ class World:
         ("PostgreSQL", 2, kill_postgresql),
         ("PostgreSQL falls silent", 1, stop_postgresql),
         ("network", 2, cut_wire),
-        ("clock", 1, step_clock),
+        ("clock of a BNG", 1, step_clock),
+        ("clock of a collector's host", 1, step_clock_of_collector),
         ("retention overrun", 1, overrun_retention),
     )
 

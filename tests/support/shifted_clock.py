@@ -1,7 +1,7 @@
 """A program on a host whose clock is off: `python -m tests.support.shifted_clock FILE MODULE ARGUMENTS`.
 
-FILE has the seconds that the clock is ahead, and is read at each look at the clock. Clocks that nobody sets
-(monotonic ones) are right.
+FILE has the seconds that the clock is ahead, and is read at each look at the clock; without it the clock is
+right. Clocks that nobody sets (monotonic ones) are right.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ _time, _time_ns = time.time, time.time_ns
 
 
 def ahead() -> float:
-    return float(FILE.read_text() or 0)
+    try:
+        return float(FILE.read_text() or 0)
+    except FileNotFoundError:
+        return 0.0
 
 
 class Shifted(datetime.datetime):
