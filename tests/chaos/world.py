@@ -252,9 +252,9 @@ class World:
     async def run(self, plan: Sequence[str]) -> None:
         """Kill what is named, one after the other, then let all come to rest."""
         actions: dict[str, Callable[[World], Any]] = {name: action for name, _, action in self.MATRIX}
+        self._start_collectors()
         for element in self.real:
             element.begin()
-        self._start_collectors()
         await self.collecting()
         for number, name in enumerate(plan, 1):
             began = time.monotonic()

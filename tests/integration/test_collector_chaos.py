@@ -11,11 +11,11 @@ from tests.support.marks import WHOLE_BNG
 
 pytestmark = [*WHOLE_BNG, pytest.mark.timeout(180)]
 
-KILLS = ("control", "one of the collectors", "PostgreSQL", "retention overrun")
+KILLS = ("control", "one of the collectors", "retention overrun")
 
 
 def test_kills_lose_and_double_nothing(tmp_path: Path) -> None:
-    """Once each under churn: control of a BNG, a collector, PostgreSQL, and retention of a simulated BNG."""
+    """Once each under churn: control of a BNG, a collector, and the retention of a simulated BNG."""
     seen: list[str] = []
     verdict = chaos(tmp_path, KILLS, 282, seen.append, real=1, simulated=1, collectors=2)
     assert verdict.good, (verdict.as_dict(), seen)
