@@ -53,6 +53,7 @@ class Session(link.Link):
     ) -> None:
         super().__init__(config, target, target.bng_id, epoch, budget, window)
         self.target = target
+        self._reader = template.Reader()
         self._clock_off = False
         self._stamped = 0, 0
 
@@ -154,10 +155,11 @@ class Session(link.Link):
         for notification in await client.get(gnmi.path("aether-events:events", "journal")):
             for _, leaves in decode.entries(notification, below="journal"):
                 oldest = decode.integer(leaves.get("oldest-seq")) or oldest
-        live = {}
-        for notification in await client.get(gnmi.path("aether-subscriber:sessions", "session")):
+        live: dict[str, dict[str, Any]] = {}
+        async for notification in client.once(gnmi.path("aether-subscriber:sessions", "session")):
             for path, leaves in decode.entries(notification, below="session"):
-                live[path[-1][1]["id"]] = decode.session(leaves)
+                known = {name: leaf for name, leaf in decode.session(leaves).items() if leaf is not None}
+                live.setdefault(path[-1][1]["id"], {}).update(known)
         lost = (tracker.seq + 1, max(tracker.seq + 1, oldest - 1))
         await writer.rebaseline(
             connection,
@@ -176,7 +178,6 @@ class Session(link.Link):
 
     async def _samples(self, client: gnmi.Client, connection: asyncpg.Connection) -> None:
         encoder = writer.SampleEncoder(self.target.bng_id)
-        reader = template.Reader()
         interval = self.config.sample_interval
         request = gnmi.stream(gnmi.sampled(COUNTERS, interval), gnmi.sampled(INSTANCE, interval))
         owner = self.target.bng_id, self.epoch
@@ -184,9 +185,7 @@ class Session(link.Link):
         cutter = ticks.Ticks(await writer.newest_tick(connection, owner))
         database = clock.Clock(connection)
         async for batch in client.batches(request, most=MOST_MESSAGES, quiet=0.2):
-            now = await database.now_ns()
-            read = (reader.read(message) for message in batch)
-            found = [samples and self._in_time(samples, now) for samples in read]
+            found = await self._read(batch, await database.now_ns())
             for part in cutter.take(found, more=len(batch) == MOST_MESSAGES):
                 if part.samples is None:
                     await writer.close_tick(connection, owner)
@@ -196,6 +195,16 @@ class Session(link.Link):
                     await writer.write_samples(connection, encoder, owner, part, interval, seen)
                 SAMPLES.labels(self.target.bng_id).inc(len(part.samples.sessions))
                 metrics.committed(self.target.bng_id, "samples", part.samples.time_ns)
+
+    async def _read(self, batch: Sequence[bytes], now: int) -> list[template.Samples | None]:
+        """The samples of each message, None where it has none."""
+        found: list[template.Samples | None] = []
+        for message in batch:
+            samples = self._reader.read(message)
+            found.append(samples and self._in_time(samples, now))
+            # a layout takes tens of milliseconds to learn: no transaction of others shall wait for many
+            await asyncio.sleep(0)
+        return found
 
     def _in_time(self, samples: template.Samples, now: int) -> template.Samples:
         """The samples with PostgreSQL's time, `now`, where the BNG's clock is off."""

@@ -107,10 +107,11 @@ def test_events_that_are_no_longer_retained_become_a_gap(rig: Rig) -> None:
     for process in (collector, target):
         process.kill()
         process.wait()
-    rig.target(200, oldest=101)
+    rig.target(200, oldest=101, live=7000)  # more than one message may hold
     time.sleep(3)
     rig.collector()
     rig.until("SELECT count(*) FROM events", lambda n: n == 150)
+    assert rows(rig.database, "SELECT count(*) FROM sessions_active WHERE status = 'active'")[0][0] == 7000
     assert rig.until("SELECT max(seq) FROM events", lambda n: n == 200)
     gap = rows(rig.database, "SELECT first, last, kind FROM gaps WHERE kind = 'events'")
     assert [tuple(row) for row in gap] == [(51, 100, "events")]

@@ -6,7 +6,8 @@ are asked for. Event n is the start of session (n+1)//2 when n is odd, and its s
 count on while it is dead.
 
 OPTIONS is a JSON object: `per_turn` events are made each 10 ms (50); `flood` sessions are sampled without a
-pause, in messages of 200, in place of the one that lives. `FOLDER/control.json`, read again and again, may
+pause, in messages of 200, in place of the one that lives; `live` more sessions are there for who asks once.
+`FOLDER/control.json`, read again and again, may
 have `clock`, seconds that its clock is ahead, `oldest`, the first event that is still there, and `torn`: of
 the two messages of a tick only the first is sent, and nothing after it.
 """
@@ -85,10 +86,21 @@ def _identity() -> gnmi_pb2.SubscribeResponse:
     return gnmi_pb2.SubscribeResponse(update=gnmi_pb2.Notification(prefix=prefix, update=update))
 
 
+def _live(number: int) -> gnmi_pb2.SubscribeResponse:
+    """A session that no event tells of."""
+    entry = gnmi_pb2.PathElem(name="session", key={"id": f"{number + 0xA000_0000:016x}"})
+    prefix = gnmi_pb2.Path(elem=[gnmi_pb2.PathElem(name="aether-subscriber:sessions"), entry])
+    leaves = {"username": f"bng-01/node-2/1/0/{number}", "status": "active", "interface": "x" * 600}
+    update = [_update(name, value) for name, value in leaves.items()]
+    return gnmi_pb2.SubscribeResponse(update=gnmi_pb2.Notification(prefix=prefix, update=update))
+
+
 class Target:
     """Makes events up to a number, durable in a file; serves them."""
 
-    def __init__(self, folder: Path, most: int, oldest: int = 1, per_turn: int = 50, flood: int = 0) -> None:
+    def __init__(
+        self, folder: Path, most: int, oldest: int = 1, per_turn: int = 50, flood: int = 0, live: int = 0
+    ) -> None:
         self._folder = folder
         self._file = (folder / "journal").open("a+b")
         self._file.seek(0)
@@ -97,7 +109,7 @@ class Target:
         self._file.truncate(whole)
         self.events = [RECORD.unpack_from(data, at) for at in range(0, whole, RECORD.size)]
         self.most, self.oldest, self.clock, self.torn = most, oldest, 0.0, False
-        self.per_turn, self.flood = per_turn, flood
+        self.per_turn, self.flood, self.live = per_turn, flood, live
         self._news = asyncio.Event()
 
     async def look(self) -> None:
@@ -150,6 +162,11 @@ class Target:
         self, requests: AsyncIterator[gnmi_pb2.SubscribeRequest], context: grpc.aio.ServicerContext
     ) -> AsyncIterator[gnmi_pb2.SubscribeResponse]:
         request = await anext(requests)
+        if request.subscribe.mode == gnmi_pb2.SubscriptionList.ONCE:
+            for number in range(self.live):
+                yield _live(number)
+            yield gnmi_pb2.SubscribeResponse(sync_response=True)
+            return
         kind = request.subscribe.subscription[0].path.elem[0].name
         if kind == "aether-events:events":
             since = request.extension[0].history.range.start if request.extension else 0
