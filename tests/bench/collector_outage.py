@@ -113,7 +113,7 @@ class Outage:
     def accounted(self) -> tuple[int, int]:
         """(events, ticks that are missing and on record). AssertionError where something is not."""
         newest = JournalReader(self.folder / "bng" / "journal").newest
-        self.rig.until("SELECT seq FROM cursors", lambda seq: isinstance(seq, int) and seq >= newest)
+        self.rig.until("SELECT seq FROM cursors", lambda seq: isinstance(seq, int) and seq >= newest, 300)
         ticks = rows(self.rig.database, "SELECT tick FROM cursors")[0][0]
         self.rig.until("SELECT tick FROM cursors", lambda tick: isinstance(tick, int) and tick > ticks)
         assert rows(self.rig.database, "SELECT count(DISTINCT seq) FROM events")[0][0] >= newest
