@@ -112,6 +112,25 @@ async def test_samples_repeat(target, client):
     assert ticks == {2}
 
 
+async def test_a_sample_is_whole_before_another_subscription_is_served(target, client):
+    """A collector may go by it: what follows a tick of counters says that it was the whole tick."""
+    for number in range(3, 700):
+        target.element.sessions.put(make_session(number))
+    subscription = await client.subscribe(COUNTERS, SUMMARY, mode=pb.SAMPLE)
+    await subscription.until_sync()
+    seen, messages, rounds = set(), 0, 0
+    while rounds < 3:
+        update = (await subscription.message()).update
+        names = [elem.name for elem in [*update.prefix.elem, *update.update[0].path.elem]]
+        if "aether-subscriber:summary" in names:
+            assert len(seen) in (0, 700)
+            rounds += messages > 1
+            seen, messages = set(), 0
+            continue
+        seen |= {elem.key["id"] for one in update.update for elem in one.path.elem if "id" in elem.key}
+        messages += 1
+
+
 async def test_samples_of_entries_join_matrix_and_records(client):
     subscription = await client.subscribe(SESSIONS, mode=pb.SAMPLE)
     first = await subscription.until_sync()
