@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Final, Protocol
 
 from google.protobuf.message import DecodeError
 
 from telemetry.protocol import tunnel_pb2 as pb
 from telemetry.tunnel.registration import TunnelError
-from telemetry.tunnel.stream import Stream
 
 CHUNK: Final = 64 * 1024
 """Octets in a message at most, and in either direction what waits here for the other side."""
 STALL_SECONDS: Final = 60.0
 LINGER_SECONDS: Final = 10.0
+
+
+class Stream(Protocol):
+    """A Tunnel RPC; methods raise TunnelError."""
+
+    async def read(self) -> bytes | None:
+        """The next message; None at the end."""
+        ...
+
+    async def write(self, octets: bytes) -> None:
+        """Returns when the peer's flow control has let it pass."""
+        ...
+
+    async def done_writing(self) -> None:
+        """Nothing more follows."""
+        ...
+
+    def cancel(self) -> None:
+        """End it, wherever it is."""
+        ...
 
 
 class Session:
@@ -27,12 +46,12 @@ class Session:
         octets: carried in both directions.
 
     Args:
-        tag: of the tunnel server.
+        tag: with which a client's stream begins; None on the server's side.
         stall: seconds that a side may leave a chunk waiting.
         linger: seconds of silence that are left to a side of which the other has closed.
     """
 
-    def __init__(self, tag: int, stall: float = STALL_SECONDS, linger: float = LINGER_SECONDS) -> None:
+    def __init__(self, tag: int | None, stall: float = STALL_SECONDS, linger: float = LINGER_SECONDS) -> None:
         self.octets = 0
         self._tag = tag
         self._stall = stall
@@ -76,8 +95,9 @@ class Session:
                 return
 
     async def _outward(self, stream: Stream, reader: asyncio.StreamReader) -> None:
-        """From the connection to the tunnel server, until the connection's end."""
-        await self._write(stream, pb.Data(tag=self._tag))
+        """From the connection to the tunnel, until the connection's end."""
+        if self._tag is not None:
+            await self._write(stream, pb.Data(tag=self._tag))
         while octets := await self._read(reader):
             await self._write(stream, pb.Data(data=octets))
             self.octets += len(octets)
@@ -85,18 +105,18 @@ class Session:
         await stream.done_writing()
 
     async def _inward(self, stream: Stream, writer: asyncio.StreamWriter) -> bool:
-        """From the tunnel server to the connection. True: it has closed, and may go on to listen."""
+        """From the tunnel to the connection. True: the peer has closed, and may go on to listen."""
         while (octets := await stream.read()) is not None:
             try:
                 message = pb.Data.FromString(octets)
             except DecodeError:
-                raise TunnelError("the tunnel server sent what is no message of Tunnel") from None
+                raise TunnelError("the peer sent what is no message of Tunnel") from None
             writer.write(message.data)
             try:
                 async with asyncio.timeout(self._stall):
                     await writer.drain()
             except TimeoutError:
-                raise TunnelError(f"the target took nothing for {self._stall:g} seconds") from None
+                raise TunnelError(f"the connection took nothing for {self._stall:g} seconds") from None
             except OSError:
                 return False
             self.octets += len(message.data)
@@ -118,4 +138,4 @@ class Session:
             async with asyncio.timeout(self._stall):
                 await stream.write(message.SerializeToString())
         except TimeoutError:
-            raise TunnelError(f"the tunnel server took nothing for {self._stall:g} seconds") from None
+            raise TunnelError(f"the peer took nothing for {self._stall:g} seconds") from None

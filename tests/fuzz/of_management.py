@@ -14,6 +14,7 @@ from nbi.protocol.connection import HelloReceived, ProtocolViolation, ServerConn
 from nbi.protocol.errors import RpcError
 from telemetry.protocol import gnmi_pb2, model, paths, tunnel_pb2
 from telemetry.protocol.paths import PathError as GnmiPathError
+from telemetry.tunnel.desk import Added, Desk
 from telemetry.tunnel.registration import Answer, End, Registration, TunnelError
 from tests.fuzz.runner import Target
 from yang import path as data_paths
@@ -59,6 +60,7 @@ def targets() -> Iterator[Target]:
     yield Target("gnmi-path-text", _PATHS, _gnmi_text, tokens=_XPATH_TOKENS)
     yield Target("gnmi-path", _gnmi_requests(), _gnmi_path)
     yield Target("gnmi-tunnel", _tunnel_servers(), _tunnel)
+    yield Target("gnmi-tunnel-desk", _tunnel_clients(), _desk)
     yield Target("collector", _responses(), _collector)
 
 
@@ -249,6 +251,32 @@ def _tunnel(data: bytes) -> bool:
         elif action is not None:
             assert action.tag > 0 and action.tag not in open_before
         assert len(registration.sessions) <= 2
+    return True
+
+
+def _tunnel_clients() -> list[bytes]:
+    """What targets say to a tunnel server."""
+    added, other, removed = (
+        tunnel_pb2.RegisterOp(target=tunnel_pb2.Target(op=op, target=name, target_type="GNMI_GNOI"))
+        for op, name in ((1, "bng-01"), (1, "bng-02"), (2, "bng-01"))
+    )
+    failed = tunnel_pb2.RegisterOp(session=tunnel_pb2.Session(tag=1, error="no"))
+    asked = tunnel_pb2.RegisterOp(session=tunnel_pb2.Session(tag=-1, target="bng-02"))
+    told = tunnel_pb2.RegisterOp(subscription=tunnel_pb2.Subscription(op=1))
+    return [_framed([added, other, removed]), _framed([added, failed, asked, told])]
+
+
+def _desk(data: bytes) -> bool:
+    desk = Desk({"bng-07"})
+    while data:
+        message, data = data[1 : 1 + data[0]], data[1 + data[0] :]
+        try:
+            action = desk.receive(message)
+        except TunnelError:
+            return False
+        if isinstance(action, Added):
+            assert action.name in desk.targets
+            assert action.name != "bng-07" and "/" not in action.name and not action.name.startswith(".")
     return True
 
 
