@@ -89,6 +89,7 @@ class GnmiServer:
         self._listen = listen
         self.certificate = ServerCertificate(tls_key, tls_cert, client_ca)
         self.origins: dict[tuple[str, int], str] = {}
+        self._hosts = [host for host, _ in listen]
         self._certificate_users = certificate_users and client_ca is not None
         self._maximum_subscriptions = maximum_subscriptions
         self._stall_seconds = stall_seconds
@@ -125,7 +126,7 @@ class GnmiServer:
     @property
     def local_address(self) -> tuple[str, int]:
         """Where this machine itself can connect to it."""
-        host = self._listen[0][0]
+        host = self._hosts[0]
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), self.ports[0]  # noqa: S104
 
     def _origin(self, context: Any) -> str:
