@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Final, Protocol
 
 from google.protobuf.message import DecodeError
@@ -65,7 +66,8 @@ class Session:
         outward = asyncio.create_task(self._outward(stream, reader), name="tunnel-outward")
         inward = asyncio.create_task(self._inward(stream, writer), name="tunnel-inward")
         try:
-            await self._until_both(outward, inward)
+            if await self._until_both(outward, inward):
+                await self._until_ended(stream)
         except BaseException:
             writer.transport.abort()
             raise
@@ -77,22 +79,30 @@ class Session:
             stream.cancel()
             writer.close()
 
-    async def _until_both(self, outward: asyncio.Task[None], inward: asyncio.Task[bool]) -> None:
+    async def _until_both(self, outward: asyncio.Task[None], inward: asyncio.Task[bool]) -> bool:
+        """Whether both have closed."""
         await asyncio.wait({outward, inward}, return_when=asyncio.FIRST_COMPLETED)
         while True:
             heard_all = inward.done() and inward.exception() is None
             if heard_all and not inward.result():
-                return  # the stream has ended: nothing can be sent on it any more
+                return False  # the stream has ended: nothing can be sent on it any more
             for task in (outward, inward):
                 if task.done():
                     task.result()
             if heard_all and outward.done():
-                return
+                return True
             waiting: asyncio.Task[None] | asyncio.Task[bool] = inward if outward.done() else outward
             before = self.octets
             await asyncio.wait({waiting}, timeout=self._linger)
             if not waiting.done() and self.octets == before:
-                return
+                return False
+
+    async def _until_ended(self, stream: Stream) -> None:
+        """Both have said all, but not heard it yet: to cancel the stream would overtake what is under way."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._linger):
+                while await stream.read() is not None:
+                    pass
 
     async def _outward(self, stream: Stream, reader: asyncio.StreamReader) -> None:
         """From the connection to the tunnel, until the connection's end."""

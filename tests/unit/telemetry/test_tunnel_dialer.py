@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -123,6 +124,7 @@ async def test_octets_both_ways_and_half_close(world):
     # the server has no more to say, and hears the rest all the same
     await carried.send(b"the last", close=True)
     assert await carried.read_all() == b"the last"
+    carried.end()
     await until(lambda: world.state.sessions() == (0, 1, 0))
     assert world.local.origins == {}
 
@@ -140,6 +142,7 @@ async def test_the_target_closes_first(world):
     carried = await world.collector.open()
     assert await carried.read_all() == b"hello"
     await carried.send(b"bye", close=True)
+    carried.end()
     await until(lambda: world.state.sessions()[0] == 0)
     assert answers == [b"bye"]
 
@@ -221,7 +224,8 @@ async def test_garbage_in_a_connection_ends_it_alone(world):
     await second.send(b"fine")
     assert await second.read() == b"fine"
     third = await world.collector.open()
-    await third.send(b"y" * (2 * 1024 * 1024))  # more than a message may have
+    with suppress(Exception):  # grpc.aio's, when the stream has ended before all of it is written
+        await third.send(b"y" * (2 * 1024 * 1024))  # more than a message may have
     await until(lambda: world.state.sessions()[0] == 1)
     assert world.state.status == "connected"
 
@@ -288,7 +292,8 @@ async def test_a_server_that_comes_and_goes(world):
 async def test_garbage_in_the_registration_ends_the_call(world, octets):
     await world.connect()
     await world.collector.open()
-    await world.collector.say(octets)
+    with suppress(Exception):  # grpc.aio's, when the call has ended before all of it is written
+        await world.collector.say(octets)
     await until(lambda: world.state.attempts == 2 and world.state.status == "connected")
     assert world.state.last_error
     assert world.state.sessions()[0] == 0

@@ -116,7 +116,7 @@ async def test_a_server_that_is_not_there(served):
     await served.collector.stop()
     await served.configure()
     state = await served.until(status="waiting")
-    assert state["failures"] == state["attempts"] == 1
+    assert state["failures"] == state["attempts"] > 0
     assert "refused" in state["last-error"]
     assert state["next-attempt"] > state["last-attempt"]
     assert "last-connected" not in state
@@ -125,7 +125,7 @@ async def test_a_server_that_is_not_there(served):
 async def test_without_the_certificate_that_it_asks_for(served):
     await served.configure(certificate_file=None, private_key_file=None)
     state = await served.until(status="waiting")
-    assert state["failures"] == 1
+    assert state["failures"] > 0
     assert served.collector.targets == []
 
 
@@ -133,7 +133,9 @@ async def test_files_are_read_at_each_call(served, monkeypatch):
     monkeypatch.setattr("telemetry.tunnel.dialer.random.uniform", lambda *_: 0.02)  # the next call is soon
     served.write("ca.pem", Authority().certificate)
     await served.configure()
-    await served.until(failures=1)
+    async with asyncio.timeout(TIMEOUT):
+        while served.state()["failures"] == 0:
+            await asyncio.sleep(0.01)
     (served.folder / "ca.pem").unlink()
     missing = f"cannot read {served.folder}/ca.pem: No such file or directory"
     await served.until(last_error=missing)
