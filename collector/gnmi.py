@@ -59,12 +59,12 @@ def channel(target: Target | ForeignTarget, window: int) -> grpc.aio.Channel:
     """A channel to a target. `window`: bytes that may lie unread on our side while PostgreSQL is slow;
     beyond it HTTP/2 holds the target back. Raises OSError when a file of its TLS cannot be read."""
     options: list[tuple[str, int | str]] = [*OPTIONS, ("grpc.http2.lookahead_bytes", window)]
+    if target.server_name:
+        options.append(("grpc.ssl_target_name_override", target.server_name))
     if isinstance(target, Target):
         credentials = grpc.ssl_channel_credentials(target.ca.read_bytes())
         return grpc.aio.secure_channel(target.address, credentials, options=[*options, *KEEPALIVE])
     options += KEEPALIVE_FOREIGN
-    if target.server_name:
-        options.append(("grpc.ssl_target_name_override", target.server_name))
     if target.insecure:
         return grpc.aio.insecure_channel(target.address, options=options)
     ca, key, cert = (file and file.read_bytes() for file in (target.ca, target.key, target.cert))

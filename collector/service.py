@@ -18,6 +18,7 @@ from collector.migrations import migrate
 from collector.outputs.relay import Relay
 from collector.session import Session
 from collector.targets import AnyTarget, Targets
+from collector.tunnel import TunnelServer
 from collector.upkeep import UNAVAILABLE
 
 log = structlog.get_logger()
@@ -37,10 +38,12 @@ class Service:
         self._held: dict[str, int] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._relays: list[asyncio.Task[None]] = []
+        self._tunnel: TunnelServer | None = None
 
     async def run(self) -> None:
         """Migrate, then hold leases and collect. Waits for PostgreSQL as long as it takes."""
         self._serve_metrics()
+        await self._serve_tunnel()
         await self._until_done(self._migrate)
         keeping = asyncio.create_task(upkeep.forever(lambda: self.config))
         relays = [Relay(lambda: self.config, make(), self._held_bngs).run() for make in self.config.outputs]
@@ -61,6 +64,16 @@ class Service:
                 metrics.serve(*self.config.metrics)
             except OSError as error:  # data go on without
                 log.error("collector.metrics-not-served", address=self.config.metrics, error=str(error))
+
+    async def _serve_tunnel(self) -> None:
+        if self.config.tunnel:
+            tunnel = TunnelServer(self.config.tunnel)
+            try:
+                await tunnel.start()
+            except OSError as error:  # targets that can be dialled are collected all the same
+                log.error("collector.tunnel-not-served", error=str(error))
+            else:
+                self._tunnel = tunnel
 
     async def _until_done(self, work: object) -> None:
         while not self.stop.is_set():
@@ -189,6 +202,8 @@ class Service:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._tunnel is not None:
+            await self._tunnel.stop()
         with suppress(*UNAVAILABLE):
             connection = await asyncpg.connect(self.config.database, timeout=2)
             await lease.release(connection, held, self.config.owner)

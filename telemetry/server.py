@@ -47,10 +47,10 @@ _OPTIONS: Final = [
 ]
 
 
-def address(peer: str) -> str:
-    """The IP address in gRPC's name of a peer: ``ipv4:192.0.2.1:50000`` or ``ipv6:%5B::1%5D:50000``."""
-    host = unquote(peer).partition(":")[2].rpartition(":")[0]
-    return host.strip("[]") or peer
+def endpoint(peer: str) -> tuple[str, int]:
+    """Address and port in gRPC's name of a peer: ``ipv4:192.0.2.1:50000`` or ``ipv6:%5B::1%5D:50000``."""
+    host, _, port = unquote(peer).partition(":")[2].rpartition(":")
+    return host.strip("[]") or peer, int(port) if port.isdecimal() else 0
 
 
 class GnmiServer:
@@ -58,6 +58,7 @@ class GnmiServer:
 
     Attributes:
         ports: where it listens.
+        origins: (address, port) of a client that somebody else connects → who that is.
 
     Args:
         tree: what is served; the server runs in the event loop that opened it.
@@ -87,6 +88,8 @@ class GnmiServer:
         self._listener = Listener(self._make, listen, certificate)
         self.ports = self._listener.ports
         self._tree = tree
+        self.origins: dict[tuple[str, int], str] = {}
+        self._hosts = [host for host, _ in listen]
         self._certificate_users = certificate_users and client_ca is not None
         self._maximum_subscriptions = maximum_subscriptions
         self._stall_seconds = stall_seconds
@@ -143,6 +146,17 @@ class GnmiServer:
             if not dismissed.done():
                 dismissed.set_result(reason)
 
+    @property
+    def local_address(self) -> tuple[str, int]:
+        """Where this machine itself can connect to it."""
+        host = self._hosts[0]
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), self.ports[0]  # noqa: S104
+
+    def _origin(self, context: Any) -> str:
+        """Address of the client of an RPC, for logs and the history of commits."""
+        found = endpoint(context.peer())
+        return self.origins.get(found, found[0])
+
     async def stop(self, grace: float = 1.0) -> None:
         """End all streams (UNAVAILABLE) and stop listening; safe to call twice."""
         if not self._serving:
@@ -181,7 +195,7 @@ class GnmiServer:
             try:
                 names = names_of(context) if self._certificate_users else ()
                 user = await self._authenticator.user(
-                    context.invocation_metadata(), address(context.peer()), names
+                    context.invocation_metadata(), self._origin(context), names
                 )
                 if request is MALFORMED:
                     raise invalid(NOT_PROTOBUF)
@@ -191,7 +205,7 @@ class GnmiServer:
             except (asyncio.CancelledError, grpc.aio.AbortError):
                 raise
             except Exception:
-                log.exception("gnmi.failed", method=behaviour.__name__, peer=address(context.peer()))
+                log.exception("gnmi.failed", method=behaviour.__name__, peer=self._origin(context))
                 await context.abort(Code.INTERNAL, "the target failed to answer; its log says why")
 
         return handler
@@ -205,7 +219,7 @@ class GnmiServer:
         return await get(self._tree, user, request)
 
     async def _set(self, request: pb.SetRequest, user: User, context: Any) -> pb.SetResponse:
-        return await self._setter.set(user, address(context.peer()), request)
+        return await self._setter.set(user, self._origin(context), request)
 
     async def _subscribe(self, _requests: Any, user: User, context: Any) -> None:
         if len(self._streams) >= self._maximum_subscriptions:

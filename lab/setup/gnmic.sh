@@ -5,9 +5,13 @@
 # the newest release that builds with the newest release of its template engine that is still published whole
 GNMIC=v0.37.0
 GOMPLATE=v3.9.0
+# A release is built with the copy of this module in its repository, which is not published; v0.1.7, which it asks for,
+# cannot dial through a tunnel.
+API=v0.1.8
 target="$CACHE/bin/gnmic"
 
-if command -v gnmic >/dev/null 2>&1 || [ -x "$target" ]; then
+found=$(command -v gnmic || true)
+if [ "${found:-$target}" != "$target" ] || grep -aqs "gnmic/pkg/api.$API" "$target"; then
   say "gnmic: there"
   exit 0
 fi
@@ -26,6 +30,7 @@ cat >go.mod <<MODULE
 module gnmicbuild
 go 1.24
 require github.com/openconfig/gnmic $GNMIC
+require github.com/openconfig/gnmic/pkg/api $API
 replace github.com/hairyhenderson/gomplate/v3 => github.com/hairyhenderson/gomplate/v3 $GOMPLATE
 MODULE
 cat >tools.go <<TOOLS
