@@ -4,15 +4,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telemetry.encoder import (
-    BLOCK_ENTRIES,
-    MAXIMUM_DUPLICATES,
-    ColumnEncoder,
-    ColumnShape,
-)
+from telemetry.encoder import BLOCK_ENTRIES, ColumnEncoder
 from telemetry.packing import MAXIMUM_MESSAGE
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.protocol.paths import Step, build
+from telemetry.rows import MAXIMUM_DUPLICATES, ColumnShape
 
 LEAVES = (("counters", "in-octets"), ("counters", "out-octets"), ("tick",))
 PREFIX = build([Step("m:sessions")], target="bng-01")
