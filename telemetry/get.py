@@ -8,7 +8,7 @@ from telemetry.errors import EXPECTED, Code, Refused, invalid, refusal
 from telemetry.packing import framed, notification_head
 from telemetry.plan import Content
 from telemetry.protocol import gnmi_pb2 as pb
-from telemetry.protocol.model import ENCODINGS, UnknownNode, data_path
+from telemetry.protocol.model import ENCODINGS, UnknownNode, data_path, gnmi_path
 from telemetry.reach import Reach
 from telemetry.requests import Extras, check_encoding, models_of, prefix_of
 from telemetry.snapshot import Progress, Snapshot
@@ -64,6 +64,7 @@ async def get(tree: Tree, user: User, request: pb.GetRequest) -> bytes:
                 _check_models(reach, _node(tree, path))
             answered = prefix_of(request)
             answered.origin = answered.origin or asked.origin
+            answered.elem.extend(gnmi_path(read.common(path)).elem)
             head = notification_head(answered, time.time_ns())
             updates = [piece async for piece in read.updates(path, progress) if piece]
         except EXPECTED as error:

@@ -172,7 +172,9 @@ class Rows:
         for number, at in self._high:
             top = values[:, number] >> np.uint64(56)
             at[:] = top & np.uint64(0x7F) | np.uint64(0x80) | (top >> np.uint64(7)) << np.uint64(8)
-        known = int.from_bytes(padded_varint(min(duplicates, MAXIMUM_DUPLICATES), _DUPLICATES_WIDTH), "little")
+        known = int.from_bytes(
+            padded_varint(min(duplicates, MAXIMUM_DUPLICATES), _DUPLICATES_WIDTH), "little"
+        )
         for at in self._duplicates:
             at[:] = known
 

@@ -41,9 +41,8 @@ class Tick(Protocol):
         """A newer tick exists: keep no messages for readers that may come."""
         ...
 
-    @property
-    def shared(self) -> Shared:
-        """Its messages that are kept for other readers."""
+    def expect(self, readers: int, prompt: int) -> None:
+        """It was given to so many readers, of whom so many had taken the tick before."""
         ...
 
 
@@ -59,7 +58,7 @@ class Shared:
         self._kept: dict[int, tuple[bytes, int]] = {}
 
     def expect(self, readers: int) -> None:
-        """So many will ask for each message."""
+        """So many may ask for each message."""
         self._readers = readers
 
     def take(self, number: int) -> bytes | None:
@@ -94,7 +93,9 @@ class Producer(Protocol):
 class Member(Protocol):
     """A subscriber of a group."""
 
-    def deliver(self, tick: Any) -> None: ...
+    def deliver(self, tick: Any) -> bool:
+        """Take a tick. False when the one before has not been read and is forgotten."""
+        ...
 
 
 class ColumnTick:
@@ -104,23 +105,27 @@ class ColumnTick:
         self.layout = layout
         self.values = values
         self.time_ns = time_ns
-        self.shared = Shared()
+        self._shared = Shared()
 
     def message(self, number: int, duplicates: int) -> bytes | None:
         """See `Tick`. Messages without duplicates are shared with the other readers of this tick."""
         if number >= len(self.layout.blocks):
             return None
-        if duplicates == 0 and (shared := self.shared.take(number)) is not None:
+        if duplicates == 0 and (shared := self._shared.take(number)) is not None:
             return shared
         block, rows = self.layout.blocks[number]
         made = block.message(self.values.take(rows, axis=0), self.time_ns, duplicates)
         if duplicates == 0:
-            self.shared.keep(number, made)
+            self._shared.keep(number, made)
         return made
+
+    def expect(self, readers: int, prompt: int) -> None:
+        """See `Tick`. Who is late gets messages of its own, with duplicates."""
+        self._shared.expect(min(readers, prompt))
 
     def retire(self) -> None:
         """See `Tick`."""
-        self.shared.retire()
+        self._shared.retire()
 
     def changes(self, base: ColumnTick, duplicates: int) -> Iterator[bytes | None]:
         """Messages with what is not as it was in an older tick; None where a block has nothing."""
@@ -170,20 +175,24 @@ class ReadTick:
     def __init__(self, entries: Iterator[Entry], look: Look) -> None:
         self._source = messages(look.prefix, entries, time.time_ns(), size=READ_MESSAGE)
         self._next = 0
-        self.shared = Shared()
+        self._shared = Shared()
 
     def message(self, number: int, duplicates: int) -> bytes | None:
         """See `Tick`."""
-        made = self.shared.take(number)
+        made = self._shared.take(number)
         while made is None:
             made = next(self._source, None)
             if made is None:
                 return None
-            self.shared.keep(self._next, made)
+            self._shared.keep(self._next, made)
             self._next += 1
             if self._next <= number:
                 made = None
         return with_duplicates(made, duplicates) if duplicates else made
+
+    def expect(self, readers: int, prompt: int) -> None:
+        """See `Tick`. Who is late is among them: what was read cannot be read again."""
+        self._shared.expect(max(readers, prompt))
 
     def retire(self) -> None:
         """See `Tick`. What was read cannot be read again: it stays for the readers that are under way."""
@@ -275,6 +284,5 @@ class Sampler:
         except Exception:  # a provider that fails must not end the samples of all others
             log.exception("gnmi.sample.failed", group=str(key))
             return
-        tick.shared.expect(len(members))
-        for member in members:
-            member.deliver(tick)
+        prompt = sum(member.deliver(tick) for member in members)  # they read it at a later turn of the loop
+        tick.expect(len(members), prompt)

@@ -65,11 +65,15 @@ class Progress:
                 "extension, or use Subscribe with mode ONCE, which sends it in pieces",
             )
 
-    async def written(self, pieces: Sequence[bytes]) -> bytes:
-        """The pieces as one; large ones are copied once, and not all at a time."""
+    async def written(self, pieces: list[bytes]) -> bytes:
+        """The pieces as one; large ones are copied once, and not all at a time.
+
+        The list is emptied on the way, so that there is no second copy when the answer is sent.
+        """
         buffer = io.BytesIO()
-        for piece in pieces:
-            buffer.write(piece)
+        pieces.reverse()
+        while pieces:
+            buffer.write(pieces.pop())
             await self.pause()
         return buffer.getvalue()
 
@@ -115,8 +119,21 @@ class Snapshot:
     encoding: int
     reach: Reach = field(default_factory=Reach)
 
+    def common(self, path: DataPath) -> DataPath:
+        """The containers at the beginning of a path: with one update per leaf, what all have in common."""
+        if self.encoding in _JSON_FIELDS:
+            return DataPath()
+        node = self.tree.schema.root
+        for depth, step in enumerate(path.steps):
+            found = node.child(step.name, step.module or None)
+            if found is None or found.kind != "container":  # no node has the name of a wildcard
+                return DataPath(path.steps[:depth])
+            node = found
+        return path
+
     async def updates(self, path: DataPath, progress: Progress) -> AsyncIterator[bytes]:
-        """Pieces of the updates for one path. Raises Refused, and what reading raises."""
+        """Pieces of the updates for one path, relative to what is `common`. Raises Refused, and what reading
+        raises."""
         if self.content != "config":
             await self.tree.prepare(self.tree.select_paths([path]))
         found = self._targets(path)
@@ -151,10 +168,12 @@ class Snapshot:
                 for piece in without(target, self.reach.hidden(target.node, top))
             ]
         chunk = Chunk()
+        depth = len(self.common(path).steps)
         for entry, leaves in scalars(self.tree, self.user, paths, self.content) if paths else ():
-            above = elements(entry.to_gnmi())
+            above = elements(entry.to_gnmi()[depth:])
+            behind = max(0, depth - len(entry.steps))
             for names, value, node in leaves:
-                made = update(above + below(names), encode_octets(value, node, self.encoding))
+                made = update(above + below(names[behind:]), encode_octets(value, node, self.encoding))
                 progress.grow(len(made))
                 chunk.add(made)
             if chunk.full:

@@ -81,6 +81,17 @@ async def test_wildcards_and_names_without_module(client, text):
     assert set(picture.values.values()) == {"active"}
 
 
+async def test_what_all_leaves_have_in_common_is_said_once(client):
+    sessions, health = await client.get("/aether-subscriber:sessions/session/status", "/aether-bng:bng/name")
+    assert [element.name for element in sessions.notifications[0].prefix.elem] == [
+        "aether-subscriber:sessions"
+    ]
+    assert {len(update.path.elem) for update in sessions.notifications[0].update} == {2}
+    assert [element.name for element in health.notifications[0].prefix.elem] == ["aether-bng:bng"]
+    (picture,) = await client.get("/aether-subscriber:sessions", encoding=pb.JSON_IETF)
+    assert not picture.notifications[0].prefix.elem
+
+
 async def test_prefix_target_and_several_paths(client):
     prefix = path(SESSION, target="bng-01")
     first, second = await client.get("status", "profile", prefix=prefix)

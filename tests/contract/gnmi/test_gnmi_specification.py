@@ -63,7 +63,9 @@ async def one_name(client, name):
     where.elem.add(name="rule-list").key["name"] = name
     await client.set(update=[pb.Update(path=where, val=ietf({"group": ["admin"]}))])
     found = await get(client, pb.GetRequest(path=[where], encoding=pb.PROTO, type=pb.GetRequest.CONFIG))
-    assert {update.path.elem[1].key["name"] for update in found.notification[0].update} == {name}
+    (notification,) = found.notification
+    paths = ([*notification.prefix.elem, *update.path.elem] for update in notification.update)
+    assert {elements[1].key["name"] for elements in paths} == {name}
     text = to_text(steps_of(where))
     assert build(from_text(text)) == where, text
 

@@ -87,6 +87,18 @@ def test_changed_leaves_only(flags):
         assert parsed([made]) == ordinary(of, layout, values, mask=mask)
 
 
+def test_a_column_takes_the_octets_that_it_needs():
+    of = shape()
+    ((block, rows),) = ColumnEncoder(of).layout([("a",), ("b",)], 1).blocks
+    sizes = []
+    for largest in (0, 2**14 - 1, 2**14, 2**28, 2**56, 0):
+        values = np.array([[0, 0, 0], [largest, 0, 0]], np.uint64)
+        made = block.message(values[rows], TIME)
+        assert parsed([made]) == ordinary(of, ColumnEncoder(of).layout([("a",), ("b",)], 1), values)
+        sizes.append(len(made))
+    assert [size - sizes[0] for size in sizes] == [0, 0, 4, 12, 16, 16]  # two entries; never back
+
+
 def test_several_keys():
     of = shape(("router", "port"))
     layout = ColumnEncoder(of).layout([("r1", 7), ("r2", 8)], 1)
