@@ -47,6 +47,7 @@ def main() -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         one, one_share, alone = runner.run(measure(1, options.seconds))
         four, share, seen = runner.run(measure(SUBSCRIBERS, options.seconds))
+    median = seen.delays[len(seen.delays) // 2]
     harness.report(
         "gnmi-fanout",
         round(four * 1000, 1),
@@ -55,8 +56,8 @@ def main() -> None:
         round(one * 1000, 1),
         one / four,
         f"{SESSIONS} sessions x {len(gnmi_bench.COUNTERS)} counters every second to {SUBSCRIBERS} "
-        f"subscribers, TLS, all clients in one other process; the server used {share:.2f} of a core, with one subscriber "
-        f"{one_share:.2f}; a tick was with its readers after {seen.delays[len(seen.delays) // 2]:.2f} s, at "
+        f"subscribers, TLS, all clients in one other process; the server used {share:.2f} of a core, "
+        f"with one subscriber {one_share:.2f}; a tick was with its readers after {median:.2f} s, at "
         f"worst {seen.delays[-1]:.2f} s, with one after at worst {alone.delays[-1]:.2f} s; {seen.skipped} of "
         f"{len(seen.delays)} ticks missed; load average {os.getloadavg()[0]:.1f}",
     )

@@ -34,7 +34,7 @@ def percentile(delays: list[float], share: float) -> float:
 
 @dataclass
 class Seen:
-    """What some phases gave: delays of ticks and processor time of the server in seconds, its memory in MiB."""
+    """What some phases gave: delays of ticks and CPU of the server in seconds, its memory in MiB."""
 
     delays: list[float] = field(default_factory=list)
     skipped: int = 0

@@ -7,10 +7,12 @@ import pytest
 
 from telemetry.protocol import gnmi_ext_pb2 as ext
 from telemetry.protocol import gnmi_pb2 as pb
+from telemetry.protocol.paths import steps_of, to_text
 from tests.contract.gnmi.client import path
 from tests.contract.gnmi.element import SECRET
 
-SESSION = "/aether-subscriber:sessions/session[id=0000000000000001]"
+SESSIONS = "/aether-subscriber:sessions"
+SESSION = f"{SESSIONS}/session[id=0000000000000001]"
 PROFILES = "/aether-shaping:shaping-profiles"
 Code = grpc.StatusCode
 
@@ -82,13 +84,15 @@ async def test_wildcards_and_names_without_module(client, text):
 
 
 async def test_what_all_leaves_have_in_common_is_said_once(client):
-    sessions, health = await client.get("/aether-subscriber:sessions/session/status", "/aether-bng:bng/name")
-    assert [element.name for element in sessions.notifications[0].prefix.elem] == [
-        "aether-subscriber:sessions"
-    ]
-    assert {len(update.path.elem) for update in sessions.notifications[0].update} == {2}
-    assert [element.name for element in health.notifications[0].prefix.elem] == ["aether-bng:bng"]
-    (picture,) = await client.get("/aether-subscriber:sessions", encoding=pb.JSON_IETF)
+    rate = "/aether-shaping:shaping-profiles/profile[name=gold]/download/rate"
+    for text, common in (
+        (f"{SESSIONS}/session/status", SESSIONS),
+        (rate, "/aether-shaping:shaping-profiles"),
+    ):
+        ((notification,),) = [picture.notifications for picture in await client.get(text)]
+        assert to_text(steps_of(notification.prefix)) == common
+        assert {len(update.path.elem) for update in notification.update} <= {2, 3}
+    (picture,) = await client.get(SESSIONS, encoding=pb.JSON_IETF)
     assert not picture.notifications[0].prefix.elem
 
 
