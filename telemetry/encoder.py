@@ -8,14 +8,15 @@ per block.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from telemetry.packing import MAXIMUM_MESSAGE
 from telemetry.protocol.wire import PADDED_64, delimited, padded_varint, tag, varint
-from telemetry.rows import WIDTHS, ColumnShape, Key, RowLayout, Rows, texts, widths_for
+from telemetry.rows import WIDTHS, ColumnShape, Key, RowLayout, Rows, key_sizes, widths_for
 
 BLOCK_ENTRIES = 400
 
@@ -115,45 +116,55 @@ class Layout:
 
 
 class ColumnEncoder:
-    """Keeps the blocks of one list from tick to tick, and rebuilds those whose membership changes."""
+    """Keeps the blocks of one list from tick to tick, and rebuilds those whose membership changes.
+
+    Sessions come and go all the time, and tens of thousands of keys are looked at each time that some did: so
+    nothing is done here for each key but what map, dict and numpy do.
+    """
 
     def __init__(self, shape: ColumnShape) -> None:
         self.shape = shape
         self._prefix = delimited(2, shape.prefix.SerializeToString(deterministic=True))
-        self._rooms: dict[tuple[int, ...], int] = {}
         self._current = Layout(())
         self._membership: int | None = None
 
     def layout(self, keys: Sequence[Key], membership: int) -> Layout:
         """The blocks for these entries: the same object as before when membership is what it was."""
-        if membership == self._membership:
-            return self._current
-        position = {key: row for row, key in enumerate(keys)}
-        blocks = self._regrouped(position)
-        placed = ((block, np.array([position[key] for key in block.keys], np.intp)) for block in blocks)
-        self._current = Layout(tuple(placed))
-        self._membership = membership
+        if membership != self._membership:
+            placed = list(self._staying(keys))
+            loose = np.ones(len(keys), np.bool_)
+            for _, rows in placed:
+                loose[rows] = False
+            placed += self._anew(keys, np.flatnonzero(loose))
+            self._current = Layout(tuple(placed))
+            self._membership = membership
         return self._current
 
-    def _regrouped(self, position: dict[Key, int]) -> list[Block]:
-        """Full blocks that lost nobody stay; the entries of all others are put together anew."""
-        kept = [block for block, _ in self._current.blocks if self._stays(block, position)]
-        placed = {key for block in kept for key in block.keys}
-        loose = [key for key in position if key not in placed]
-        columns = ([len(text) for text in column] for column in texts(loose))
-        alike: dict[tuple[int, ...], list[Key]] = {}
-        for size, key in zip(zip(*columns, strict=True), loose, strict=True):
-            alike.setdefault(size, []).append(key)
-        self._rooms = {size: self._room(size) for size in alike}
-        for size, keys in alike.items():
-            room = self._rooms[size]
-            for start in range(0, len(keys), room):
-                kept.append(Block(self._prefix, self.shape, size, room, keys[start : start + room]))
-        return kept
+    def _staying(self, keys: Sequence[Key]) -> Iterator[tuple[Block, np.ndarray]]:
+        """Full blocks that lost nobody."""
+        if not self._current.blocks:
+            return
+        position = dict(zip(keys, range(len(keys)), strict=True))
+        for block, _ in self._current.blocks:
+            if len(block.keys) == block.capacity:
+                with contextlib.suppress(KeyError):
+                    yield block, np.fromiter(map(position.__getitem__, block.keys), np.intp, block.capacity)
 
-    @staticmethod
-    def _stays(block: Block, position: dict[Key, int]) -> bool:
-        return len(block.keys) == block.capacity and all(key in position for key in block.keys)
-
-    def _room(self, sizes: tuple[int, ...]) -> int:
-        return self._rooms.get(sizes) or capacity(self.shape, sizes)
+    def _anew(self, keys: Sequence[Key], rows: np.ndarray) -> Iterator[tuple[Block, np.ndarray]]:
+        """Blocks for the entries in these rows."""
+        if not len(rows):
+            return
+        found = [keys[row] for row in rows.tolist()]
+        parts = range(len(found[0]))
+        sizes = np.array([key_sizes([key[part] for key in found]) for part in parts])
+        kind = sizes[0]
+        for column in sizes[1:]:
+            kind = kind * (column.max() + 1) + column
+        for number in np.unique(kind):
+            alike = np.flatnonzero(kind == number)
+            size = tuple(sizes[:, alike[0]].tolist())
+            room = capacity(self.shape, size)
+            for start in range(0, len(alike), room):
+                chosen = alike[start : start + room]
+                block = Block(self._prefix, self.shape, size, room, [found[at] for at in chosen.tolist()])
+                yield block, rows[chosen]

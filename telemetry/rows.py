@@ -67,6 +67,13 @@ def texts(keys: Sequence[Key]) -> Iterator[list[bytes]]:
         yield [key_text(value).encode() for value in column]
 
 
+def key_sizes(column: Sequence[object]) -> np.ndarray:
+    """Octets of the texts of some keys."""
+    found = [value if type(value) is str else key_text(value) for value in column]
+    plain = "".join(found).isascii()
+    return np.fromiter(map(len, found if plain else map(str.encode, found)), np.intp, len(found))
+
+
 class RowLayout:
     """The updates of one entry as octets, for all entries whose keys take the same number of octets.
 
