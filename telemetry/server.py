@@ -240,6 +240,8 @@ class GnmiServer:
                 if not running.done():
                     running.cancel()
                     await asyncio.wait((running,), timeout=1)
+                if running.done() and not running.cancelled():
+                    running.exception()  # of a write to a client that is gone; asyncio logs what nobody takes
             finally:
                 del self._streams[stream]
 

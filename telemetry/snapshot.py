@@ -65,11 +65,15 @@ class Progress:
                 "extension, or use Subscribe with mode ONCE, which sends it in pieces",
             )
 
-    async def written(self, pieces: Sequence[bytes]) -> bytes:
-        """The pieces as one; large ones are copied once, and not all at a time."""
+    async def written(self, pieces: list[bytes]) -> bytes:
+        """The pieces as one; large ones are copied once, and not all at a time.
+
+        The list is emptied on the way, so that there is no second copy when the answer is sent.
+        """
         buffer = io.BytesIO()
-        for piece in pieces:
-            buffer.write(piece)
+        pieces.reverse()
+        while pieces:
+            buffer.write(pieces.pop())
             await self.pause()
         return buffer.getvalue()
 

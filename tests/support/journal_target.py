@@ -26,8 +26,9 @@ from pathlib import Path
 import grpc
 import numpy as np
 
-from telemetry.encoder import ColumnEncoder, ColumnShape
+from telemetry.encoder import ColumnEncoder
 from telemetry.protocol import gnmi_pb2
+from telemetry.rows import ColumnShape
 
 RECORD = struct.Struct(">QQ")
 INSTANCE = "6f1c2d1e-0000-4000-8000-000000000001"

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from collector import decode
 from collector.template import COLUMNS, Reader, Samples
-from telemetry.encoder import ColumnEncoder, ColumnShape
+from telemetry.encoder import ColumnEncoder
 from telemetry.protocol import gnmi_pb2
+from telemetry.rows import ColumnShape
 
 LEAVES = tuple(("counters", name.replace("_", "-")) for name in COLUMNS)
 
@@ -53,17 +54,29 @@ def test_every_message_of_an_ordinary_server_is_read_rightly(ticks: list[list[tu
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(*[numbers] * 7), min_size=2, max_size=20))
-def test_the_fixed_layout_is_learnt_once(ticks: list[tuple[int, ...]]) -> None:
+def test_the_fixed_layout_is_learnt_anew_only_when_a_column_grows(ticks: list[tuple[int, ...]]) -> None:
     prefix = gnmi_pb2.Path(elem=[gnmi_pb2.PathElem(name="aether-subscriber:sessions")])
     shape = ColumnShape(prefix, "session", ("id",), LEAVES)
     keys = [(f"{session:016x}",) for session in range(3)]
     ((block, _),) = ColumnEncoder(shape).layout(keys, membership=1).blocks
     reader = Reader()
+    lengths = set()
     for number, values in enumerate(ticks):
         time_ns = 1_790_000_000_000_000_000 + number
-        message = block.message(np.array([values] * 3, np.uint64), time_ns, duplicates=number)
+        message = block.message(np.array([values] * 3, np.uint64), time_ns)
+        lengths.add(len(message))
         same(reader.read(message), {key[0]: values for key in keys}, time_ns)
-    assert reader.learnt == 1
+    assert reader.learnt == len(lengths) <= 1 + 3 * len(LEAVES)
+
+
+def test_duplicates_are_another_layout() -> None:
+    shape = ColumnShape(gnmi_pb2.Path(), "session", ("id",), LEAVES)
+    ((block, _),) = ColumnEncoder(shape).layout([(f"{1:016x}",)], membership=1).blocks
+    reader = Reader()
+    for duplicates in (0, 1, 0, 2):
+        message = block.message(np.array([range(7)], np.uint64), 1_790_000_000_000_000_000, duplicates)
+        same(reader.read(message), {f"{1:016x}": tuple(range(7))}, 1_790_000_000_000_000_000)
+    assert reader.learnt == 2
 
 
 def test_what_carries_no_samples_is_none() -> None:
