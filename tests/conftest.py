@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,16 @@ from tests.support.running_lab import RunningLab
 
 if TYPE_CHECKING:
     from tests.support.lab_client import Lab
+
+ROOT = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For who runs tests in several processes: those of a file stay together, and those of the one lab."""
+    for item in items:
+        file = str(item.path.relative_to(ROOT))
+        name = "lab" if "running_lab" in getattr(item, "fixturenames", ()) else file
+        item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture(scope="session")
