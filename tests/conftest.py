@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before the names are given to processes
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For who runs tests in several processes: those of a file stay together, and those of the one lab."""
     for item in items:
