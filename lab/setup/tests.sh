@@ -5,8 +5,8 @@
 cd "$ROOT"
 
 failed=""
-# what takes longest comes first, and the files keep their order, so that no process is left with it at the end
-.venv/bin/pytest -m "not quiet" -n "$(($(nproc) + 1))" --dist loadgroup --no-loadscope-reorder tests/e2e \
+# a file's tests stay in one process, and what takes longest comes first, so that none is left with it at the end
+.venv/bin/pytest -m "not quiet" -n "$(($(nproc) + 1))" --dist loadfile --no-loadscope-reorder tests/e2e \
   tests/integration tests/contract tests/fuzz tests/replay tests/unit || failed="$failed, of those side by side"
 .venv/bin/pytest -m quiet || failed="$failed, of those that measure"
 [ -z "$failed" ] || fail "tests failed${failed#,}"
