@@ -20,12 +20,20 @@ quietly() {
   fi
 }
 
-# build_go NAME MODULE VERSION PACKAGE [LINE OF go.mod]: builds a program of tests in the cache, once. Optional: without
-# Go, which is often unpacked where PATH does not lead, the tests that use the program are skipped.
+# Whether a Go program was built with all that lines of a go.mod require.
+built_with() {
+  printf '%s\n' "$2" | while read -r word module version; do
+    [ "$word" != require ] || grep -aqs "$module.$version" "$1" || exit 1
+  done
+}
+
+# build_go NAME PACKAGE LINES: builds a program of tests in the cache, with these lines of go.mod, unless it is there.
+# Optional: without Go, which is often unpacked where PATH does not lead, the tests that use the program are skipped.
 build_go() {
-  name=$1 module=$2 version=$3 package=$4 more=${5:-}
+  name=$1 package=$2 lines=$3
   target="$CACHE/bin/$name"
-  if command -v "$name" >/dev/null 2>&1 || [ -x "$target" ]; then
+  found=$(command -v "$name" || true)
+  if [ "${found:-$target}" != "$target" ] || built_with "$target" "$lines"; then
     say "$name: there"
     return
   fi
@@ -34,11 +42,11 @@ build_go() {
     say "$name: left out, there is no Go to build it with (tests that use it are skipped)"
     return
   fi
-  say "$name: building $module $version with $(go version | cut -d' ' -f3), once; this takes minutes"
+  say "$name: building $package with $(go version | cut -d' ' -f3), once; this takes minutes"
   build=$(mktemp -d)
   trap 'rm -rf "$build"' EXIT INT TERM
   cd "$build"
-  printf 'module build\ngo 1.24\nrequire %s %s\n%s\n' "$module" "$version" "$more" >go.mod
+  printf 'module build\ngo 1.24\n%s\n' "$lines" >go.mod
   printf '//go:build tools\n\npackage tools\n\nimport _ "%s"\n' "$package" >tools.go
   mkdir -p "$CACHE/bin"
   if quietly env GOFLAGS=-mod=mod nice go build -buildvcs=false -o "$target.new" "$package"; then
