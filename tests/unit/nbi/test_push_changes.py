@@ -73,11 +73,11 @@ async def test_one_session_among_ten_thousand_costs_one_read(subscriber):
     reads = sessions.reads
     for number in range(20):
         del sessions.by_id[session(number)]
-        began = time.perf_counter()
+        began = time.process_time()
         one.served.element.touch(session(number))
         [(operation, _, _)] = await one.edits()
         assert operation == "delete"
-        assert time.perf_counter() - began < 0.25
+        assert time.process_time() - began < 0.25
     assert sessions.reads == reads
 
 
