@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import socket
 import threading
 import time
 import urllib.request
@@ -26,6 +25,7 @@ from collector.outputs.relay import Relay
 from tests.support import postgres
 from tests.support.collector_rig import Rig
 from tests.support.journal_target import INSTANCE
+from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
@@ -115,9 +115,7 @@ def test_a_consumer_group_gets_everything_through_kills(rig: Rig, server: RedisS
 
     The stream has each event once, in order; the group has read each.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     more = {"outputs": outputs(server), "metrics": {"port": port}}
     rig.target(10**9, per_turn=5)  # without an end, so that each kill is in the middle of it
     collector = rig.collector(lease_ttl=2, **more)

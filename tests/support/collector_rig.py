@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import Any
 import asyncpg
 
 from tests.support import certificates
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,19 +22,14 @@ ROOT = Path(__file__).parents[2]
 class Rig:
     """A target and any number of collectors, as processes."""
 
+    free_port = staticmethod(free_port)
+
     def __init__(self, folder: Path, database: str) -> None:
         self.folder, self.database = folder, database
         certificates.write(folder)
         self.port = self.free_port()
         self._running: list[subprocess.Popen[bytes]] = []
         self._others: list[Rig] = []
-
-    @staticmethod
-    def free_port() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-            return port
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
         return self.spawn([sys.executable, "-m", *command])
