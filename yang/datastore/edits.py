@@ -94,7 +94,8 @@ class Edits:
         with self.concealing(rules, asked=True):
             after = change(before)
         if rules.enabled:
-            self._check_guesses(self._named, rules, rules.start)
+            if self._naming:
+                self._check_guesses(self._named, rules, rules.start)
             self.check_access(before, after, rules)
         if validate:
             with self.concealing(rules):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 import urllib.request
 from collections.abc import Callable
@@ -24,9 +25,14 @@ from tests.contract.gnmi.test_gnmi_clients import (
     run,
 )
 from tests.support.certificates import Authority
-from tests.support.ports import free_port
 
 STATUS = "/aether-subscriber:sessions/session/status"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 async def until(found: Callable[[], Any], process: asyncio.subprocess.Process) -> Any:
