@@ -19,6 +19,7 @@ import pytest
 from tests.integration.test_oss_api import SESSIONS, everything, fill
 from tests.support import oss, postgres
 from tests.support.oss import Rows
+from tests.support.waiting import PATIENCE
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
@@ -61,7 +62,7 @@ class Stream:
             return next((data for name, data in self.messages if name == event and condition(data)), None)
 
         with self._arrived:
-            assert self._arrived.wait_for(lambda: find() is not None, timeout=20), f"no {event}"
+            assert self._arrived.wait_for(lambda: find() is not None, timeout=20 * PATIENCE), f"no {event}"
             return find()
 
 

@@ -15,6 +15,7 @@ import asyncpg
 
 from tests.support import certificates
 from tests.support.ports import free_port
+from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,7 +94,7 @@ class Rig:
         asyncio.run(do())
 
     def until_log(self, text: str, seconds: float = 20) -> None:
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE * seconds
         while text not in (self.folder / "log").read_text():
             assert time.monotonic() < deadline, f"no {text} in {(self.folder / 'log').read_text()[-3000:]}"
             time.sleep(0.1)
