@@ -149,7 +149,7 @@ def test_a_second_collector_takes_over_from_a_dead_one(rig: Rig) -> None:
     rig.collector("two")
     time.sleep(1)
     os.kill(first.pid, signal.SIGSTOP)  # silent, but it still believes to own the lease
-    rig.until("SELECT owner FROM leases", lambda owner: owner == "two", seconds=5)
+    rig.until("SELECT owner FROM leases", lambda owner: owner == "two")
     os.kill(first.pid, signal.SIGCONT)
     rig.until("SELECT count(*) FROM events", lambda n: n == 4000)
     assert rows(rig.database, "SELECT count(DISTINCT seq) FROM events")[0][0] == 4000

@@ -32,7 +32,7 @@ class Edits:
         self._access = access
         self._values = ValueReader(validator.check_value)
         self._named: Sequence[Edit] = ()
-        self._unread: Callable[[], Sequence[Edit]] | None = None
+        self._naming = False
         self._checked: tuple[Tree, Tree, Rules | None, list[Difference]]
         self.forget()
 
@@ -53,11 +53,10 @@ class Edits:
             reader = XmlEdits(self._schema, self._values, keep_going=keep_going)
             editor = Editor(keep_going=keep_going)
             base = EMPTY if default_operation == "replace" else tree
-            if default_operation != "none" and not keep_going:
+            # the short way does not list what the request names
+            if default_operation != "none" and not keep_going and not self._naming:
                 with suppress(NotPlain, OperationError):  # what is wrong is said below
-                    merged = merge_plain(reader, base, config)
-                    self._unread = lambda: reader.read(config)
-                    return merged
+                    return merge_plain(reader, base, config)
             edits = reader.read(config)
             operation = "merge" if default_operation == "replace" else default_operation
             result = editor.apply(base, edits, operation)
@@ -101,13 +100,12 @@ class Edits:
         Raises:
             OperationError: ``access-denied``, or what is wrong with the change or its result.
         """
-        self._named, self._unread = [], None
+        self._named = ()
+        self._naming = rules.enabled and not rules.read_everything
         with self.concealing(rules, asked=True):
             after = change(before)
         if rules.enabled:
-            if not rules.read_everything:
-                if self._unread is not None:
-                    self._named = self._unread()  # the short way does not list what the request names
+            if self._naming:
                 self._check_guesses(self._named, rules, rules.start)
             self.check_access(before, after, rules)
         if validate:
