@@ -89,6 +89,10 @@ class Producer(Protocol):
 
     def tick(self) -> Tick: ...
 
+    def shift(self, interval: int, /) -> int:
+        """Nanoseconds by which the group's next tick should come later than after its interval."""
+        ...
+
 
 class Member(Protocol):
     """A subscriber of a group."""
@@ -161,12 +165,18 @@ class ColumnProducer:
             leaves,
         )
         self._encoder = ColumnEncoder(self.shape)
+        self._rhythm = Rhythm()
 
     def tick(self) -> ColumnTick:
         """What the matrix has now."""
         columns = self._provider.columns()
+        self._rhythm.saw(columns.tick, columns.time_ns, time.time_ns())
         layout = self._encoder.layout(columns.keys, columns.membership)
         return ColumnTick(layout, columns.values[:, self._selected], columns.time_ns)
+
+    def shift(self, interval: int, /) -> int:
+        """See `Producer`: away from the sweeps."""
+        return self._rhythm.shift(interval)
 
 
 class ReadTick:
@@ -222,11 +232,46 @@ class ReadProducer:
         )
         return ReadTick(entries, look)
 
+    def shift(self, _interval: int, /) -> int:
+        """See `Producer`: what is read at any time needs none."""
+        return 0
+
 
 def deletes(shape: ColumnShape, gone: Sequence[Key], time_ns: int) -> Iterator[bytes]:
     """Messages that say that these entries no longer exist."""
     entries = (Entry(elements([(shape.list_name, shape.key_texts(key))]), deletes=[()]) for key in gone)
     return messages(shape.prefix, entries, time_ns)
+
+
+class Rhythm:
+    """How old a matrix is when it is sampled, and when it is sampled best.
+
+    Samples as far apart as the sweeps, and made at the same moments, would have one sweep twice and miss
+    another whenever one of both is a little late. They are moved, once, to halfway between two sweeps.
+    """
+
+    MARGIN = 0.2
+    """Samples nearer to a sweep than this share of the time between two sweeps are moved."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, int] | None = None
+        self._period = 0
+        self._age = 0
+
+    def saw(self, tick: int, made: int, now: int) -> None:
+        """Sweep `tick`, made at that time, was sampled now; nanoseconds since the epoch."""
+        if self._last is not None and tick > self._last[0]:
+            self._period = max(0, made - self._last[1]) // (tick - self._last[0])
+        if self._last is None or tick != self._last[0]:
+            self._last = tick, made
+        self._age = now - made
+
+    def shift(self, interval: int) -> int:
+        """Nanoseconds by which the next sample comes later (negative: earlier) than after `interval`."""
+        if not 0 < self._period <= interval * 1.1 or not 0 <= self._age <= self._period * 1.2:
+            return 0  # many samples of each sweep, sweeps that are not regular, or a clock that was set
+        share = self._age / self._period
+        return 0 if self.MARGIN <= share <= 1 - self.MARGIN else int((0.5 - share) * self._period)
 
 
 class Sampler:
@@ -274,6 +319,7 @@ class Sampler:
                 waiting.cancel()
             for group in self._wheel.due(time.monotonic_ns()):
                 self._tick(group.key, list(group.members))
+                group.timer.shift(self._producers[group.key].shift(group.timer.interval))
 
     def _tick(self, key: Hashable, members: Sequence[Member]) -> None:
         before = self._latest.get(key)

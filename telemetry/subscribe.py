@@ -94,11 +94,12 @@ class Timer:
     A caller that is late is due once, not once for each time that it missed.
     """
 
-    __slots__ = ("_due", "interval")
+    __slots__ = ("_due", "_phase", "interval")
 
     def __init__(self, interval: int, now: int) -> None:
         self.interval = interval
-        self._due = _after(now, interval)
+        self._phase = 0
+        self._due = self._after(now)
 
     @property
     def due_at(self) -> int:
@@ -109,12 +110,16 @@ class Timer:
         """True when it is due; it is then set for the next time."""
         if now < self._due:
             return False
-        self._due = _after(now, self.interval)
+        self._due = self._after(now)
         return True
 
+    def shift(self, by: int) -> None:
+        """From now on be due so much later, or earlier, than at multiples of the interval."""
+        self._phase += by
+        self._due += by
 
-def _after(now: int, interval: int) -> int:
-    return (now // interval + 1) * interval
+    def _after(self, now: int) -> int:
+        return ((now - self._phase) // self.interval + 1) * self.interval + self._phase
 
 
 class Group(Generic[K, T]):
