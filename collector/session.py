@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import groupby
 from typing import Any
 
 import asyncpg
 import grpc
-import numpy as np
 
 from collector import decode, gaps, gnmi, link, metrics, template, writer
 from collector.budget import WINDOW_MOST, Budget
@@ -33,14 +31,6 @@ CLOCK_AHEAD, CLOCK_BEHIND = 60.0, 300.0
 """Seconds that the time of a sample may differ from ours when it is read. One of a clock that is further
 off gets our time: samples beyond the partitions could not be kept, and the past would be counted into the
 future."""
-
-
-def _by_tick(found: Sequence[template.Samples]) -> Iterator[template.Samples]:
-    """Messages of one tick joined, in order of time. A tick may come in many messages."""
-    for time_ns, group in groupby(found, key=lambda samples: samples.time_ns):
-        parts = list(group)
-        sessions = [session for part in parts for session in part.sessions]
-        yield template.Samples(time_ns, sessions, np.concatenate([part.values for part in parts]))
 
 
 class Session(link.Link):
@@ -180,23 +170,40 @@ class Session(link.Link):
         encoder = writer.SampleEncoder(self.target.bng_id)
         reader = template.Reader()
         request = gnmi.stream(gnmi.sampled(COUNTERS, self.config.sample_interval))
-        owner = self.target.bng_id, self.epoch
         pace = gaps.Pace()
         open_tick: list[template.Samples] = []
-        async for batch in client.batches(request, most=MOST_MESSAGES, quiet=0.2):
-            now = time.time_ns()
-            found = [self._in_time(samples, now) for message in batch if (samples := reader.read(message))]
-            ticks = list(_by_tick([*open_tick, *found]))
-            # a full batch may end within a tick: what began is written with the rest of it
-            open_tick = [ticks.pop()] if len(ticks) > 1 and len(batch) == MOST_MESSAGES else []
-            for tick in ticks:
-                seen = pace.seen(int(tick.values[:, 0].max()), time.monotonic())
-                with metrics.writing("samples"):
-                    await writer.write_samples(
-                        connection, encoder, owner, tick, self.config.sample_interval, seen
-                    )
-                SAMPLES.labels(self.target.bng_id).inc(len(tick.sessions))
-                metrics.committed(self.target.bng_id, "samples", tick.time_ns)
+        writing: asyncio.Task[None] | None = None
+        # what was read is decoded while what was read before is written; a write that fails ends both
+        async with asyncio.TaskGroup() as group:
+            async for batch in client.batches(request, most=MOST_MESSAGES, quiet=0.2):
+                now = time.time_ns()
+                read = (samples for message in batch if (samples := reader.read(message)))
+                ticks = list(template.by_tick([*open_tick, *(self._in_time(part, now) for part in read)]))
+                # a full batch may end within a tick: what began is written with the rest of it
+                open_tick = [ticks.pop()] if len(ticks) > 1 and len(batch) == MOST_MESSAGES else []
+                if ticks:
+                    seen = [(tick, pace.seen(tick.tick, time.monotonic())) for tick in ticks]
+                    if writing:
+                        await asyncio.wait([writing])
+                    writing = group.create_task(self._write_ticks(connection, encoder, seen))
+
+    async def _write_ticks(
+        self,
+        connection: asyncpg.Connection,
+        encoder: writer.SampleEncoder,
+        ticks: list[tuple[template.Samples, float]],
+    ) -> None:
+        rows = sum(len(samples.sessions) for samples, _ in ticks)
+        self.budget.take(rows * writer.OCTETS_PER_ROW)
+        try:
+            with metrics.writing("samples"):
+                await writer.write_samples(
+                    connection, encoder, (self.name, self.epoch), ticks, self.config.sample_interval
+                )
+        finally:
+            self.budget.give(rows * writer.OCTETS_PER_ROW)
+        SAMPLES.labels(self.name).inc(rows)
+        metrics.committed(self.name, "samples", ticks[-1][0].time_ns)
 
     def _in_time(self, samples: template.Samples, now: int) -> template.Samples:
         """The samples with our time where the BNG's clock is off."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from collector.schema import COUNTERS
 from telemetry.protocol import gnmi_pb2
 
 COLUMNS = ("tick", *COUNTERS)
+SESSION_ID = "S16"
+"""How numpy has a session id: that of a SubscriberSession is 16 characters of ASCII."""
+
 _COLUMN = {name.replace("_", "-"): number for number, name in enumerate(COLUMNS)}
 
 MOST_TEMPLATES = 2048
@@ -35,13 +39,42 @@ class Samples:
 
     Attributes:
         time_ns: timestamp of the notification.
-        sessions: session ids, 16 characters each.
+        sessions: session ids, 16 characters each, as an array of SESSION_ID.
         values: int64, one row per session, columns as COLUMNS.
     """
 
     time_ns: int
-    sessions: Sequence[str]
+    sessions: np.ndarray
     values: np.ndarray
+
+    @property
+    def tick(self) -> int:
+        """The newest tick among the rows."""
+        return int(self.values[:, 0].max())
+
+
+def by_tick(found: Sequence[Samples]) -> Iterator[Samples]:
+    """Messages of one tick joined, in order of time. A tick may come in many messages."""
+    for time_ns, group in groupby(found, key=lambda samples: samples.time_ns):
+        parts = list(group)
+        if len(parts) == 1:
+            yield parts[0]
+        else:
+            sessions = np.concatenate([part.sessions for part in parts])
+            yield Samples(time_ns, sessions, np.concatenate([part.values for part in parts]))
+
+
+def newest(ticks: Sequence[Samples]) -> list[Samples]:
+    """Of each session its last row, in pieces by tick, the newest tick first."""
+    found = [ticks[-1]]
+    for tick in reversed(ticks[:-1]):
+        # mostly the sessions are the same, in the same order; who is in no later tick has ended meanwhile
+        if np.array_equal(tick.sessions, found[0].sessions):
+            continue
+        rest = ~np.isin(tick.sessions, np.concatenate([later.sessions for later in found]))
+        if rest.any():
+            found.append(Samples(tick.time_ns, tick.sessions[rest], tick.values[rest]))
+    return found
 
 
 class _Mismatch(Exception):
@@ -118,46 +151,81 @@ class Template:
         for number, update in enumerate(updates.update):
             path = [*base, *decode.steps(update.path)]
             session = next((keys.get("id", "") for name, keys in path if name == "session"), "")
-            if len(session) != 16 or path[-1][0] not in _COLUMN:
+            if not decode.is_session(session) or path[-1][0] not in _COLUMN:
                 raise _Mismatch
             places[number] = rows.setdefault(session, len(rows)), _COLUMN[path[-1][0]]
         if len(values) != len(rows) * len(COLUMNS):
             raise _Mismatch
-        self.sessions = list(rows)
+        self.sessions = np.array(list(rows), SESSION_ID)
         self._time = time
-        self._keep = np.full(len(message), 0xFF, np.uint8)
+        self._size = len(message)
+        keep = np.full(self._size, 0xFF, np.uint8)
         for begin, end in (time, *values, *duplicates):
-            self._keep[begin:end] = 0
-        self._fixed = np.frombuffer(message, np.uint8) & self._keep
-        self._groups = list(self._by_width(values, places))
+            keep[begin:end] = 0
+        self._keep = _words(keep.tobytes())
+        self._fixed = _words(message) & self._keep
+        self._groups = list(self._by_width(values, places[:, 0] * len(COLUMNS) + places[:, 1]))
 
     def _by_width(
         self, values: Sequence[tuple[int, int]], places: np.ndarray
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Width of varints, where they begin in the message, and where they belong in the values."""
         spans = np.array(values, np.int64)
         widths = spans[:, 1] - spans[:, 0]
         for width in np.unique(widths):
             chosen = widths == width
-            yield spans[chosen, :1] + np.arange(width), places[chosen, 0], places[chosen, 1]
+            if width > 10:
+                raise _Mismatch
+            yield int(width), spans[chosen, 0], places[chosen]
 
     def read(self, message: bytes) -> Samples | None:
         """The samples of a message of this layout, None when it is of another."""
-        octets = np.frombuffer(message, np.uint8)
-        if octets.size != self._fixed.size or not np.array_equal(octets & self._keep, self._fixed):
+        if len(message) != self._size:
             return None
-        values = np.empty((len(self.sessions), len(COLUMNS)), np.uint64)
-        for index, row, column in self._groups:
-            varints = octets[index]
-            if (varints[:, :-1] < 0x80).any() or (varints[:, -1] >= 0x80).any():
+        words = _words(message)
+        if not np.array_equal(words & self._keep, self._fixed):
+            return None
+        values = np.empty(len(self.sessions) * len(COLUMNS), np.uint64)
+        for width, begins, places in self._groups:
+            numbers = _varints(words, begins, width)
+            if numbers is None:
                 return None
-            total = np.zeros(len(varints), np.uint64)
-            for place in range(varints.shape[1]):
-                total |= (varints[:, place] & np.uint8(0x7F)).astype(np.uint64) << np.uint64(7 * place)
-            values[row, column] = total
+            values[places] = numbers
         if values.max() > decode.MAX_BIGINT:
             raise decode.DecodeError("a counter does not fit into a bigint")
         time_ns, end = _varint(message, self._time[0])
-        return Samples(time_ns, self.sessions, values.astype(np.int64)) if end == self._time[1] else None
+        if end != self._time[1]:
+            return None
+        return Samples(time_ns, self.sessions, values.view(np.int64).reshape(-1, len(COLUMNS)))
+
+
+def _words(message: bytes) -> np.ndarray:
+    """A message as words of eight octets, with at least one word of zeros after its end."""
+    return np.frombuffer(message + bytes(16 - len(message) % 8), "<u8")
+
+
+def _varints(words: np.ndarray, begins: np.ndarray, width: int) -> np.ndarray | None:
+    """The varints of `width` octets that begin at these octets; None if one has another width."""
+    octets = words.size * 8
+    low: np.ndarray = np.ndarray((octets - 7,), "<u8", words, 0, (1,))[begins]
+    if width < 8:
+        low &= np.uint64((1 << 8 * width) - 1)
+    continued = 0x8080808080808080 & ((1 << 8 * min(8, width - 1)) - 1)
+    if ((low & np.uint64(0x8080808080808080)) != np.uint64(continued)).any():
+        return None
+    # the inverse of `telemetry.encoder.spread`: ever larger groups of bits are moved together
+    word = np.uint64
+    low = (low & word(0x7F007F007F007F00)) >> word(1) | low & word(0x007F007F007F007F)
+    low = (low & word(0x3FFF00003FFF0000)) >> word(2) | low & word(0x00003FFF00003FFF)
+    low = (low & word(0x0FFFFFFF00000000)) >> word(4) | low & word(0x0FFFFFFF)
+    if width > 8:
+        high = np.ndarray((octets - 1,), "<u2", words, 0, (1,))[begins + 8].astype(word)
+        if width == 9:
+            high &= word(0xFF)
+        if ((high & word(0x8080)) != word(0x80 * (width - 9))).any():
+            return None
+        low |= (high & word(0x7F)) << word(56) | (high >> word(8)) << word(63)
+    return low
 
 
 class Reader:
@@ -204,4 +272,5 @@ class Reader:
         rows = {session: (tick, *values) for session, tick, values in decode.samples(response.update)}
         if not rows:
             return None
-        return Samples(response.update.timestamp, list(rows), np.array(list(rows.values()), np.int64))
+        sessions = np.array(list(rows), SESSION_ID)
+        return Samples(response.update.timestamp, sessions, np.array(list(rows.values()), np.int64))

@@ -11,13 +11,14 @@ import asyncpg
 import numpy as np
 import orjson
 
-from collector import metrics, schema
+from collector import decode, metrics, schema
 from collector.fold import Row, fold
 from collector.gaps import missed
 from collector.rollup import NOTE
-from collector.template import Samples
+from collector.template import SESSION_ID, Samples, newest
 
 STAGED = ("session_id", *schema.SESSION)
+STAGED_COUNTERS = ("time", "session_id", "tick", *schema.COUNTERS)
 STOPPED = ("session_id", "stopped", "terminate_cause", "reason", *schema.COUNTERS)
 
 
@@ -65,14 +66,14 @@ STAGE = (
     "FROM sessions_active WITH NO DATA",
     f"CREATE TEMP TABLE staged_stops ON COMMIT DELETE ROWS AS SELECT {', '.join(STOPPED)} "
     "FROM sessions_history WITH NO DATA",
-    "CREATE TEMP TABLE staged_counters (session_id text, tick bigint, "
+    "CREATE TEMP TABLE staged_counters (time timestamptz, session_id text, tick bigint, "
     + ", ".join(f"{c} bigint" for c in schema.COUNTERS)
     + ") ON COMMIT DELETE ROWS",
 )
 
 COUNT = f"""
     UPDATE sessions_active a SET ({", ".join(schema.COUNTERS)}, tick, sampled_at)
-        = ({", ".join(f"s.{c}" for c in schema.COUNTERS)}, s.tick, $2)
+        = ({", ".join(f"s.{c}" for c in schema.COUNTERS)}, s.tick, s.time)
     FROM staged_counters s WHERE a.bng_id = $1 AND a.session_id = s.session_id"""
 
 
@@ -179,8 +180,8 @@ async def rebaseline(
 class SampleEncoder:
     """Builds PostgreSQL's binary COPY format of samples with numpy: all rows have one length.
 
-    A row is time, bng_id, session_id, tick and the six counters (`session_samples`), or without the first
-    two (`staged_counters`).
+    A row is time, bng_id, session_id, tick and the six counters (`session_samples`), or without bng_id
+    (`staged_counters`).
     """
 
     HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -188,48 +189,66 @@ class SampleEncoder:
     EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
     def __init__(self, bng_id: str) -> None:
-        self._name = bng_id.encode()
+        name = bng_id.encode()
         number = [("length", ">i4"), ("value", ">i8")]
-        head = [("time", number), ("bng_length", ">i4"), ("bng", f"S{len(self._name)}")]
-        tail = [("id_length", ">i4"), ("id", "S16"), ("numbers", number, (1 + len(schema.COUNTERS),))]
-        self._short = np.dtype([("fields", ">i2"), *tail])
-        self._long = np.dtype([("fields", ">i2"), *head, *tail])
+        head = [("fields", ">i2"), ("time", number)]
+        bng = [("bng_length", ">i4"), ("bng", f"S{len(name)}")]
+        tail = [("id_length", ">i4"), ("id", SESSION_ID), ("numbers", number, (1 + len(schema.COUNTERS),))]
+        self._short = self._blank([*head, *tail], 3)
+        self._long = self._blank([*head, *bng, *tail], 4)
+        self._long["bng_length"], self._long["bng"] = len(name), name
 
-    def encode(self, samples: Samples) -> tuple[bytes, bytes]:
-        """What to COPY into `session_samples` and into `staged_counters`."""
-        long, short = (np.zeros(len(samples.sessions), dtype) for dtype in (self._long, self._short))
-        identity = np.array(samples.sessions, "S16")
-        for rows, fields in ((long, 4), (short, 2)):
-            rows["fields"] = fields + len(schema.COUNTERS)
-            rows["id_length"], rows["id"] = 16, identity
-            rows["numbers"]["length"], rows["numbers"]["value"] = 8, samples.values
-        time = datetime.fromtimestamp(samples.time_ns // 1000 / 1_000_000, UTC)
-        long["time"]["length"], long["time"]["value"] = 8, (time - self.EPOCH) // timedelta(microseconds=1)
-        long["bng_length"], long["bng"] = len(self._name), self._name
-        return tuple(self.HEADER + rows.tobytes() + self.TRAILER for rows in (long, short))  # type: ignore[return-value]
+    @staticmethod
+    def _blank(columns: list[Any], fields: int) -> np.ndarray:
+        """A row without what differs between rows."""
+        row = np.zeros(1, np.dtype(columns))
+        row["fields"] = fields + len(schema.COUNTERS)
+        row["id_length"], row["time"]["length"], row["numbers"]["length"] = 16, 8, 8
+        return row
+
+    def long(self, ticks: Sequence[Samples]) -> bytes:
+        """What to COPY into `session_samples`."""
+        return self._encode(self._long, ticks)
+
+    def short(self, ticks: Sequence[Samples]) -> bytes:
+        """What to COPY into `staged_counters`."""
+        return self._encode(self._short, ticks)
+
+    def _encode(self, blank: np.ndarray, ticks: Sequence[Samples]) -> bytes:
+        pieces = []
+        for samples in ticks:
+            rows = np.repeat(blank, len(samples.sessions))
+            rows["id"], rows["numbers"]["value"] = samples.sessions, samples.values
+            rows["time"]["value"] = (decode.stamp(samples.time_ns) - self.EPOCH) // timedelta(microseconds=1)
+            pieces.append(rows.tobytes())
+        return b"".join((self.HEADER, *pieces, self.TRAILER))
 
 
 SAMPLE = ("time", "bng_id", "session_id", "tick", *schema.COUNTERS)
+
+OCTETS_PER_ROW = 256
+"""Memory of a sample on its way: its values, and its rows for COPY."""
 
 
 async def write_samples(
     connection: asyncpg.Connection,
     encoder: SampleEncoder,
     owner: tuple[str, int],
-    samples: Samples,
+    ticks: Sequence[tuple[Samples, float]],
     interval: float,
-    seen: float = 0.0,
 ) -> None:
-    """Append one tick's samples and bring the live sessions' counters up to them.
+    """Append samples of one or more ticks and bring the live sessions' counters up to the newest, in one
+    transaction.
 
-    `owner` is (bng_id, epoch), `interval` and `seen` are as in `gaps.missed`. Ticks that are missing since
-    the last one become a row of `gaps`; a sample of a window that was rolled up already leaves a note for
-    it. Raises FencedError.
+    `owner` is (bng_id, epoch); `ticks` are in order, each with `seen`, which with `interval` is as in
+    `gaps.missed`. Ticks that are missing since the last one become rows of `gaps`; a sample of a window that
+    was rolled up already leaves a note for it. Raises FencedError.
     """
     bng_id, epoch = owner
-    tick = int(samples.values[:, 0].max())
-    time = datetime.fromtimestamp(samples.time_ns / 1e9, UTC)
-    long, short = encoder.encode(samples)
+    found = [samples for samples, _ in ticks]
+    long, short = encoder.long(found), encoder.short(newest(found))
+    times = [decode.stamp(samples.time_ns) for samples in found]
+    tick = found[-1].tick
     async with connection.transaction():
         last = await connection.fetchrow(
             "SELECT tick, sampled_at FROM cursors WHERE bng_id = $1 AND epoch = $2 FOR UPDATE", bng_id, epoch
@@ -240,23 +259,38 @@ async def write_samples(
         closed = await connection.fetchval(
             "UPDATE cursors SET tick = $3, sampled_at = $4 WHERE bng_id = $1 AND epoch = $2 "
             "RETURNING (SELECT closed_to FROM rollups WHERE step = 60)",
-            *(bng_id, epoch, tick, time),
+            *(bng_id, epoch, tick, times[-1]),
         )
-        missing = missed((last["tick"], last["sampled_at"]), (tick, time), interval, seen)
-        if missing:
-            await record_gap(connection, bng_id, "samples", *missing)
-        if closed and time < closed:
-            await connection.execute(NOTE, 60, bng_id, time)
+        missing = _missing((last["tick"], last["sampled_at"]), ticks, times, interval)
+        for first, until, reason in missing:
+            await record_gap(connection, bng_id, "samples", first, until, reason)
+        for minute in {time.replace(second=0, microsecond=0) for time in times if closed and time < closed}:
+            await connection.execute(NOTE, 60, bng_id, minute)
         await connection.copy_to_table(
             "session_samples", source=BytesIO(long), columns=SAMPLE, format="binary"
         )
         await connection.copy_to_table(
-            "staged_counters", source=BytesIO(short), columns=SAMPLE[2:], format="binary"
+            "staged_counters", source=BytesIO(short), columns=STAGED_COUNTERS, format="binary"
         )
-        await connection.execute(COUNT, bng_id, time)
+        await connection.execute(COUNT, bng_id)
         await notify(connection, schema.CHANNEL_SAMPLES, bng_id=bng_id, tick=tick)
     if missing:
-        metrics.GAPS.labels(bng_id, "samples").inc()
+        metrics.GAPS.labels(bng_id, "samples").inc(len(missing))
+
+
+def _missing(
+    last: tuple[int | None, datetime | None],
+    ticks: Sequence[tuple[Samples, float]],
+    times: Sequence[datetime],
+    interval: float,
+) -> list[tuple[int, int, str]]:
+    """What is missing before each tick, as `gaps.missed` has it."""
+    found = []
+    for (samples, seen), time in zip(ticks, times, strict=True):
+        this = samples.tick, time
+        found.append(missed(last, this, interval, seen))
+        last = this
+    return [gap for gap in found if gap]
 
 
 async def record_gap(

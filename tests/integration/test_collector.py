@@ -18,7 +18,7 @@ import pytest
 from collector import lease, partitions, writer
 from collector.migrations import migrate
 from collector.retention import Retention
-from collector.template import Samples
+from collector.template import SESSION_ID, Samples
 from tests.support import postgres
 from tests.support.collector_rig import ROOT, Rig, rows
 
@@ -154,10 +154,10 @@ async def test_a_fenced_owner_writes_nothing(database: str) -> None:
         assert await lease.acquire(connection, ["bng-01"], "one", 0) == {"bng-01": 1}
         assert await lease.acquire(connection, ["bng-01"], "two", 60) == {"bng-01": 2}
         assert await lease.renew(connection, {"bng-01": 1}, "one", 60) == {"bng-01"}
-        samples = Samples(time.time_ns(), ["0" * 16], np.ones((1, 7), np.int64))
+        samples = Samples(time.time_ns(), np.array(["0" * 16], SESSION_ID), np.ones((1, 7), np.int64))
         encoder = writer.SampleEncoder("bng-01")
         for epoch, fenced in ((1, True), (2, False)):
-            write = writer.write_samples(connection, encoder, ("bng-01", epoch), samples, 5)
+            write = writer.write_samples(connection, encoder, ("bng-01", epoch), [(samples, 0.0)], 5)
             if fenced:
                 with pytest.raises(writer.FencedError):
                     await write

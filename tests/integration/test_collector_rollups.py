@@ -13,7 +13,7 @@ import pytest
 
 from collector import lease, partitions, rollup, writer
 from collector.migrations import migrate
-from collector.template import Samples
+from collector.template import SESSION_ID, Samples
 from tests.support import postgres
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
@@ -55,10 +55,10 @@ class Store:
     async def sample(self, seconds: float, on: asyncpg.Connection | None = None, **totals: int) -> None:
         """A sample so long after noon; all counters of a session are the same."""
         at = NOON + timedelta(seconds=seconds)
-        sessions = [name * 16 for name in totals]
+        sessions = np.array([name * 16 for name in totals], SESSION_ID)
         values = np.array([[round(seconds), *[total] * 6] for total in totals.values()], np.int64)
         samples = Samples(round(at.timestamp() * 1e9), sessions, values)
-        await writer.write_samples(on or self.connection, self._encoder, ("bng-01", 1), samples, 10)
+        await writer.write_samples(on or self.connection, self._encoder, ("bng-01", 1), [(samples, 0.0)], 10)
 
     async def turn(self, minutes: float) -> int:
         """A turn so long after noon."""
