@@ -29,7 +29,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     ):
         _add(verbs, name, text, func)
     for name, text, ask in (
-        ("status", "targets with their state, collector and last samples; rollups", _status),
+        ("status", "targets with their state, collector and last samples; collectors; rollups", _status),
         ("gaps", "events and samples that are missing; 1 when there are any", _gaps),
         ("replay", "read a BNG's journal again and add the events that are missing", _replay),
         ("bench", "rows per second of this machine and database, in a temporary table", _bench),
@@ -103,6 +103,7 @@ async def _status(args: argparse.Namespace, config: CollectorConfig) -> int:
     parts = [report.table(found["targets"], columns)]
     if args.bng:
         parts.append(report.table(found["history"], ("state", "since", "until", "collector", "reason")))
+    parts.append(report.table(found["collectors"], ("collector", "alive", "since", "held", "targets")))
     parts.append(report.table(found["rollups"], ("step", "rolled_to", "age", "late")))
     _print(args, found, "\n\n".join(parts))
     if args.bng and not found["targets"]:

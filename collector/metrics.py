@@ -17,6 +17,7 @@ OWNED = Gauge("aether_collector_owned_targets", "Targets that this collector hol
 TAKEN = Counter("aether_collector_leases_taken", "Leases taken")
 TAKEOVERS = Counter("aether_collector_takeovers", "Leases taken that another owner or run had before")
 LOST = Counter("aether_collector_leases_lost", "Leases lost, or given up because the session ended")
+HANDED_OVER = Counter("aether_collector_leases_handed_over", "Leases handed over to balance the collectors")
 RECONNECTS = Counter("aether_collector_reconnects", "Sessions to a target that broke", ["bng_id"])
 
 EVENTS = Counter("aether_collector_events", "Events committed", ["bng_id"])
