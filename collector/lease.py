@@ -28,9 +28,9 @@ RENEW = """
     RETURNING bng_id"""
 
 
-def session_name(owner: str, bng_id: str) -> str:
-    """The application_name of the connections that a collector writes for a BNG with."""
-    return "aether-collector " + blake2b(f"{owner}\0{bng_id}".encode(), digest_size=16).hexdigest()
+def session_name(owner: str) -> str:
+    """The application_name of the connections that a collector writes with."""
+    return "aether-collector " + blake2b(owner.encode(), digest_size=16).hexdigest()
 
 
 async def connect(database: str, ttl: float, name: str = "aether-collector") -> asyncpg.Connection:
@@ -46,12 +46,14 @@ async def connect(database: str, ttl: float, name: str = "aether-collector") -> 
 
 
 async def evict(connection: asyncpg.Connection, wanted: Sequence[str]) -> None:
-    """End what the owners whose leases ran out are still doing: a COPY whose client is silent is not idle,
-    and its locks would keep the next owner out."""
+    """End what owners that fell silent are still doing: a COPY whose client is silent is not idle, and its
+    locks would keep the next owner out. One that says that it is alive ends its transactions itself."""
     rows = await connection.fetch(
-        "SELECT owner, bng_id FROM leases WHERE bng_id = ANY($1::text[]) AND expires < now()", list(wanted)
+        """SELECT DISTINCT owner FROM leases gone WHERE bng_id = ANY($1::text[]) AND expires < now()
+           AND NOT EXISTS (SELECT 1 FROM collectors c WHERE c.owner = gone.owner AND c.expires >= now())""",
+        list(wanted),
     )
-    names = [session_name(row["owner"], row["bng_id"]) for row in rows]
+    names = [session_name(row["owner"]) for row in rows]
     if names:
         await connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = ANY($1::text[]) "

@@ -18,6 +18,7 @@ from collector.metrics import IN_FLIGHT, OWNED
 from collector.migrations import migrate
 from collector.outputs.relay import Relay
 from collector.session import Session
+from collector.store import Store
 from collector.targets import AnyTarget, Targets
 from collector.upkeep import UNAVAILABLE
 
@@ -43,6 +44,7 @@ class Service:
         self._relays: list[asyncio.Task[None]] = []
         self._turn = balance.Turn(config.owner, config.lease_ttl)
         self._announced = False
+        self._store = Store(config.database, config.owner, config.lease_ttl)
 
     async def run(self) -> None:
         """Migrate, then hold leases and collect. Waits for PostgreSQL as long as it takes."""
@@ -188,8 +190,8 @@ class Service:
     def _session(self, target: AnyTarget, epoch: int) -> Session | ForeignSession:
         window = self.budget.window(3 * len(self._targets))
         if isinstance(target, Target):
-            return Session(self.config, target, epoch, self.budget, window)
-        return ForeignSession(self.config, target, epoch, self.budget, window)
+            return Session(self.config, target, epoch, self.budget, window, self._store)
+        return ForeignSession(self.config, target, epoch, self.budget, window, self._store)
 
     async def _cancel(self, name: str) -> object:
         """End a session; returns what it ended with."""
@@ -215,6 +217,7 @@ class Service:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._store.close()
         with suppress(*UNAVAILABLE):
             connection = await asyncpg.connect(self.config.database, timeout=2)
             await lease.release(connection, held, self.config.owner)

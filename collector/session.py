@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from collector import decode, gaps, gnmi, link, metrics, template, writer
 from collector.budget import WINDOW_MOST, Budget
 from collector.config import CollectorConfig, Target
 from collector.metrics import EVENTS, SAMPLES
+from collector.store import Store
 from telemetry.protocol import gnmi_pb2
 
 COUNTERS = gnmi.path("aether-subscriber:sessions", "session", "counters")
@@ -43,8 +45,9 @@ class Session(link.Link):
         epoch: int,
         budget: Budget | None = None,
         window: int = WINDOW_MOST,
+        store: Store | None = None,
     ) -> None:
-        super().__init__(config, target, target.bng_id, epoch, budget, window)
+        super().__init__(config, target, target.bng_id, epoch, budget, window, store)
         self.target = target
         self._clock_off = False
         self._stamped = 0, 0
@@ -57,7 +60,7 @@ class Session(link.Link):
         )
 
     async def connected(self) -> None:
-        """Three streams, each with a connection to the database of its own."""
+        """Three streams."""
         client = self.client()
         try:
             await client.capabilities()
@@ -66,20 +69,22 @@ class Session(link.Link):
             await self.say(True, None, connected_since=now, last_seen=now, **identity)
             self.log.info("collector.connected", address=self.target.address, **identity)
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._with_database(client, self._events))
-                group.create_task(self._with_database(client, self._samples))
-                group.create_task(self._with_database(client, self._condition))
+                for stream in (self._events, self._samples, self._condition):
+                    group.create_task(self._until_ended(stream(client)))
         finally:
             await client.close()
 
-    async def _with_database(self, client: gnmi.Client, work: Any) -> None:
-        connection = await self.database()
-        try:
-            await writer.prepare(connection)
-            await work(client, connection)
-            raise ConnectionError("the BNG ended the stream")
-        finally:
-            connection.terminate()
+    @staticmethod
+    async def _until_ended(stream: Coroutine[Any, Any, None]) -> None:
+        await stream
+        raise ConnectionError("the BNG ended the stream")
+
+    @asynccontextmanager
+    async def _writing(self, kind: str) -> AsyncIterator[asyncpg.Connection]:
+        """A connection for one transaction, which is timed and counted."""
+        async with self.store.borrow() as connection:
+            with metrics.writing(kind):
+                yield connection
 
     async def _identity(self, client: gnmi.Client) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -92,12 +97,13 @@ class Session(link.Link):
 
     # -- events ---------------------------------------------------------------------------------------
 
-    async def _events(self, client: gnmi.Client, connection: asyncpg.Connection) -> None:
-        cursor = await connection.fetchrow(
-            "SELECT seq, time_ns FROM cursors WHERE bng_id = $1 AND epoch = $2",
-            self.target.bng_id,
-            self.epoch,
-        )
+    async def _events(self, client: gnmi.Client) -> None:
+        async with self.store.borrow() as connection:
+            cursor = await connection.fetchrow(
+                "SELECT seq, time_ns FROM cursors WHERE bng_id = $1 AND epoch = $2",
+                self.target.bng_id,
+                self.epoch,
+            )
         if cursor is None:
             raise writer.FencedError
         tracker = gaps.Tracker(cursor["seq"], cursor["time_ns"])
@@ -105,16 +111,15 @@ class Session(link.Link):
         request = gnmi.stream(subscription, since_ns=tracker.time_ns)
         try:
             async for batch in client.notifications(request, most=MOST_EVENTS, quiet=0.02):
-                await self._event_batch(client, connection, tracker, batch)
+                await self._event_batch(client, tracker, batch)
         except grpc.aio.AioRpcError as error:
             if error.code() != grpc.StatusCode.DATA_LOSS:
                 raise
-            await self._start_over(client, connection, tracker, "the journal no longer holds these events")
+            await self._start_over(client, tracker, "the journal no longer holds these events")
 
     async def _event_batch(
         self,
         client: gnmi.Client,
-        connection: asyncpg.Connection,
         tracker: gaps.Tracker,
         batch: Sequence[gnmi_pb2.Notification],
     ) -> None:
@@ -124,23 +129,21 @@ class Session(link.Link):
             verdict = tracker.judge(event["seq"], event["time_ns"]) if event else gaps.KNOWN
             if verdict == gaps.BROKEN:
                 if fresh:
-                    await self._write_events(connection, fresh)
-                await self._start_over(client, connection, tracker, "the journal began anew or has a hole")
+                    await self._write_events(fresh)
+                await self._start_over(client, tracker, "the journal began anew or has a hole")
                 return
             if verdict == gaps.NEXT and event:
                 fresh.append(event)
         if fresh:
-            await self._write_events(connection, fresh)
+            await self._write_events(fresh)
 
-    async def _write_events(self, connection: asyncpg.Connection, events: list[dict[str, Any]]) -> None:
-        with metrics.writing("events"):
+    async def _write_events(self, events: list[dict[str, Any]]) -> None:
+        async with self._writing("events") as connection:
             await writer.write_events(connection, self.target.bng_id, self.epoch, events)
         EVENTS.labels(self.target.bng_id).inc(len(events))
         metrics.committed(self.target.bng_id, "events", events[-1]["time_ns"])
 
-    async def _start_over(
-        self, client: gnmi.Client, connection: asyncpg.Connection, tracker: gaps.Tracker, reason: str
-    ) -> None:
+    async def _start_over(self, client: gnmi.Client, tracker: gaps.Tracker, reason: str) -> None:
         """Baseline from what is there, record what is missing, read the journal from its oldest event."""
         oldest = 1
         for notification in await client.get(gnmi.path("aether-events:events", "journal")):
@@ -151,22 +154,23 @@ class Session(link.Link):
             for path, leaves in decode.entries(notification, below="session"):
                 live[path[-1][1]["id"]] = decode.session(leaves)
         lost = (tracker.seq + 1, max(tracker.seq + 1, oldest - 1))
-        await writer.rebaseline(
-            connection,
-            self.target.bng_id,
-            self.epoch,
-            cursor=(oldest - 1, 0),
-            live=live,
-            lost=lost,
-            reason=reason,
-        )
+        async with self.store.borrow() as connection:
+            await writer.rebaseline(
+                connection,
+                self.target.bng_id,
+                self.epoch,
+                cursor=(oldest - 1, 0),
+                live=live,
+                lost=lost,
+                reason=reason,
+            )
         metrics.GAPS.labels(self.target.bng_id, "events").inc()
         self.log.warning("collector.gap", first=lost[0], last=lost[1], reason=reason)
         raise ConnectionError(f"{reason}; subscribing anew")
 
     # -- samples --------------------------------------------------------------------------------------
 
-    async def _samples(self, client: gnmi.Client, connection: asyncpg.Connection) -> None:
+    async def _samples(self, client: gnmi.Client) -> None:
         encoder = writer.SampleEncoder(self.target.bng_id)
         reader = template.Reader()
         request = gnmi.stream(gnmi.sampled(COUNTERS, self.config.sample_interval))
@@ -185,18 +189,15 @@ class Session(link.Link):
                     seen = [(tick, pace.seen(tick.tick, time.monotonic())) for tick in ticks]
                     if writing:
                         await asyncio.wait([writing])
-                    writing = group.create_task(self._write_ticks(connection, encoder, seen))
+                    writing = group.create_task(self._write_ticks(encoder, seen))
 
     async def _write_ticks(
-        self,
-        connection: asyncpg.Connection,
-        encoder: writer.SampleEncoder,
-        ticks: list[tuple[template.Samples, float]],
+        self, encoder: writer.SampleEncoder, ticks: list[tuple[template.Samples, float]]
     ) -> None:
         rows = sum(len(samples.sessions) for samples, _ in ticks)
         self.budget.take(rows * writer.OCTETS_PER_ROW)
         try:
-            with metrics.writing("samples"):
+            async with self._writing("samples") as connection:
                 await writer.write_samples(
                     connection, encoder, (self.name, self.epoch), ticks, self.config.sample_interval
                 )
@@ -221,7 +222,7 @@ class Session(link.Link):
             self._stamped = samples.time_ns, now  # one time for all messages of a tick
         return dataclasses.replace(samples, time_ns=self._stamped[1])
 
-    async def _condition(self, client: gnmi.Client, connection: asyncpg.Connection) -> None:
+    async def _condition(self, client: gnmi.Client) -> None:
         """Health and access routers."""
         request = gnmi.stream(
             gnmi.sampled(HEALTH, self.config.sample_interval),
@@ -241,14 +242,15 @@ class Session(link.Link):
                         )
             if health:
                 at = datetime.fromtimestamp(batch[-1].timestamp / 1e9, UTC)
-                with metrics.writing("health"):
+                async with self._writing("health") as connection:
                     await writer.write_health(connection, self.target.bng_id, at, decode.health(health))
-                await writer.write_state(connection, self.target.bng_id, last_seen=datetime.now(UTC))
+                async with self.store.borrow() as connection:
+                    await writer.write_state(connection, self.target.bng_id, last_seen=datetime.now(UTC))
             if routers:
                 rows = [
                     decode.router(row, configured=row.pop("_") == "access-router") for row in routers.values()
                 ]
-                with metrics.writing("routers"):
+                async with self._writing("routers") as connection:
                     await writer.write_routers(
                         connection, self.target.bng_id, [row for row in rows if row["remote_id"]]
                     )

@@ -120,17 +120,18 @@ async def collect(config: CollectorConfig, connection: asyncpg.Connection, targe
     (epoch,) = (await lease.acquire(connection, ["bng-01"], "bench", 600)).values()
     collecting = Session(config, config.targets[0], epoch)
     client = collecting.client()
-    working = await asyncpg.connect(config.database)
-    await writer.prepare(working)
-    task = asyncio.create_task(collecting._samples(client, working))
+    task = asyncio.create_task(collecting._samples(client))
     await asyncio.sleep(1)
-    found = await rate(connection, (target, os.getpid(), working.get_server_pid()), SECONDS)
+    backend = await connection.fetchval(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = $1", collecting.store.name
+    )
+    found = await rate(connection, (target, os.getpid(), backend), SECONDS)
     if task.done():
         task.result()  # it should go on for ever: say what ended it
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await client.close()
-    working.terminate()
+    collecting.store.close()
     return found
 
 
