@@ -181,8 +181,13 @@ class Session(link.Link):
         async with asyncio.TaskGroup() as group:
             async for batch in client.batches(request, most=MOST_MESSAGES, quiet=0.2):
                 now = time.time_ns()
-                read = (samples for message in batch if (samples := reader.read(message)))
-                ticks = list(template.by_tick([*open_tick, *(self._in_time(part, now) for part in read)]))
+                found = []
+                for message in batch:
+                    if samples := reader.read(message):
+                        found.append(self._in_time(samples, now))
+                    if not reader.known:
+                        await asyncio.sleep(0)  # a fleet that is new would keep the loop for seconds
+                ticks = list(template.by_tick([*open_tick, *found]))
                 # a full batch may end within a tick: what began is written with the rest of it
                 open_tick = [ticks.pop()] if len(ticks) > 1 and len(batch) == MOST_MESSAGES else []
                 if ticks:

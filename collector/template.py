@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -124,19 +125,39 @@ def _spans(message: bytes) -> tuple[tuple[int, int], list[tuple[int, int]], list
     return time, values, duplicates
 
 
-def _update(message: bytes, begin: int, end: int, duplicates: list[tuple[int, int]]) -> tuple[int, int]:
+def _update(message: bytes, at: int, end: int, duplicates: list[tuple[int, int]]) -> tuple[int, int]:
+    """Where the uint_val of an update is. Written out, as a fleet that is new has a million of them."""
     value: tuple[int, int] | None = None
-    for number, inner_begin, inner_end in _fields(message, begin, end):
-        if number == 3:
-            for kind, value_begin, value_end in _fields(message, inner_begin, inner_end):
-                if kind != 3:
-                    raise _Mismatch
-                value = value_begin, value_end
-        elif number == 4:
-            duplicates.append((inner_begin, inner_end))
+    while at < end:
+        key, length, begin = message[at], message[at + 1], at + 2
+        if length >= 0x80:
+            length, begin = _varint(message, at + 1)
+        if key == 0x20:  # duplicates
+            duplicates.append((at + 1, begin))
+            at = begin
+            continue
+        if key & 0x87 != 2:
+            raise _Mismatch
+        at = begin + length
+        if key == 0x1A:  # val, which is to be one varint: `Template.read` looks at its octets
+            if message[begin] != 0x18:
+                raise _Mismatch
+            value = begin + 1, at
     if value is None:
         raise _Mismatch
     return value
+
+
+def _parsed(message: bytes) -> gnmi_pb2.Notification:
+    try:
+        notification: gnmi_pb2.Notification = gnmi_pb2.SubscribeResponse.FromString(message).update
+    except Exception as error:  # protobuf's own DecodeError has no stable place
+        raise decode.DecodeError(f"not a SubscribeResponse: {error}") from None
+    return notification
+
+
+def _is_session(element: gnmi_pb2.PathElem) -> bool:
+    return element.name in ("session", "aether-subscriber:session")
 
 
 class Template:
@@ -144,17 +165,18 @@ class Template:
 
     def __init__(self, message: bytes) -> None:
         time, values, duplicates = _spans(message)
-        updates = gnmi_pb2.SubscribeResponse.FromString(message).update
-        base = decode.steps(updates.prefix)
+        updates = _parsed(message)
+        base = next((e.key["id"] for e in updates.prefix.elem if _is_session(e)), "")
         rows: dict[str, int] = {}
         places = np.empty((len(values), 2), np.int64)
         for number, update in enumerate(updates.update):
-            path = [*base, *decode.steps(update.path)]
-            session = next((keys.get("id", "") for name, keys in path if name == "session"), "")
-            if not decode.is_session(session) or path[-1][0] not in _COLUMN:
+            elements = update.path.elem
+            session = next((e.key["id"] for e in elements if _is_session(e)), base)
+            column = _COLUMN.get(elements[-1].name.rpartition(":")[2])
+            if column is None or not decode.is_session(session):
                 raise _Mismatch
-            places[number] = rows.setdefault(session, len(rows)), _COLUMN[path[-1][0]]
-        if len(values) != len(rows) * len(COLUMNS):
+            places[number] = rows.setdefault(session, len(rows)), column
+        if not rows or len(values) != len(rows) * len(COLUMNS):
             raise _Mismatch
         self.sessions = np.array(list(rows), SESSION_ID)
         self._time = time
@@ -229,12 +251,18 @@ def _varints(words: np.ndarray, begins: np.ndarray, width: int) -> np.ndarray | 
 
 
 class Reader:
-    """Reads samples; learns layouts as they come, and forgets the ones not seen for longest."""
+    """Reads samples; learns layouts as they come, and forgets the ones not seen for longest.
+
+    Attributes:
+        learnt: layouts that were learnt.
+        known: whether the last message had a layout that was learnt before; one that had not takes long.
+    """
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[int, bytes], Template | None] = OrderedDict()
         self._octets = 0
         self.learnt = 0
+        self.known = False
 
     def read(self, message: bytes) -> Samples | None:
         """Samples of a SubscribeResponse; None when it carries none. Raises DecodeError."""
@@ -243,34 +271,34 @@ class Reader:
         key = (len(message), message[at + 6 : at + 22] if at >= 0 else b"")
         template = self._known.get(key)
         found = template.read(message) if template else None
+        self.known = found is not None
         if found is None:
-            found = self._slow(message)
             if key not in self._known or template is not None:
-                self._learn(key, message)
-        elif len(self._known) > MOST_TEMPLATES // 2:
+                template = self._learn(key, message)
+                found = template.read(message) if template else None
+            return found or self._slow(message)
+        if len(self._known) > MOST_TEMPLATES // 2:
             self._known.move_to_end(key)
         return found
 
-    def _learn(self, key: tuple[int, bytes], message: bytes) -> None:
+    def _learn(self, key: tuple[int, bytes], message: bytes) -> Template | None:
+        learnt: Template | None = None
         if key not in self._known:
             self._octets += len(message)
-        try:
-            self._known[key] = Template(message)
+        with suppress(_Mismatch, IndexError):
+            learnt = Template(message)
             self.learnt += 1
-        except (_Mismatch, IndexError):
-            self._known[key] = None
+        self._known[key] = learnt
         while len(self._known) > MOST_TEMPLATES or self._octets > MOST_OCTETS:
             (length, _), _ = self._known.popitem(last=False)
             self._octets -= length
+        return learnt
 
     @staticmethod
     def _slow(message: bytes) -> Samples | None:
-        try:
-            response = gnmi_pb2.SubscribeResponse.FromString(message)
-        except Exception as error:  # protobuf's own DecodeError has no stable place
-            raise decode.DecodeError(f"not a SubscribeResponse: {error}") from None
-        rows = {session: (tick, *values) for session, tick, values in decode.samples(response.update)}
+        update = _parsed(message)
+        rows = {session: (tick, *values) for session, tick, values in decode.samples(update)}
         if not rows:
             return None
         sessions = np.array(list(rows), SESSION_ID)
-        return Samples(response.update.timestamp, sessions, np.array(list(rows.values()), np.int64))
+        return Samples(update.timestamp, sessions, np.array(list(rows.values()), np.int64))

@@ -243,8 +243,8 @@ def main() -> None:
         ours.rows / plain.rows,
         f"{SESSIONS} sessions x {len(COLUMNS)} columns, TLS, fsync on, live counters updated; CPU per row: "
         f"target {ours.target:.2f} µs, collector {ours.collector:.2f}, PostgreSQL {ours.postgres:.2f} "
-        f"(baseline: collector {plain.collector:.2f}, PostgreSQL {plain.postgres:.2f}); one INSERT and commit "
-        f"per row: {single:.0f} rows/s; all on the same machine",
+        f"(baseline: collector {plain.collector:.2f}, PostgreSQL {plain.postgres:.2f}); one INSERT and "
+        f"commit per row: {single:.0f} rows/s; all on the same machine",
     )
 
 

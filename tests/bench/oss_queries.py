@@ -105,7 +105,8 @@ OTHERS = (
     """INSERT INTO plans (name, download_kbps, upload_kbps)
        SELECT 'plan-' || n, 1000 * n, 1000 * n FROM generate_series(1, 5) n
        WHERE cardinality($1::text[]) > 0""",
-    """INSERT INTO customers (name, created) SELECT 'Customer ' || n || ' of ' || b, now() - interval '90 days'
+    """INSERT INTO customers (name, created)
+       SELECT 'Customer ' || n || ' of ' || b, now() - interval '90 days'
        FROM unnest($1::text[]) b, generate_series(0, $2::int - 1) n""",
     f"""INSERT INTO services (customer_id, plan_id, bng_id, remote_id, circuit_id, created)
        SELECT row_number() OVER (), (SELECT min(id) FROM plans) + n % 5, b, {BEFORE},
