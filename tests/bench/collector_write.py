@@ -120,11 +120,10 @@ async def collect(config: CollectorConfig, connection: asyncpg.Connection, targe
     (epoch,) = (await lease.acquire(connection, ["bng-01"], "bench", 600)).values()
     collecting = Session(config, config.targets[0], epoch)
     client = collecting.client()
+    async with collecting.store.borrow() as working:
+        backend = working.get_server_pid()
     task = asyncio.create_task(collecting._samples(client))
     await asyncio.sleep(1)
-    backend = await connection.fetchval(
-        "SELECT pid FROM pg_stat_activity WHERE application_name = $1", collecting.store.name
-    )
     found = await rate(connection, (target, os.getpid(), backend), SECONDS)
     if task.done():
         task.result()  # it should go on for ever: say what ended it
