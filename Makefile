@@ -28,7 +28,7 @@ status: ## what runs and who is online
 	@$(AETHER) lab status
 
 test: setup judges lint coverage ## setup, lint, coverage and all tests
-	@$(PYTEST)
+	@sh lab/setup/tests.sh
 
 unit: ## the fast tests only
 	@$(PYTEST) -q tests/unit tests/replay tests/contract

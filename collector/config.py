@@ -17,6 +17,7 @@ from collector.foreign.config import Foreign, ForeignError, read_foreign
 from collector.outputs import registry
 from collector.outputs.interface import Output
 from collector.retention import Retention
+from collector.tunnel import MAXIMUM_FOLDER, TunnelConfig
 
 
 class ConfigError(ValueError):
@@ -29,9 +30,10 @@ class Target:
 
     Attributes:
         bng_id: its name, the key of every table.
-        address: ``host:port`` of its gNMI server.
+        address: ``host:port`` of its gNMI server, or ``unix:PATH``.
         username, password: sent as metadata with each RPC.
         ca: PEM file with the certificates that may have signed the server's.
+        server_name: in the server's certificate; "" for its address, which is ``localhost`` for a socket.
     """
 
     bng_id: str
@@ -39,6 +41,7 @@ class Target:
     username: str
     password: str = field(repr=False)
     ca: Path
+    server_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class CollectorConfig:
         foreign: targets of others, in gnmic's form, None for none.
         metrics: address of the Prometheus endpoint, None for none.
         outputs: what makes the outputs besides PostgreSQL.
+        tunnel: where targets call that cannot be dialled, None for nowhere.
     """
 
     database: str = field(repr=False)
@@ -70,6 +74,7 @@ class CollectorConfig:
     foreign: Foreign | None = None
     metrics: tuple[str, int] | None = None
     outputs: tuple[Callable[[], Output], ...] = ()
+    tunnel: TunnelConfig | None = None
 
 
 def _text(source: dict[str, Any], key: str, where: str) -> str:
@@ -91,16 +96,37 @@ def parse_target(source: Any, where: str) -> Target:
     if not isinstance(source, dict):
         raise ConfigError(f"{where}: must be an object")
     address = _text(source, "address", where)
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ConfigError(f"{where}: 'address' must be host:port, not {address!r}")
+    if not address.startswith("unix:/"):
+        _host_and_port(address, where)
     return Target(
         bng_id=_text(source, "bng_id", where),
         address=address,
         username=_text(source, "username", where),
         password=_text(source, "password", where),
         ca=Path(_text(source, "ca", where)),
+        server_name=_text(source, "server_name", where) if "server_name" in source else "",
     )
+
+
+def _host_and_port(address: str, where: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ConfigError(f"{where}: 'address' must be host:port, not {address!r}")
+    return host.strip("[]"), int(port)
+
+
+def _tunnel(source: Any) -> TunnelConfig | None:
+    if source is None:
+        return None
+    if not isinstance(source, dict):
+        raise ConfigError("'tunnel' must be an object")
+    host, port = _host_and_port(_text(source, "address", "tunnel"), "tunnel")
+    certificate, key, ca, folder = (
+        Path(_text(source, name, "tunnel")) for name in ("certificate", "key", "ca", "folder")
+    )
+    if not folder.is_absolute() or len(os.fsencode(folder)) > MAXIMUM_FOLDER:
+        raise ConfigError(f"tunnel: 'folder' must be an absolute path of at most {MAXIMUM_FOLDER} octets")
+    return TunnelConfig(host, port, certificate, key, ca, folder)
 
 
 def _metrics(source: Any) -> tuple[str, int] | None:
@@ -165,6 +191,7 @@ def parse(source: Any, base: Path = Path()) -> CollectorConfig:
         foreign=foreign,
         metrics=_metrics(source.get("metrics")),
         outputs=outputs,
+        tunnel=_tunnel(source.get("tunnel")),
     )
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
 import structlog
 
-from collector import balance, lease, metrics, partitions, upkeep, writer
+from collector import balance, clock, lease, metrics, partitions, upkeep, writer
 from collector.budget import Budget
 from collector.config import CollectorConfig, Target
 from collector.foreign.session import ForeignSession
@@ -20,6 +19,7 @@ from collector.outputs.relay import Relay
 from collector.session import Session
 from collector.store import Store
 from collector.targets import AnyTarget, Targets
+from collector.tunnel import TunnelServer
 from collector.upkeep import UNAVAILABLE
 
 log = structlog.get_logger()
@@ -45,10 +45,12 @@ class Service:
         self._turn = balance.Turn(config.owner, config.lease_ttl)
         self._announced = False
         self._store = Store(config.database, config.owner, config.lease_ttl)
+        self._tunnel: TunnelServer | None = None
 
     async def run(self) -> None:
         """Migrate, then hold leases and collect. Waits for PostgreSQL as long as it takes."""
         self._serve_metrics()
+        await self._serve_tunnel()
         await self._until_done(self._migrate)
         keeping = asyncio.create_task(upkeep.forever(lambda: self.config))
         relays = [Relay(lambda: self.config, make(), self._held_bngs).run() for make in self.config.outputs]
@@ -69,6 +71,16 @@ class Service:
                 metrics.serve(*self.config.metrics)
             except OSError as error:  # data go on without
                 log.error("collector.metrics-not-served", address=self.config.metrics, error=str(error))
+
+    async def _serve_tunnel(self) -> None:
+        if self.config.tunnel:
+            tunnel = TunnelServer(self.config.tunnel)
+            try:
+                await tunnel.start()
+            except OSError as error:  # targets that can be dialled are collected all the same
+                log.error("collector.tunnel-not-served", error=str(error))
+            else:
+                self._tunnel = tunnel
 
     async def _until_done(self, work: object) -> None:
         while not self.stop.is_set():
@@ -95,7 +107,7 @@ class Service:
         ttl, owner = self.config.lease_ttl, self.config.owner
         connection = await lease.connect(self.config.database, ttl)
         try:
-            await partitions.ensure(connection, datetime.now(UTC))
+            await partitions.ensure(connection, await clock.ask(connection))
             while not self.stop.is_set():
                 await self._reconfigure(connection)
                 lost = await lease.renew(connection, self._held, owner, ttl)
@@ -218,6 +230,8 @@ class Service:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._store.close()
+        if self._tunnel is not None:
+            await self._tunnel.stop()
         with suppress(*UNAVAILABLE):
             connection = await asyncpg.connect(self.config.database, timeout=2)
             await lease.release(connection, held, self.config.owner)

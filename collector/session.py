@@ -7,13 +7,12 @@ import dataclasses
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 import grpc
 
-from collector import decode, gaps, gnmi, link, metrics, template, writer
+from collector import clock, decode, gaps, gnmi, link, metrics, template, ticks, writer
 from collector.budget import WINDOW_MOST, Budget
 from collector.config import CollectorConfig, Target
 from collector.metrics import EVENTS, SAMPLES
@@ -24,15 +23,23 @@ COUNTERS = gnmi.path("aether-subscriber:sessions", "session", "counters")
 EVENTS_PATH = gnmi.path("aether-events:events", "event")
 HEALTH = gnmi.path("aether-health:health")
 ROUTERS = gnmi.path("aether-access-router:access-routers")
+INSTANCE = gnmi.path("aether-bng:bng", "identity", "instance-id")
+"""Sampled behind the counters, in the same stream: it says that the tick before it is whole. A BNG sends what
+one subscription is due before it looks at the next."""
 
 MOST_EVENTS = 500
 MOST_MESSAGES = 256
 
 
 CLOCK_AHEAD, CLOCK_BEHIND = 60.0, 300.0
-"""Seconds that the time of a sample may differ from ours when it is read. One of a clock that is further
-off gets our time: samples beyond the partitions could not be kept, and the past would be counted into the
-future."""
+"""Seconds that the time of a sample may differ from PostgreSQL's when it is read. One of a clock that is
+further off gets PostgreSQL's time: samples beyond the partitions could not be kept, and the past would be
+counted into the future."""
+
+
+def near(time_ns: int, now: int) -> bool:
+    """Whether a BNG's time is to be taken as it is."""
+    return -CLOCK_BEHIND <= (time_ns - now) / 1e9 <= CLOCK_AHEAD
 
 
 class Session(link.Link):
@@ -49,11 +56,14 @@ class Session(link.Link):
     ) -> None:
         super().__init__(config, target, target.bng_id, epoch, budget, window, store)
         self.target = target
+        self._reader = template.Reader()
         self._clock_off = False
         self._stamped = 0, 0
 
     async def said(self, connection: asyncpg.Connection, up: bool, error: str | None, **columns: Any) -> None:
         """The row of `bngs`."""
+        if up:
+            columns["connected_since"] = columns["last_seen"] = await clock.ask(connection)
         state = "connected" if up else "unreachable"
         await writer.write_state(
             connection, self.name, state=state, error=error, gnmi_address=self.target.address, **columns
@@ -65,8 +75,7 @@ class Session(link.Link):
         try:
             await client.capabilities()
             identity = await self._identity(client)
-            now = datetime.now(UTC)
-            await self.say(True, None, connected_since=now, last_seen=now, **identity)
+            await self.say(True, None, **identity)
             self.log.info("collector.connected", address=self.target.address, **identity)
             async with asyncio.TaskGroup() as group:
                 for stream in (self._events, self._samples, self._condition):
@@ -100,7 +109,8 @@ class Session(link.Link):
     async def _events(self, client: gnmi.Client) -> None:
         async with self.store.borrow() as connection:
             cursor = await connection.fetchrow(
-                "SELECT seq, time_ns FROM cursors WHERE bng_id = $1 AND epoch = $2",
+                # waits for what a stream that broke off is just committing
+                "SELECT seq, time_ns FROM cursors WHERE bng_id = $1 AND epoch = $2 FOR UPDATE",
                 self.target.bng_id,
                 self.epoch,
             )
@@ -149,10 +159,11 @@ class Session(link.Link):
         for notification in await client.get(gnmi.path("aether-events:events", "journal")):
             for _, leaves in decode.entries(notification, below="journal"):
                 oldest = decode.integer(leaves.get("oldest-seq")) or oldest
-        live = {}
-        for notification in await client.get(gnmi.path("aether-subscriber:sessions", "session")):
+        live: dict[str, dict[str, Any]] = {}
+        async for notification in client.once(gnmi.path("aether-subscriber:sessions", "session")):
             for path, leaves in decode.entries(notification, below="session"):
-                live[path[-1][1]["id"]] = decode.session(leaves)
+                known = {name: leaf for name, leaf in decode.session(leaves).items() if leaf is not None}
+                live.setdefault(path[-1][1]["id"], {}).update(known)
         lost = (tracker.seq + 1, max(tracker.seq + 1, oldest - 1))
         async with self.store.borrow() as connection:
             await writer.rebaseline(
@@ -172,49 +183,59 @@ class Session(link.Link):
 
     async def _samples(self, client: gnmi.Client) -> None:
         encoder = writer.SampleEncoder(self.target.bng_id)
-        reader = template.Reader()
-        request = gnmi.stream(gnmi.sampled(COUNTERS, self.config.sample_interval))
+        interval = self.config.sample_interval
+        request = gnmi.stream(gnmi.sampled(COUNTERS, interval), gnmi.sampled(INSTANCE, interval))
+        async with self.store.borrow() as connection:
+            cutter = ticks.Ticks(await writer.newest_tick(connection, (self.name, self.epoch)))
         pace = gaps.Pace()
-        open_tick: list[template.Samples] = []
         writing: asyncio.Task[None] | None = None
         # what was read is decoded while what was read before is written; a write that fails ends both
         async with asyncio.TaskGroup() as group:
             async for batch in client.batches(request, most=MOST_MESSAGES, quiet=0.2):
-                now = time.time_ns()
-                found = []
-                for message in batch:
-                    if samples := reader.read(message):
-                        found.append(self._in_time(samples, now))
-                    if not reader.known:
-                        await asyncio.sleep(0)  # a fleet that is new would keep the loop for seconds
-                ticks = list(template.by_tick([*open_tick, *found]))
-                # a full batch may end within a tick: what began is written with the rest of it
-                open_tick = [ticks.pop()] if len(ticks) > 1 and len(batch) == MOST_MESSAGES else []
-                if ticks:
-                    seen = [(tick, pace.seen(tick.tick, time.monotonic())) for tick in ticks]
+                found = await self._read(batch, await self.store.clock.now_ns())
+                parts = cutter.take(found, more=len(batch) == MOST_MESSAGES)
+                if parts:
+                    seen = [(part, self._seen(pace, part)) for part in parts]
                     if writing:
                         await asyncio.wait([writing])
-                    writing = group.create_task(self._write_ticks(encoder, seen))
+                    writing = group.create_task(self._write_parts(encoder, seen))
 
-    async def _write_ticks(
-        self, encoder: writer.SampleEncoder, ticks: list[tuple[template.Samples, float]]
+    @staticmethod
+    def _seen(pace: gaps.Pace, part: ticks.Part) -> float:
+        return pace.seen(part.samples.tick, time.monotonic()) if part.samples else 0.0
+
+    async def _write_parts(
+        self, encoder: writer.SampleEncoder, parts: Sequence[tuple[ticks.Part, float]]
     ) -> None:
-        rows = sum(len(samples.sessions) for samples, _ in ticks)
+        found = [part.samples for part, _ in parts if part.samples]
+        rows = sum(len(samples.sessions) for samples in found)
         self.budget.take(rows * writer.OCTETS_PER_ROW)
         try:
             async with self._writing("samples") as connection:
                 await writer.write_samples(
-                    connection, encoder, (self.name, self.epoch), ticks, self.config.sample_interval
+                    connection, encoder, (self.name, self.epoch), parts, self.config.sample_interval
                 )
         finally:
             self.budget.give(rows * writer.OCTETS_PER_ROW)
-        SAMPLES.labels(self.name).inc(rows)
-        metrics.committed(self.name, "samples", ticks[-1][0].time_ns)
+        if found:
+            SAMPLES.labels(self.name).inc(rows)
+            metrics.committed(self.name, "samples", found[-1].time_ns)
+
+    async def _read(self, batch: Sequence[bytes], now: int) -> list[template.Samples | None]:
+        """The samples of each message, None where it has none."""
+        found: list[template.Samples | None] = []
+        for message in batch:
+            samples = self._reader.read(message)
+            found.append(samples and self._in_time(samples, now))
+            if not self._reader.known:
+                # a layout takes milliseconds to learn: no transaction of others shall wait for many
+                await asyncio.sleep(0)
+        return found
 
     def _in_time(self, samples: template.Samples, now: int) -> template.Samples:
-        """The samples with our time where the BNG's clock is off."""
+        """The samples with PostgreSQL's time, `now`, where the BNG's clock is off."""
         ahead = (samples.time_ns - now) / 1e9
-        off = not -CLOCK_BEHIND <= ahead <= CLOCK_AHEAD
+        off = not near(samples.time_ns, now)
         if off != self._clock_off:
             self._clock_off = off
             if off:
@@ -246,11 +267,13 @@ class Session(link.Link):
                             row
                         )
             if health:
-                at = datetime.fromtimestamp(batch[-1].timestamp / 1e9, UTC)
+                told, now = batch[-1].timestamp, await self.store.clock.now_ns()
+                at = decode.stamp(told if near(told, now) else now)
                 async with self._writing("health") as connection:
                     await writer.write_health(connection, self.target.bng_id, at, decode.health(health))
+                last_seen = await self.store.clock.now()
                 async with self.store.borrow() as connection:
-                    await writer.write_state(connection, self.target.bng_id, last_seen=datetime.now(UTC))
+                    await writer.write_state(connection, self.target.bng_id, last_seen=last_seen)
             if routers:
                 rows = [
                     decode.router(row, configured=row.pop("_") == "access-router") for row in routers.values()

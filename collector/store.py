@@ -9,19 +9,25 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from collector import lease, writer
+from collector.clock import Clock
 
 MOST = 16
 """Connections that are open at a time. Who finds none free waits; what it has read counts in the budget."""
 
 
 class Store:
-    """Lends connections that are ready for `writer`."""
+    """Lends connections that are ready for `writer`.
+
+    Attributes:
+        clock: PostgreSQL's.
+    """
 
     def __init__(self, database: str, owner: str, ttl: float, most: int = MOST) -> None:
         self._database, self._ttl = database, ttl
         self.name = lease.session_name(owner)
         self._idle: list[asyncpg.Connection] = []
         self._room = asyncio.Semaphore(most)
+        self.clock = Clock(self.borrow)
 
     @asynccontextmanager
     async def borrow(self) -> AsyncIterator[asyncpg.Connection]:

@@ -13,7 +13,6 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 
@@ -52,17 +51,6 @@ class Samples:
     def tick(self) -> int:
         """The newest tick among the rows."""
         return int(self.values[:, 0].max())
-
-
-def by_tick(found: Sequence[Samples]) -> Iterator[Samples]:
-    """Messages of one tick joined, in order of time. A tick may come in many messages."""
-    for time_ns, group in groupby(found, key=lambda samples: samples.time_ns):
-        parts = list(group)
-        if len(parts) == 1:
-            yield parts[0]
-        else:
-            sessions = np.concatenate([part.sessions for part in parts])
-            yield Samples(time_ns, sessions, np.concatenate([part.values for part in parts]))
 
 
 def newest(ticks: Sequence[Samples]) -> list[Samples]:
@@ -277,8 +265,7 @@ class Reader:
                 template = self._learn(key, message)
                 found = template.read(message) if template else None
             return found or self._slow(message)
-        if len(self._known) > MOST_TEMPLATES // 2:
-            self._known.move_to_end(key)
+        self._known.move_to_end(key)
         return found
 
     def _learn(self, key: tuple[int, bytes], message: bytes) -> Template | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
@@ -11,11 +11,12 @@ import asyncpg
 import numpy as np
 import orjson
 
-from collector import decode, metrics, schema
+from collector import clock, decode, metrics, schema
 from collector.fold import Row, fold
-from collector.gaps import missed
+from collector.gaps import missed, torn
 from collector.rollup import NOTE
 from collector.template import SESSION_ID, Samples, newest
+from collector.ticks import Part, Written
 
 STAGED = ("session_id", *schema.SESSION)
 STAGED_COUNTERS = ("time", "session_id", "tick", *schema.COUNTERS)
@@ -162,8 +163,12 @@ async def rebaseline(
     Sessions that are no longer there go to the history with the time of now: how they ended is not known.
     Raises FencedError.
     """
-    now = datetime.now(UTC)
-    end = {"stopped": now, "terminate_cause": None, "reason": reason, **dict.fromkeys(schema.COUNTERS)}
+    end = {
+        "stopped": await clock.ask(connection),
+        "terminate_cause": None,
+        "reason": reason,
+        **dict.fromkeys(schema.COUNTERS),
+    }
     async with connection.transaction():
         await fence(
             connection,
@@ -234,34 +239,39 @@ async def write_samples(
     connection: asyncpg.Connection,
     encoder: SampleEncoder,
     owner: tuple[str, int],
-    ticks: Sequence[tuple[Samples, float]],
+    parts: Sequence[tuple[Part, float]],
     interval: float,
 ) -> None:
     """Append samples of one or more ticks and bring the live sessions' counters up to the newest, in one
     transaction.
 
-    `owner` is (bng_id, epoch); `ticks` are in order, each with `seen`, which with `interval` is as in
-    `gaps.missed`. Ticks that are missing since the last one become rows of `gaps`; a sample of a window that
-    was rolled up already leaves a note for it. Raises FencedError.
+    `owner` is (bng_id, epoch); `parts` are in order, each with `seen`, which with `interval` is as in
+    `gaps.missed`. Ticks that are missing since the last one become rows of `gaps`; so does the last one, if
+    another stream brought a part of it. A sample of a window that was rolled up already leaves a note for
+    it. Raises FencedError.
     """
     bng_id, epoch = owner
-    found = [samples for samples, _ in ticks]
+    found = [part.samples for part, _ in parts if part.samples]
+    if not found:
+        await close_tick(connection, owner)
+        return
     long, short = encoder.long(found), encoder.short(newest(found))
     times = [decode.stamp(samples.time_ns) for samples in found]
     tick = found[-1].tick
     async with connection.transaction():
         last = await connection.fetchrow(
-            "SELECT tick, sampled_at FROM cursors WHERE bng_id = $1 AND epoch = $2 FOR UPDATE", bng_id, epoch
+            "SELECT tick, sampled_at, tick_whole FROM cursors WHERE bng_id = $1 AND epoch = $2 FOR UPDATE",
+            *owner,
         )
         if last is None:
             raise FencedError
         # looks at closed_to with the lock in hand: see `rollup.settled`
         closed = await connection.fetchval(
-            "UPDATE cursors SET tick = $3, sampled_at = $4 WHERE bng_id = $1 AND epoch = $2 "
-            "RETURNING (SELECT closed_to FROM rollups WHERE step = 60)",
-            *(bng_id, epoch, tick, times[-1]),
+            "UPDATE cursors SET tick = $3, sampled_at = $4, tick_whole = $5 "
+            "WHERE bng_id = $1 AND epoch = $2 RETURNING (SELECT closed_to FROM rollups WHERE step = 60)",
+            *(bng_id, epoch, tick, times[-1], parts[-1][0].whole),
         )
-        missing = _missing((last["tick"], last["sampled_at"]), ticks, times, interval)
+        missing = _missing(last, parts, interval)
         for first, until, reason in missing:
             await record_gap(connection, bng_id, "samples", first, until, reason)
         for minute in {time.replace(second=0, microsecond=0) for time in times if closed and time < closed}:
@@ -279,18 +289,47 @@ async def write_samples(
 
 
 def _missing(
-    last: tuple[int | None, datetime | None],
-    ticks: Sequence[tuple[Samples, float]],
-    times: Sequence[datetime],
-    interval: float,
+    last: Mapping[str, Any], parts: Sequence[tuple[Part, float]], interval: float
 ) -> list[tuple[int, int, str]]:
-    """What is missing before each tick, as `gaps.missed` has it."""
+    """What is missing before each part. `last` is the cursor: tick, sampled_at, tick_whole."""
+    before, whole = (last["tick"], last["sampled_at"]), last["tick_whole"]
     found = []
-    for (samples, seen), time in zip(ticks, times, strict=True):
-        this = samples.tick, time
-        found.append(missed(last, this, interval, seen))
-        last = this
+    for part, seen in parts:
+        if part.samples:
+            this = part.samples.tick, decode.stamp(part.samples.time_ns)
+            gap = missed(before, this, interval, seen)
+            if part.first and not whole and before != this:
+                gap = torn(before[0], gap)
+            found.append(gap)
+            before = this
+        whole = part.whole
     return [gap for gap in found if gap]
+
+
+async def newest_tick(connection: asyncpg.Connection, owner: tuple[str, int]) -> Written:
+    """The tick of samples that was written last, by whomever. Raises FencedError."""
+    async with connection.transaction():
+        # a stream that broke off may have left a transaction that is just being committed: it has the lock
+        await connection.execute("SELECT FROM cursors WHERE bng_id = $1 FOR UPDATE", owner[0])
+        row = await connection.fetchrow(
+            """SELECT tick, sampled_at, tick_whole, ARRAY(
+                   SELECT a.session_id FROM sessions_active a
+                   WHERE a.bng_id = c.bng_id AND a.tick = c.tick AND a.sampled_at = c.sampled_at) AS sessions
+               FROM cursors c WHERE bng_id = $1 AND epoch = $2""",
+            *owner,
+        )
+    if row is None:
+        raise FencedError
+    if row["sampled_at"] is None:
+        return Written()
+    time_ns = (row["sampled_at"] - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
+    return Written(row["tick"], time_ns, row["tick_whole"], np.array(row["sessions"], SESSION_ID))
+
+
+async def close_tick(connection: asyncpg.Connection, owner: tuple[str, int]) -> None:
+    """All of the newest tick was read and is written. Raises FencedError."""
+    sql = "UPDATE cursors SET tick_whole = true WHERE bng_id = $1 AND epoch = $2"
+    await fence(connection, sql, *owner)
 
 
 async def record_gap(

@@ -84,6 +84,7 @@ def element() -> Element:
 
 async def _ask() -> Element:
     from bng.daemon.netconf import NetconfSettings
+    from bng.daemon.tunnel import TunnelSettings
     from bng.northbound.provider import Northbound
     from bng.units import empty_units
     from nbi.operations import HANDLERS
@@ -95,7 +96,7 @@ async def _ask() -> Element:
         folder = Path(name)
         north = Northbound(folder, empty_units)
         registration = north.registration()
-        registration.state.extend(NetconfSettings().providers())
+        registration.state.extend((*NetconfSettings().providers(), *TunnelSettings().providers()))
         tree = await Tree.open(registration, folder, module_dirs=[MODULES_DIR])
         server = NetconfServer(
             tree,

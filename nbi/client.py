@@ -9,7 +9,7 @@ other thread uses meanwhile.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -24,15 +24,20 @@ from nbi.protocol.names import (
     BASE_NS,
     CONFIGURATION_NS,
     NOTIFICATION_NS,
-    WITH_DEFAULTS_NS,
     YANG_NS,
     qualified,
 )
-
-Xml = str | bytes | etree._Element
-
-XPath = tuple[str, Mapping[str, str]]
-"""An expression, and the namespaces of its prefixes."""
+from nbi.requests import (
+    Xml,
+    XPath,
+    add,
+    add_datastore,
+    add_filter,
+    add_with_defaults,
+    as_element,
+    new_operation,
+    xpath_filter,
+)
 
 
 class NetconfError(Exception):
@@ -128,9 +133,9 @@ class NetconfClient:
             xpath: an XPath filter instead.
             with_defaults: a mode of RFC 6243.
         """
-        operation = _operation("get")
-        _add_filter(operation, subtree, xpath)
-        _add_with_defaults(operation, with_defaults)
+        operation = new_operation("get")
+        add_filter(operation, subtree, xpath)
+        add_with_defaults(operation, with_defaults)
         return self._data(operation)
 
     def get_config(
@@ -142,10 +147,10 @@ class NetconfClient:
         with_defaults: str | None = None,
     ) -> etree._Element:
         """The configuration in a datastore: the ``data`` element of the reply."""
-        operation = _operation("get-config")
-        _add_datastore(operation, "source", source)
-        _add_filter(operation, subtree, xpath)
-        _add_with_defaults(operation, with_defaults)
+        operation = new_operation("get-config")
+        add_datastore(operation, "source", source)
+        add_filter(operation, subtree, xpath)
+        add_with_defaults(operation, with_defaults)
         return self._data(operation)
 
     # -- writing
@@ -160,11 +165,11 @@ class NetconfClient:
             default_operation: ``merge``, ``replace`` or ``none``.
             error_option: ``stop-on-error``, ``continue-on-error`` or ``rollback-on-error``.
         """
-        operation = _operation("edit-config")
-        _add_datastore(operation, "target", "candidate")
-        _add(operation, "default-operation", default_operation)
-        _add(operation, "error-option", error_option)
-        content = _element(config)
+        operation = new_operation("edit-config")
+        add_datastore(operation, "target", "candidate")
+        add(operation, "default-operation", default_operation)
+        add(operation, "error-option", error_option)
+        content = as_element(config)
         if content.tag != qualified(BASE_NS, "config"):
             wrapped = etree.Element(qualified(BASE_NS, "config"))
             wrapped.append(content)
@@ -174,8 +179,8 @@ class NetconfClient:
 
     def validate(self, source: str = "candidate") -> None:
         """Check the configuration in a datastore."""
-        operation = _operation("validate")
-        _add_datastore(operation, "source", source)
+        operation = new_operation("validate")
+        add_datastore(operation, "source", source)
         self.rpc(operation)
 
     def commit(
@@ -196,40 +201,40 @@ class NetconfClient:
             persist_id: the token of the confirmed commit that this one confirms or extends.
             comment: for the history; for elements that have the module aether-configuration.
         """
-        operation = _operation("commit")
+        operation = new_operation("commit")
         if confirmed:
             etree.SubElement(operation, qualified(BASE_NS, "confirmed"))
         if confirm_timeout is not None:
-            _add(operation, "confirm-timeout", str(confirm_timeout))
+            add(operation, "confirm-timeout", str(confirm_timeout))
         if persist is not None:
-            _add(operation, "persist", persist)
+            add(operation, "persist", persist)
         if persist_id is not None:
-            _add(operation, "persist-id", persist_id)
+            add(operation, "persist-id", persist_id)
         if comment:
             etree.SubElement(operation, qualified(CONFIGURATION_NS, "comment")).text = comment
         self.rpc(operation)
 
     def cancel_commit(self, persist_id: str | None = None) -> None:
         """Take back a confirmed commit at once."""
-        operation = _operation("cancel-commit")
+        operation = new_operation("cancel-commit")
         if persist_id is not None:
-            _add(operation, "persist-id", persist_id)
+            add(operation, "persist-id", persist_id)
         self.rpc(operation)
 
     def discard(self) -> None:
         """Make the candidate equal to running again."""
-        self.rpc(_operation("discard-changes"))
+        self.rpc(new_operation("discard-changes"))
 
     def lock(self, target: str = "candidate") -> None:
         """Lock a datastore for this session."""
-        operation = _operation("lock")
-        _add_datastore(operation, "target", target)
+        operation = new_operation("lock")
+        add_datastore(operation, "target", target)
         self.rpc(operation)
 
     def unlock(self, target: str = "candidate") -> None:
         """Release the lock on a datastore."""
-        operation = _operation("unlock")
-        _add_datastore(operation, "target", target)
+        operation = new_operation("unlock")
+        add_datastore(operation, "target", target)
         self.rpc(operation)
 
     @contextmanager
@@ -252,7 +257,7 @@ class NetconfClient:
             content: from the top-level node down to the action, with list keys and input.
         """
         operation = etree.Element(qualified(YANG_NS, "action"), nsmap={None: YANG_NS})  # type: ignore[dict-item]
-        operation.append(_element(content))
+        operation.append(as_element(content))
         return self.rpc(operation)
 
     def rpc(self, operation: Xml) -> etree._Element:
@@ -263,7 +268,7 @@ class NetconfClient:
             NetconfTimeout: no answer within the timeout given to `connect`.
             NetconfConnectionError: the session is gone.
         """
-        request = _element(operation)
+        request = as_element(operation)
         with self._busy:
             try:
                 reply = self._manager.dispatch(request)
@@ -289,7 +294,7 @@ class NetconfClient:
         operation = etree.Element(qualified(NOTIFICATION_NS, "create-subscription"))
         etree.SubElement(operation, qualified(NOTIFICATION_NS, "stream")).text = stream
         if xpath is not None:
-            operation.append(_xpath_filter(NOTIFICATION_NS, xpath))
+            operation.append(xpath_filter(NOTIFICATION_NS, xpath))
         for name, text in (("startTime", start_time), ("stopTime", stop_time)):
             if text is not None:
                 etree.SubElement(operation, qualified(NOTIFICATION_NS, name)).text = text
@@ -362,48 +367,6 @@ def connect(
 
 def _reply_parser() -> etree.XMLParser:
     return etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
-
-
-def _element(content: Xml) -> etree._Element:
-    if isinstance(content, etree._Element):
-        return content
-    data = content.encode() if isinstance(content, str) else content
-    return etree.fromstring(data, etree.XMLParser(resolve_entities=False, no_network=True))
-
-
-def _operation(name: str) -> etree._Element:
-    return etree.Element(qualified(BASE_NS, name))
-
-
-def _add(parent: etree._Element, name: str, text: str) -> None:
-    etree.SubElement(parent, qualified(BASE_NS, name)).text = text
-
-
-def _add_datastore(operation: etree._Element, role: str, name: str) -> None:
-    datastore = etree.SubElement(operation, qualified(BASE_NS, role))
-    etree.SubElement(datastore, qualified(BASE_NS, name))
-
-
-def _add_filter(operation: etree._Element, subtree: Xml | None, xpath: XPath | None) -> None:
-    if xpath is not None:
-        operation.append(_xpath_filter(BASE_NS, xpath))
-    elif subtree is not None:
-        element = etree.SubElement(operation, qualified(BASE_NS, "filter"), {"type": "subtree"})
-        element.append(_element(subtree))
-
-
-def _xpath_filter(namespace: str, xpath: XPath) -> etree._Element:
-    expression, namespaces = xpath
-    nsmap: dict[str | None, str] = {"nc": BASE_NS}
-    nsmap.update(namespaces.items())
-    tag = qualified(namespace, "filter")
-    # the attributes of a filter have no namespace (RFC 6241 section 8.9.5.1)
-    return etree.Element(tag, {"type": "xpath", "select": expression}, nsmap=nsmap)  # type: ignore[arg-type]
-
-
-def _add_with_defaults(operation: etree._Element, mode: str | None) -> None:
-    if mode is not None:
-        etree.SubElement(operation, qualified(WITH_DEFAULTS_NS, "with-defaults")).text = mode
 
 
 def _from_rpc_error(error: RPCError) -> NetconfError:

@@ -14,12 +14,13 @@ from typing import Any, Protocol
 import numpy as np
 import structlog
 
-from telemetry.encoder import ColumnEncoder, ColumnShape, Key, Layout
+from telemetry.encoder import ColumnEncoder, Layout
 from telemetry.packing import Entry, elements, messages
 from telemetry.plan import Part
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.protocol.model import gnmi_path
 from telemetry.reader import Look
+from telemetry.rows import ColumnShape, Key
 from telemetry.subscribe import Wheel
 from yang.path import DataPath
 
@@ -40,6 +41,48 @@ class Tick(Protocol):
         """A newer tick exists: keep no messages for readers that may come."""
         ...
 
+    def expect(self, readers: int, prompt: int) -> None:
+        """It was given to so many readers, of whom so many had taken the tick before."""
+        ...
+
+
+class Shared:
+    """Messages of a tick that was given to several readers: each is kept until all have had it.
+
+    With one reader nothing is kept: the octets of a message are gone before the next is made, and so memory
+    that the processor's cache still has is used again.
+    """
+
+    def __init__(self) -> None:
+        self._readers = 1
+        self._kept: dict[int, tuple[bytes, int]] = {}
+
+    def expect(self, readers: int) -> None:
+        """So many may ask for each message."""
+        self._readers = readers
+
+    def take(self, number: int) -> bytes | None:
+        """A message that is kept."""
+        found = self._kept.get(number)
+        if found is None:
+            return None
+        message, left = found
+        if left > 1:
+            self._kept[number] = message, left - 1
+        else:
+            del self._kept[number]
+        return message
+
+    def keep(self, number: int, message: bytes) -> None:
+        """For those who have not asked for it yet."""
+        if self._readers > 1:
+            self._kept[number] = message, self._readers - 1
+
+    def retire(self) -> None:
+        """Nobody else is expected."""
+        self._readers = 1
+        self._kept.clear()
+
 
 class Producer(Protocol):
     """Makes the ticks of a group."""
@@ -50,7 +93,9 @@ class Producer(Protocol):
 class Member(Protocol):
     """A subscriber of a group."""
 
-    def deliver(self, tick: Any) -> None: ...
+    def deliver(self, tick: Any) -> bool:
+        """Take a tick. False when the one before has not been read and is forgotten."""
+        ...
 
 
 class ColumnTick:
@@ -60,30 +105,34 @@ class ColumnTick:
         self.layout = layout
         self.values = values
         self.time_ns = time_ns
-        self._made: list[bytes] | None = []
+        self._shared = Shared()
 
     def message(self, number: int, duplicates: int) -> bytes | None:
-        """See `Tick`. Messages without duplicates are kept for the other readers of this tick."""
+        """See `Tick`. Messages without duplicates are shared with the other readers of this tick."""
         if number >= len(self.layout.blocks):
             return None
-        if duplicates == 0 and self._made is not None and number < len(self._made):
-            return self._made[number]
+        if duplicates == 0 and (shared := self._shared.take(number)) is not None:
+            return shared
         block, rows = self.layout.blocks[number]
-        made = block.message(self.values[rows], self.time_ns, duplicates)
-        if duplicates == 0 and self._made is not None and number == len(self._made):
-            self._made.append(made)
+        made = block.message(self.values.take(rows, axis=0), self.time_ns, duplicates)
+        if duplicates == 0:
+            self._shared.keep(number, made)
         return made
+
+    def expect(self, readers: int, prompt: int) -> None:
+        """See `Tick`. Who is late gets messages of its own, with duplicates."""
+        self._shared.expect(min(readers, prompt))
 
     def retire(self) -> None:
         """See `Tick`."""
-        self._made = None
+        self._shared.retire()
 
     def changes(self, base: ColumnTick, duplicates: int) -> Iterator[bytes | None]:
         """Messages with what is not as it was in an older tick; None where a block has nothing."""
         known = dict(base.layout.blocks)
         position: dict[Any, int] | None = None
         for block, rows in self.layout.blocks:
-            values = self.values[rows]
+            values = self.values.take(rows, axis=0)
             before = known.get(block)
             if before is not None:
                 mask = values != base.values[before]
@@ -103,7 +152,8 @@ class ColumnProducer:
         depth = len(part.node.chain)
         leaves = tuple(tuple(node.json_name for node in leaf.chain[depth:]) for leaf in part.leaves)
         columns = [tuple(names) for names in self._provider.columns().leaves]
-        self._selected = [columns.index(names) for names in leaves]
+        selected = [columns.index(names) for names in leaves]
+        self._selected = slice(None) if selected == list(range(len(columns))) else selected
         self.shape = ColumnShape(
             gnmi_path(parent, origin=look.origin, target=look.target),
             part.node.json_name,
@@ -124,16 +174,25 @@ class ReadTick:
 
     def __init__(self, entries: Iterator[Entry], look: Look) -> None:
         self._source = messages(look.prefix, entries, time.time_ns(), size=READ_MESSAGE)
-        self._made: list[bytes] = []
+        self._next = 0
+        self._shared = Shared()
 
     def message(self, number: int, duplicates: int) -> bytes | None:
         """See `Tick`."""
-        while number >= len(self._made):
+        made = self._shared.take(number)
+        while made is None:
             made = next(self._source, None)
             if made is None:
                 return None
-            self._made.append(made)
-        return with_duplicates(self._made[number], duplicates) if duplicates else self._made[number]
+            self._shared.keep(self._next, made)
+            self._next += 1
+            if self._next <= number:
+                made = None
+        return with_duplicates(made, duplicates) if duplicates else made
+
+    def expect(self, readers: int, prompt: int) -> None:
+        """See `Tick`. Who is late is among them: what was read cannot be read again."""
+        self._shared.expect(max(readers, prompt))
 
     def retire(self) -> None:
         """See `Tick`. What was read cannot be read again: it stays for the readers that are under way."""
@@ -225,5 +284,5 @@ class Sampler:
         except Exception:  # a provider that fails must not end the samples of all others
             log.exception("gnmi.sample.failed", group=str(key))
             return
-        for member in members:
-            member.deliver(tick)
+        prompt = sum(member.deliver(tick) for member in members)  # they read it at a later turn of the loop
+        tick.expect(len(members), prompt)

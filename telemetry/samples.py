@@ -42,11 +42,13 @@ class SampleSource(Source):
                 self._heartbeat = Timer(self._terms.heartbeat, time.monotonic_ns())
                 self.timers.append(self._heartbeat)
 
-    def deliver(self, tick: Tick) -> None:
-        """Called by the wheel."""
+    def deliver(self, tick: Tick) -> bool:
+        """Called by the wheel. False when the tick before was not read."""
+        prompt = not self._mailbox
         self._mailbox.put(tick)
         if self._wake is not None:
             self._wake()
+        return prompt
 
     @property
     def ready(self) -> bool:

@@ -65,11 +65,15 @@ class Progress:
                 "extension, or use Subscribe with mode ONCE, which sends it in pieces",
             )
 
-    async def written(self, pieces: Sequence[bytes]) -> bytes:
-        """The pieces as one; large ones are copied once, and not all at a time."""
+    async def written(self, pieces: list[bytes]) -> bytes:
+        """The pieces as one; large ones are copied once, and not all at a time.
+
+        The list is emptied on the way, so that there is no second copy when the answer is sent.
+        """
         buffer = io.BytesIO()
-        for piece in pieces:
-            buffer.write(piece)
+        pieces.reverse()
+        while pieces:
+            buffer.write(pieces.pop())
             await self.pause()
         return buffer.getvalue()
 
@@ -153,7 +157,7 @@ class Snapshot:
         chunk = Chunk()
         for entry, leaves in scalars(self.tree, self.user, paths, self.content) if paths else ():
             above = elements(entry.to_gnmi())
-            for names, value, node in leaves:
+            for names, value, node in self.reach.kept(entry, leaves):
                 made = update(above + below(names), encode_octets(value, node, self.encoding))
                 progress.grow(len(made))
                 chunk.add(made)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from tests.support.lab_client import Lab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLab]:
-    """The default lab, up and ready, one for all tests of the session; whoever changes it mends it."""
+    """The default lab, up and ready, one for the tests of a file; whoever changes it mends it."""
     if os.geteuid() != 0:
         pytest.skip("the lab needs root")
     lab = RunningLab(tmp_path_factory.mktemp("running-lab"))

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from yang.path import USER, DataPath, PathError, Step
+from yang.access_rules import Rule, read_rule
+from yang.path import DataPath, Step
 from yang.provider import OperationError
 from yang.schema import Schema, SchemaNode
 
@@ -22,8 +23,6 @@ _GUARDED_OPERATIONS: Final = frozenset({"/ietf-netconf:kill-session", "/ietf-net
 _FREE_OPERATIONS: Final = frozenset({"/ietf-netconf:close-session"})
 _WRITES: Final = frozenset({"create", "update", "delete"})
 _MAX_RULE_SETS: Final = 256
-_NOWHERE: Final = (Step("", "", ()),)
-"""Steps of a path that names what the schema does not have: they match nothing."""
 
 Context = tuple[tuple[int, tuple[Step, ...]], ...]
 """Path rules that are alive: (number of the rule, steps that are left; none left: it has matched)."""
@@ -43,27 +42,6 @@ class User:
     name: str
     groups: frozenset[str] = frozenset()
     recovery: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A rule of a rule-list.
-
-    Attributes:
-        module: module name or ``*``.
-        kind: ``any``, ``data``, ``rpc`` or ``notification``.
-        name: of the RPC or notification, or ``*``.
-        path: steps of a data rule; () is the root, which matches everything.
-        operations: create, read, update, delete, exec.
-        permit: the action.
-    """
-
-    module: str
-    kind: str
-    name: str
-    path: tuple[Step, ...]
-    operations: frozenset[str]
-    permit: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -262,11 +240,11 @@ class AccessControl:
         rule_lists = [
             (
                 frozenset(entry.get("group", ())),
-                [self._rule(rule) for rule in entry.get("rule", {}).values()],
+                [read_rule(self._schema, rule) for rule in entry.get("rule", {}).values()],
             )
             for entry in nacm.get("rule-list", {}).values()
         ]
-        personal = any(_is_personal(rule) for _, rules in rule_lists for rule in rules)
+        personal = any(rule.is_personal for _, rules in rule_lists for rule in rules)
         with self._lock:
             self._personal = personal
             self._enabled = nacm.get("enable-nacm", True)
@@ -279,52 +257,6 @@ class AccessControl:
             self._groups = {user: frozenset(names) for user, names in groups.items()}
             self._rule_lists = rule_lists
             self._compiled = {}
-
-    def _rule(self, entry: Mapping[str, Any]) -> Rule:
-        kind, name = "any", "*"
-        steps: tuple[Step, ...] = ()
-        if "path" in entry:
-            kind = "data"
-            try:
-                steps = self._canonical(DataPath.parse(entry["path"], variables=True).steps)
-            except PathError:
-                steps = _NOWHERE
-        elif "rpc-name" in entry:
-            kind, name = "rpc", entry["rpc-name"]
-        elif "notification-name" in entry:
-            kind, name = "notification", entry["notification-name"]
-        operations = entry.get("access-operations", "*")
-        return Rule(
-            module=entry.get("module-name", "*"),
-            kind=kind,
-            name=name,
-            path=steps,
-            operations=frozenset(
-                ("create", "read", "update", "delete", "exec") if operations == "*" else operations.split()
-            ),
-            permit=entry["action"] == "permit",
-        )
-
-    def _canonical(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
-        """The steps with the values of keys in canonical form, as those of instances are compared."""
-        node, result = self._schema.root, []
-        for step in steps:
-            child = node.child(step.name, step.module or None)
-            if child is None:
-                return _NOWHERE
-            node = child
-            keys = []
-            for name, text in step.keys:
-                is_value = name == "." and node.kind == "leaf-list"
-                leaf = node if is_value else node.child(name)
-                if leaf is None or leaf.type is None or not (is_value or leaf.is_key):
-                    return _NOWHERE
-                try:
-                    keys.append((name, text if text == USER else leaf.type.format(leaf.type.parse(text))))
-                except ValueError:
-                    return _NOWHERE
-            result.append(Step(node.module, node.name, tuple(keys)))
-        return tuple(result)
 
     def groups_of(self, user: User) -> frozenset[str]:
         """The NACM groups that a user is in."""
@@ -350,7 +282,7 @@ class AccessControl:
         if groups:  # a user without a group has the defaults only (section 3.4.5, step 5)
             for members, entries in self._rule_lists:
                 if "*" in members or members & groups:
-                    rules.extend(_for_user(rule, user) for rule in entries)
+                    rules.extend(rule.for_user(user) for rule in entries)
         start = tuple((number, rule.path) for number, rule in enumerate(rules) if rule.kind == "data")
         return Rules(tuple(rules), True, dict(self._defaults), start)
 
@@ -404,19 +336,3 @@ class AccessControl:
             return True
         self.denied_notifications += 1
         return False
-
-
-def _is_personal(rule: Rule) -> bool:
-    """Whether a rule's path has the variable ``$USER``."""
-    return any(value == USER for step in rule.path for _, value in step.keys)
-
-
-def _for_user(rule: Rule, user: str) -> Rule:
-    """The rule with ``$USER`` replaced by the name of the user (RFC 8341, node-instance-identifier)."""
-    if not _is_personal(rule):
-        return rule
-    steps = tuple(
-        replace(step, keys=tuple((key, user if value == USER else value) for key, value in step.keys))
-        for step in rule.path
-    )
-    return replace(rule, path=steps)

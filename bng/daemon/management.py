@@ -14,6 +14,7 @@ import structlog
 from bng.daemon.gnmi import GnmiCertificates
 from bng.daemon.netconf import NetconfSettings, limits_of
 from bng.daemon.process import hand_over_quickly, run_until_signal
+from bng.daemon.tunnel import TunnelSettings
 from bng.northbound.provider import Northbound
 from bng.roles import FACTORY
 from bng.units import Units, empty_units, units_of
@@ -45,12 +46,13 @@ class Management:
         self.northbound = Northbound(state_dir, self._running_units)
         self.netconf_settings = NetconfSettings()
         self.gnmi_certificates = GnmiCertificates(state_dir / "tls")
+        self.tunnel_settings = TunnelSettings()
 
     async def run(self) -> None:
         """Serve until cancelled. Raises OperationError, OSError."""
         registration = self.northbound.registration()
-        registration.config.extend((self.netconf_settings, self.gnmi_certificates))
-        registration.state.extend(self.netconf_settings.providers())
+        registration.config.extend((self.netconf_settings, self.gnmi_certificates, self.tunnel_settings))
+        registration.state.extend((*self.netconf_settings.providers(), *self.tunnel_settings.providers()))
         self.tree = await Tree.open(
             registration,
             self.state_dir,
@@ -68,9 +70,11 @@ class Management:
             servers = self.tree.running_json().get("aether-bng:bng", {}).get("management", {})
             netconf = await self._start_netconf(servers.get("netconf", {}))
             gnmi = await self._start_gnmi(servers.get("gnmi", {}))
+            await self.tunnel_settings.serve(gnmi, self.tree.running_json())
             log.info("management.started", netconf=netconf.ports, gnmi=gnmi.ports)
             await following
         finally:
+            await self.tunnel_settings.stop()
             await self.gnmi_certificates.stop()
             if netconf is not None:
                 await netconf.stop()

@@ -52,6 +52,8 @@ def configure_logging(process: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    # gRPC tells of peers that end or are no TLS in lines of its own, and reads this when it is imported
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     # libraries that log in the ordinary way: what matters of it, in the same stream
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
 
 import asyncpg
 
@@ -101,7 +100,7 @@ class ForeignSession(link.Link):
                 self._is_up = True
                 self.log.info("collector.connected", address=self.target.address)
                 await self.say(True, None)
-            now = datetime.now(UTC)
+            now = await self.store.clock.now()
             records = [
                 (row.time, self.name, asked.name, *row[1:])
                 for notification in batch

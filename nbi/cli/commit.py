@@ -12,6 +12,7 @@ from pathlib import Path
 from lxml import etree
 
 from nbi.cli import complete
+from nbi.cli.history import own_commit
 from nbi.cli.model import Model, learn
 from nbi.cli.paths import edit, parse, split_assignment
 from nbi.cli.target import Target, TargetError, add_target, verb
@@ -81,6 +82,7 @@ def _run(arguments: argparse.Namespace, client: NetconfClient, target: Target) -
             return 1
         if arguments.confirmed is None:
             client.commit(comment=arguments.comment)
+            tell_commit(own_commit(client, model))
             return 0
         token = secrets.token_hex(8)
         client.commit(
@@ -89,8 +91,20 @@ def _run(arguments: argparse.Namespace, client: NetconfClient, target: Target) -
             persist=token,
             comment=arguments.comment,
         )
-    print(f"in force for {arguments.confirmed} s; to keep it: aether netconf confirm {target.name} {token}")
+        tell_commit(own_commit(client, model))
+    tell_confirm(arguments.confirmed, target, token)
     return 0
+
+
+def tell_commit(number: str | None) -> None:
+    """Say which commit was made."""
+    if number is not None:
+        print(f"commit {number}")
+
+
+def tell_confirm(seconds: int, target: Target, token: str) -> None:
+    """Say how long a confirmed commit is in force, and how it is kept."""
+    print(f"in force for {seconds} s; to keep it: aether netconf confirm {target.name} {token}")
 
 
 def agreed(arguments: argparse.Namespace) -> bool:

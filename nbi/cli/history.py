@@ -30,6 +30,16 @@ def need_history(model: Model, target: Target) -> None:
         raise TargetError(f"{target.name} keeps no history: it has no module aether-configuration")
 
 
+def own_commit(client: NetconfClient, model: Model) -> str | None:
+    """Number of this session's newest commit; None without a history that the user may read."""
+    if "aether-configuration" not in model.namespaces:
+        return None
+    own = f"<netconf-session-id>{client.session_id}</netconf-session-id><number/>"
+    data = client.get(f"<commits xmlns='{CONFIGURATION_NS}'><commit>{own}</commit></commits>")
+    numbers = [leaf.text or "" for leaf in data.iter(qualified(CONFIGURATION_NS, "number"))]
+    return max(numbers, key=int, default=None)
+
+
 @verb
 def _run(arguments: argparse.Namespace, client: NetconfClient, target: Target) -> int:
     need_history(learn(client, target), target)

@@ -9,7 +9,7 @@ import sys
 from lxml import etree
 
 from nbi.cli import complete
-from nbi.cli.commit import add_commit_options, agreed
+from nbi.cli.commit import add_commit_options, agreed, tell_commit, tell_confirm
 from nbi.cli.diff import of_commit
 from nbi.cli.history import need_history
 from nbi.cli.model import learn
@@ -55,8 +55,8 @@ def _run(arguments: argparse.Namespace, client: NetconfClient, target: Target) -
     made = client.rpc(request).findtext(qualified(CONFIGURATION_NS, "number"))
     if made is None:
         print("nothing changes")
-    elif arguments.confirmed is not None:
-        print(
-            f"in force for {arguments.confirmed} s; to keep it: aether netconf confirm {target.name} {token}"
-        )
+        return 0
+    tell_commit(made)
+    if arguments.confirmed is not None:
+        tell_confirm(arguments.confirmed, target, token)
     return 0

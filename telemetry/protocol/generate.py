@@ -11,7 +11,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-SOURCES = ("gnmi_ext.proto", "gnmi.proto")
+SOURCES = ("gnmi_ext.proto", "gnmi.proto", "tunnel.proto")
 
 
 def generate(directory: Path = ROOT) -> list[Path]:

@@ -62,14 +62,21 @@ class Fleet:
         health.prefix.elem.add(name="aether-health:health")
         health.update.add(val=gnmi_pb2.TypedValue(uint_val=sessions)).path.elem.add(name="sessions")
         self._health = gnmi_pb2.SubscribeResponse(update=health).SerializeToString()
+        instance = gnmi_pb2.Notification(timestamp=time.time_ns())
+        instance.prefix.elem.add(name="aether-bng:bng")
+        path = instance.update.add(val=gnmi_pb2.TypedValue(string_val="bench")).path
+        path.elem.add(name="identity")
+        path.elem.add(name="instance-id")
+        self._instance = gnmi_pb2.SubscribeResponse(update=instance).SerializeToString()
 
     def messages(self, tick: int) -> list[bytes]:
+        """The counters, and behind them what says that they are whole."""
         if tick != self._tick:
             values = np.full((self._sessions, len(COLUMNS)), tick * 1000, np.uint64)
             values[:, 0] = tick
             now = tick * INTERVAL * 1_000_000_000
-            self._messages = [block.message(values[rows], now) for block, rows in self._blocks]
-            self._tick = tick
+            counters = [block.message(values[rows], now) for block, rows in self._blocks]
+            self._messages, self._tick = [*counters, self._instance], tick
         return self._messages
 
     async def capabilities(self, _request: bytes, _context: object) -> bytes:

@@ -86,6 +86,7 @@ def test_the_one_without_a_service_is_rejected_with_a_reason(lab: Lab) -> None:
 # -- 3. shaping
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("nth", [0, 1, 2], ids=["bridged-1", "routed", "bridged-2"])
 @pytest.mark.parametrize("download", [True, False], ids=["download", "upload"])
 def test_a_plan_of_10_mbits_gives_10_mbits(lab: Lab, nth: int, download: bool) -> None:
@@ -108,6 +109,7 @@ def test_netconf_shows_the_session_with_its_counters(lab: Lab) -> None:
     )
 
 
+@pytest.mark.quiet
 def test_an_edit_of_a_profile_reaches_live_subscribers(lab: Lab) -> None:
     subscriber = lab.subscriber("bronze")
 
@@ -316,6 +318,7 @@ def test_the_oss_lists_what_is_there(lab: Lab) -> None:
     assert oss.get("/api/traffic?range=15m")
 
 
+@pytest.mark.quiet
 def test_a_new_service_brings_a_refused_subscriber_online_and_its_end_takes_it_off(lab: Lab) -> None:
     oss = lab.oss()
     refused = lab.subscriber(None)

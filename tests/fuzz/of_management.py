@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 
 from lxml import etree
@@ -12,8 +12,10 @@ from collector.template import Reader
 from nbi.protocol import event_filter, xml
 from nbi.protocol.connection import HelloReceived, ProtocolViolation, ServerConnection
 from nbi.protocol.errors import RpcError
-from telemetry.protocol import gnmi_pb2, model, paths
+from telemetry.protocol import gnmi_pb2, model, paths, tunnel_pb2
 from telemetry.protocol.paths import PathError as GnmiPathError
+from telemetry.tunnel.desk import Added, Desk
+from telemetry.tunnel.registration import Answer, End, Registration, TunnelError
 from tests.fuzz.runner import Target
 from yang import path as data_paths
 from yang.datastore.context import SchemaBuilder, load_context
@@ -57,6 +59,8 @@ def targets() -> Iterator[Target]:
     yield Target("data-path", _PATHS[:2], _data_path, tokens=_XPATH_TOKENS)
     yield Target("gnmi-path-text", _PATHS, _gnmi_text, tokens=_XPATH_TOKENS)
     yield Target("gnmi-path", _gnmi_requests(), _gnmi_path)
+    yield Target("gnmi-tunnel", _tunnel_servers(), _tunnel)
+    yield Target("gnmi-tunnel-desk", _tunnel_clients(), _desk)
     yield Target("collector", _responses(), _collector)
 
 
@@ -207,6 +211,72 @@ def _gnmi_path(data: bytes) -> bool:
             model.data_path(_schema(), request.prefix, update.path)
         except (GnmiPathError, data_paths.PathError):
             continue
+    return True
+
+
+def _tunnel_servers() -> list[bytes]:
+    """What a tunnel server says in a Register stream; an octet before each message says how long it is."""
+    named = {"target": "bng-01", "target_type": "GNMI_GNOI"}
+    taken = tunnel_pb2.RegisterOp(target=tunnel_pb2.Target(accept=True, **named))
+    asked = [
+        tunnel_pb2.RegisterOp(session=tunnel_pb2.Session(accept=True, tag=tag, **named)) for tag in (1, 2, 7)
+    ]
+    given_up = tunnel_pb2.RegisterOp(session=tunnel_pb2.Session(tag=1, error="never mind"))
+    other = tunnel_pb2.RegisterOp(subscription=tunnel_pb2.Subscription(accept=True))
+    return [_framed([taken, *asked, given_up]), _framed([other, asked[0], taken])]
+
+
+def _framed(messages: Iterable[tunnel_pb2.RegisterOp]) -> bytes:
+    texts = [message.SerializeToString() for message in messages]
+    return b"".join(bytes([len(text)]) + text for text in texts)
+
+
+def _tunnel(data: bytes) -> bool:
+    registration = Registration("bng-01", "GNMI_GNOI", 2)
+    assert registration.begin()
+    while data:
+        message, data = data[1 : 1 + data[0]], data[1 + data[0] :]
+        open_before = set(registration.sessions)
+        try:
+            action = registration.receive(message)
+        except TunnelError as error:
+            assert len(str(error)) < 400
+            return False
+        if isinstance(action, Answer):
+            answer = tunnel_pb2.RegisterOp.FromString(action.octets).session
+            assert answer.error and not answer.accept
+        elif isinstance(action, End):
+            assert action.tag in open_before
+            registration.ended(action.tag)
+        elif action is not None:
+            assert action.tag > 0 and action.tag not in open_before
+        assert len(registration.sessions) <= 2
+    return True
+
+
+def _tunnel_clients() -> list[bytes]:
+    """What targets say to a tunnel server."""
+    added, other, removed = (
+        tunnel_pb2.RegisterOp(target=tunnel_pb2.Target(op=op, target=name, target_type="GNMI_GNOI"))
+        for op, name in ((1, "bng-01"), (1, "bng-02"), (2, "bng-01"))
+    )
+    failed = tunnel_pb2.RegisterOp(session=tunnel_pb2.Session(tag=1, error="no"))
+    asked = tunnel_pb2.RegisterOp(session=tunnel_pb2.Session(tag=-1, target="bng-02"))
+    told = tunnel_pb2.RegisterOp(subscription=tunnel_pb2.Subscription(op=1))
+    return [_framed([added, other, removed]), _framed([added, failed, asked, told])]
+
+
+def _desk(data: bytes) -> bool:
+    desk = Desk({"bng-07"})
+    while data:
+        message, data = data[1 : 1 + data[0]], data[1 + data[0] :]
+        try:
+            action = desk.receive(message)
+        except TunnelError:
+            return False
+        if isinstance(action, Added):
+            assert action.name in desk.targets
+            assert action.name != "bng-07" and "/" not in action.name and not action.name.startswith(".")
     return True
 
 

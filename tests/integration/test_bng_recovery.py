@@ -172,6 +172,7 @@ def test_interfaces_that_come_late_are_waited_for(tmp_path: Path) -> None:
         bng.namespaces.veth("b", "sub0", "s", "s0")
         bng.listen_again()
         wait_for("it took the interface", lambda: "sub0 add 10.64.0.1/16" in bng.log(), 10)
+        wait_for("NETCONF and gNMI are served", bng.is_up, 40)
         attach(bng)
         assert bng.ping(3)[1] == 3
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import numpy as np
@@ -19,6 +20,7 @@ from collector import lease, partitions, writer
 from collector.migrations import migrate
 from collector.retention import Retention
 from collector.template import SESSION_ID, Samples
+from collector.ticks import Part, Ticks
 from tests.support import postgres
 from tests.support.collector_rig import ROOT, Rig, rows
 
@@ -75,20 +77,29 @@ def test_samples_reach_tables_and_live_sessions(rig: Rig) -> None:
     assert ticks == sorted(ticks)
     for row in found:
         assert (row["in_octets"], row["out_discards"]) == (10 * row["tick"], 10 * row["tick"] + 5)
-        assert row["session_id"] == f"{1:016x}"
+        assert row["session_id"] in (f"{1:016x}", f"{2:016x}")
     assert rows(rig.database, "SELECT state FROM bngs")[0]["state"] == "connected"
 
 
-def test_samples_that_are_missing_become_a_gap(rig: Rig) -> None:
-    target = rig.target(1)
-    rig.collector()
-    rig.until("SELECT count(*) FROM session_samples", lambda n: isinstance(n, int) and n > 0)
-    target.kill()
-    target.wait()
-    time.sleep(3)
+def test_a_tick_that_was_read_in_part_becomes_a_gap(rig: Rig) -> None:
+    """The BNG falls silent within a tick, and it and the collector die."""
+    target, collector = rig.target(1), rig.collector(lease_ttl=1)
+    whole = "SELECT tick FROM cursors WHERE tick_whole"
+    rig.until(whole, lambda tick: tick is not None)
+    (rig.folder / "control.json").write_text('{"torn": true}')
+    torn = rig.until("SELECT tick FROM cursors WHERE NOT tick_whole", lambda tick: tick is not None)
+    for process in (collector, target):
+        process.kill()
+        process.wait()
+    counts = rows(rig.database, "SELECT tick, count(*) FROM session_samples GROUP BY tick ORDER BY tick")
+    assert [row["count"] for row in counts] == [2] * (len(counts) - 1) + [1]
+    (rig.folder / "control.json").write_text("{}")
     rig.target(1)
-    reason = rig.until("SELECT reason FROM gaps WHERE kind = 'samples'", lambda n: n is not None)
-    assert str(reason).startswith("no samples for ")
+    rig.collector(lease_ttl=1)
+    rig.until(whole, lambda tick: tick is not None)
+    (gap,) = rows(rig.database, "SELECT first, last, reason FROM gaps")
+    assert gap["first"] == torn
+    assert f"of tick {torn} only a part" in gap["reason"]
 
 
 def test_events_that_are_no_longer_retained_become_a_gap(rig: Rig) -> None:
@@ -97,10 +108,11 @@ def test_events_that_are_no_longer_retained_become_a_gap(rig: Rig) -> None:
     for process in (collector, target):
         process.kill()
         process.wait()
-    rig.target(200, oldest=101)
+    rig.target(200, oldest=101, live=7000)  # more than one message may hold
     time.sleep(3)
     rig.collector()
     rig.until("SELECT count(*) FROM events", lambda n: n == 150)
+    assert rows(rig.database, "SELECT count(*) FROM sessions_active WHERE status = 'active'")[0][0] == 7000
     assert rig.until("SELECT max(seq) FROM events", lambda n: n == 200)
     gap = rows(rig.database, "SELECT first, last, kind FROM gaps WHERE kind = 'events'")
     assert [tuple(row) for row in gap] == [(51, 100, "events")]
@@ -138,7 +150,7 @@ def test_a_second_collector_takes_over_from_a_dead_one(rig: Rig) -> None:
     rig.collector("two")
     time.sleep(1)
     os.kill(first.pid, signal.SIGSTOP)  # silent, but it still believes to own the lease
-    rig.until("SELECT owner FROM leases", lambda owner: owner == "two", seconds=5)
+    rig.until("SELECT owner FROM leases", lambda owner: owner == "two")
     os.kill(first.pid, signal.SIGCONT)
     rig.until("SELECT count(*) FROM events", lambda n: n == 4000)
     assert rows(rig.database, "SELECT count(DISTINCT seq) FROM events")[0][0] == 4000
@@ -155,15 +167,66 @@ async def test_a_fenced_owner_writes_nothing(database: str) -> None:
         assert await lease.acquire(connection, ["bng-01"], "two", 60) == {"bng-01": 2}
         assert await lease.renew(connection, {"bng-01": 1}, "one", 60) == {"bng-01"}
         samples = Samples(time.time_ns(), np.array(["0" * 16], SESSION_ID), np.ones((1, 7), np.int64))
+        part = Part(samples, True, True)
         encoder = writer.SampleEncoder("bng-01")
         for epoch, fenced in ((1, True), (2, False)):
-            write = writer.write_samples(connection, encoder, ("bng-01", epoch), [(samples, 0.0)], 5)
+            write = writer.write_samples(connection, encoder, ("bng-01", epoch), [(part, 0.0)], 5)
             if fenced:
                 with pytest.raises(writer.FencedError):
                     await write
             else:
                 await write
         assert await connection.fetchval("SELECT count(*) FROM session_samples") == 1
+    finally:
+        await connection.close()
+
+
+async def test_several_ticks_in_one_transaction(database: str) -> None:
+    """Each is judged by the one before it, and only of the last one a part may be missing."""
+    await migrate(database)
+    connection = await asyncpg.connect(database)
+    encoder, owner = writer.SampleEncoder("bng-01"), ("bng-01", 1)
+    now = time.time_ns() // 1000 * 1000
+
+    def samples(tick: int, *names: str) -> Samples:
+        sessions = np.array([name * 16 for name in names], SESSION_ID)
+        return Samples(now + tick * 10**9, sessions, np.full((len(names), 7), tick, np.int64))
+
+    async def write(cutter: Ticks, *messages: Samples | None) -> None:
+        parts = [(part, 0.0) for part in cutter.take(messages, more=False)]
+        await writer.write_samples(connection, encoder, owner, parts, 1)
+
+    async def counts(select: str) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in await connection.fetch(select)]
+
+    try:
+        await writer.prepare(connection)
+        await partitions.maintain(connection, Retention())
+        await lease.acquire(connection, ["bng-01"], "one", 600)
+        await connection.execute(
+            "INSERT INTO sessions_active (bng_id, session_id) SELECT 'bng-01', repeat(s, 16) "
+            "FROM unnest($1::text[]) AS s",
+            ["a", "b", "c"],
+        )
+        first = Ticks(await writer.newest_tick(connection, owner))
+        await write(first, samples(1, "a", "b"), samples(2, "a", "b", "c"), None, samples(6, "a"))
+        gaps = "SELECT first, last FROM gaps ORDER BY id"
+        assert await counts(gaps) == [(3, 5)]
+        live = "SELECT left(session_id, 1), tick, in_octets FROM sessions_active ORDER BY 1"
+        assert await counts(live) == [("a", 6, 6), ("b", 2, 2), ("c", 2, 2)]
+        last = await writer.newest_tick(connection, owner)
+        assert (last.tick, last.whole, last.sessions.tolist()) == (6, False, [b"a" * 16])
+        # the same tick again, and more behind it
+        await write(Ticks(last), samples(6, "a"), samples(6, "b"), samples(7, "a", "b"))
+        assert await counts("SELECT tick, count(*) FROM session_samples GROUP BY tick ORDER BY tick") == [
+            *((1, 2), (2, 3), (6, 2), (7, 2))
+        ]
+        assert await counts(gaps) == [(3, 5)]
+        # another one: of the seventh only a part may have been read
+        last = await writer.newest_tick(connection, owner)
+        await write(Ticks(last), samples(8, "a", "b"), samples(9, "a", "b"), None)
+        assert await counts(gaps) == [(3, 5), (7, 7)]
+        assert (await writer.newest_tick(connection, owner)).whole
     finally:
         await connection.close()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import socket
 import threading
 import time
 import urllib.request
@@ -26,9 +25,11 @@ from collector.outputs.relay import Relay
 from tests.support import postgres
 from tests.support.collector_rig import Rig
 from tests.support.journal_target import INSTANCE
+from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import PATIENCE
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
 STREAM = "bng_events"
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
@@ -70,7 +71,7 @@ def entries(server: RedisServer) -> list[dict[str, str]]:
 
 def until(server: RedisServer, count: int, seconds: float = 30) -> list[dict[str, str]]:
     """The stream's entries, as soon as there are so many."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE * seconds
     while len(found := entries(server)) < count:
         assert time.monotonic() < deadline, f"{len(found)} of {count} entries"
         time.sleep(0.1)
@@ -115,9 +116,7 @@ def test_a_consumer_group_gets_everything_through_kills(rig: Rig, server: RedisS
 
     The stream has each event once, in order; the group has read each.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     more = {"outputs": outputs(server), "metrics": {"port": port}}
     rig.target(10**9, per_turn=5)  # without an end, so that each kill is in the middle of it
     collector = rig.collector(lease_ttl=2, **more)
@@ -141,7 +140,7 @@ def test_a_consumer_group_gets_everything_through_kills(rig: Rig, server: RedisS
     total = _last_event(rig)
     found = until(server, total)
     assert [int(message["seq"]) for message in found] == list(range(1, total + 1))
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE * 20
     while len({key(message) for message in consumer.got}) < total and time.monotonic() < deadline:
         time.sleep(0.1)
     consumer.done.set()
@@ -162,7 +161,7 @@ def test_a_consumer_group_gets_everything_through_kills(rig: Rig, server: RedisS
 
 def _wait_for_length(server: RedisServer, least: int) -> int:
     """Returns how long the stream is."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE * 30
     with server.client() as client:
         while (length := int(client.xlen(STREAM))) < least:
             assert time.monotonic() < deadline
@@ -246,7 +245,7 @@ class Filled:
         await writer.write_events(self.connection, "b", 1, rows)
 
     async def messages(self, count: int, kind: str | None = None) -> list[dict[str, str]]:
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + PATIENCE * 15
         while True:
             found = [m for m in entries(self.server) if kind in (None, m["event_type"])]
             if len(found) >= count:
@@ -377,7 +376,7 @@ async def test_the_stream_is_bounded(filled: Filled) -> None:
     filled.relay(max_length=100)
     for _ in range(5):
         await filled.event("session-update", times=100, **SESSION, status="active")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE * 10
     while entries(filled.server)[-1:] == [] or entries(filled.server)[-1]["seq"] != "500":
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)

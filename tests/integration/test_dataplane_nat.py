@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
@@ -16,6 +15,7 @@ from bng.dataplane.held import Lost
 from bng.dataplane.kernel import KernelDataPlane
 from bng.dataplane.shards import FLAT, SHARDED
 from tests.support import subscriber_net as net
+from tests.support.waiting import wait_for
 
 pytestmark = [
     pytest.mark.netns,
@@ -115,14 +115,6 @@ def bench() -> Iterator[Bench]:
         up.close()
 
 
-def eventually(what: str, holds: Callable[[], bool]) -> None:
-    for _ in range(200):
-        if holds():
-            return
-        time.sleep(0.02)
-    pytest.fail(f"it does not come true: {what}")
-
-
 def test_two_sessions_share_an_address_and_no_port(bench: Bench) -> None:
     bench.start(0, FIRST)
     bench.start(1, SECOND)
@@ -173,7 +165,7 @@ def test_a_start_that_is_repeated_with_another_block_changes_it(bench: Bench) ->
     for binding in (FIRST, SECOND, Binding(SHARED + 1)):
         bench.start(0, binding)
         assert bench.plane.installed()[0].nat == binding
-        eventually(
+        wait_for(
             "the next packet of the flow leaves with the new block",
             lambda binding=binding: all(
                 source(frame)[0] == binding.address
@@ -216,7 +208,7 @@ def test_the_flows_of_many_that_end_together_are_cut(bench: Bench) -> None:
     bench.start(40, Binding(SHARED, 40000, 40063))
     bench.seen(net.upload(40))
     bench.plane.stop([Stop(number, f"{number:016x}") for number in many])
-    eventually("only the flow of who is still there is left", lambda: flows(bench) == 1)
+    wait_for("only the flow of who is still there is left", lambda: flows(bench) == 1)
 
 
 def flows(bench: Bench) -> int:
@@ -313,7 +305,7 @@ def test_flows_of_sessions_that_ended_unseen_are_cut_at_the_next_start(bench: Be
     again.open(CONFIG)
     try:
         assert [each.slot for each in again.installed()] == [1]
-        eventually("its flow is gone", lambda: flows(bench) == 1)
+        wait_for("its flow is gone", lambda: flows(bench) == 1)
     finally:
         again.close()
 
@@ -333,7 +325,7 @@ def test_flows_that_began_without_a_ruleset_do_not_go_on_without_translation(ben
     (bare,) = bench.seen(net.upload(0))
     assert source(bare)[0] == net.subscriber_ip(0)
     bench.plane.refresh()
-    eventually("only the other flow is there", lambda: flows(bench) == 1)
+    wait_for("only the other flow is there", lambda: flows(bench) == 1)
     (frame,) = bench.seen(net.upload(0))
     assert source(frame)[0] == SHARED
     assert [source(each) for each in bench.seen(net.upload(0, source_port=5001))] == [source(kept)]
@@ -422,4 +414,4 @@ def test_nobody_has_more_flows_than_the_limit(bench: Bench) -> None:
         assert len(bench.seen(flows_of_0[0], flows_of_0[1])) == 2, "what is established goes on"
         bench.stop(0)
         bench.stop(1)
-        eventually("their flows are gone", lambda: flows(bench) == 0)
+        wait_for("their flows are gone", lambda: flows(bench) == 0)

@@ -14,6 +14,7 @@ from tests.support import subscriber_net as net
 
 pytestmark = [
     pytest.mark.netns,
+    pytest.mark.quiet,
     pytest.mark.skipif(not net.namespaces_available(), reason="needs root and network namespaces"),
 ]
 

@@ -18,6 +18,7 @@ from bng.aaa.settings import AaaSettings, Server
 from bng.aaa.shell import AaaShell
 from bng.session.effects import Account, AccountKind, AskRadius
 from bng.session.events import Counters, RadiusAccept, RadiusReject, RadiusUnanswered
+from tests.support.ports import free_port
 
 pytestmark = [
     pytest.mark.servers,
@@ -106,17 +107,11 @@ USERS = """
 """
 
 
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def freeradius(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int, int]]:
     """A server with a users file; its folder and its two ports."""
     folder = tmp_path_factory.mktemp("freeradius")
-    auth, acct = _free_port(), _free_port()
+    auth, acct = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_DGRAM)
     config = CONFIG.format(folder=folder, secret=SECRET, auth=auth, acct=acct)
     (folder / "radiusd.conf").write_text(config)
     (folder / "dictionary").write_text(f"$INCLUDE /usr/share/freeradius/dictionary\n$INCLUDE {VENDOR_FILE}\n")

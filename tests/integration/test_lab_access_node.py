@@ -8,8 +8,7 @@ import os
 import secrets
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from lab.netns import network
 from lab.netns.inside import interface_address, run_inside
 from lab.supervisor.spec import ProcessSpec, python
 from lab.topology import BRIDGE, UPLINK, Address, BridgePort, Link, Node, Route, Topology, mac_address
+from tests.support.waiting import wait_for
 
 pytestmark = [
     pytest.mark.netns,
@@ -30,14 +30,6 @@ pytestmark = [
 
 SCRIPT = Path(__file__).parents[2] / "lab/templates/subscriber/udhcpc.sh"
 PORTS = (1, 2, 3)
-
-
-def wait_for(what: str, condition: Callable[[], object], seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(f"{what} did not happen")
-        time.sleep(0.05)
 
 
 class Bench:

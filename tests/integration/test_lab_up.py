@@ -8,8 +8,6 @@ import json
 import os
 import signal
 import socket
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,18 +16,11 @@ import asyncpg
 import pytest
 
 from tests.support.running_lab import ROOT, RunningLab
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.netns, pytest.mark.servers, pytest.mark.timeout(300)]
 
 Json = dict[str, Any]
-
-
-def wait_for(what: str, condition: Callable[[], object], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(f"{what} did not happen")
-        time.sleep(0.1)
 
 
 def service(status: Json, name: str) -> Json:

@@ -7,9 +7,8 @@ import queue
 import subprocess
 import sys
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import pytest
 from nbi.client import connect
 from tests.support import oss, postgres
 from tests.support.oss import ROOT, Rows, Server
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
@@ -70,16 +70,6 @@ class ElementProcess:
     def stop(self) -> None:
         self._process.kill()
         self._process.wait()
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"{what} did not happen")
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +124,7 @@ def network(cluster: postgres.Cluster, tmp_path: Path, request: pytest.FixtureRe
 
 def test_a_plan_reaches_every_bng_and_radius(network: Network) -> None:
     for element in network.elements:
-        until(lambda e=element: "bronze" in e.profiles(), "seeding")
+        wait_for("seeding", lambda e=element: "bronze" in e.profiles(), 30, 0.1)
     new = {"name": "silver", "download_kbps": 60_000, "upload_kbps": 12_000, "price": "25"}
     plan = network.client.post("/api/plans", json=new).json()
     assert {delivery["state"] for delivery in plan["deliveries"]} == {"delivered"}
@@ -160,7 +150,7 @@ def test_a_plan_reaches_every_bng_and_radius(network: Network) -> None:
 
 def test_what_one_bng_refuses_no_bng_keeps(network: Network) -> None:
     first, second = network.elements
-    until(lambda: "gold" in second.profiles() and "bronze" in second.profiles(), "seeding")
+    wait_for("seeding", lambda: "gold" in second.profiles() and "bronze" in second.profiles(), 30, 0.1)
     new = {"name": "toofast", "download_kbps": 900_000, "upload_kbps": 900_000}
     plan = network.client.post("/api/plans", json=new).json()
     delivery = network.delivery(plan)
@@ -178,27 +168,27 @@ def test_what_one_bng_refuses_no_bng_keeps(network: Network) -> None:
 
 def test_a_bng_that_is_locked_is_named_and_tried_again(network: Network) -> None:
     first, second = network.elements
-    until(lambda: "bronze" in second.profiles(), "seeding")
+    wait_for("seeding", lambda: "bronze" in second.profiles(), 30, 0.1)
     with connect("127.0.0.1", second.port, **LOGIN) as other:
         other.lock("candidate")
         new = {"name": "patient", "download_kbps": 1000, "upload_kbps": 1000}
         plan = network.client.post("/api/plans", json=new).json()
         assert "bng-02 refused" in network.delivery(plan)["error"]
         assert "patient" not in first.profiles()
-    until(lambda: network.delivery(network.plan("patient"))["state"] == "delivered", "the retry")
+    wait_for("the retry", lambda: network.delivery(network.plan("patient"))["state"] == "delivered", 30, 0.1)
     assert all("patient" in element.profiles() for element in network.elements)
 
 
 def test_what_a_dead_bng_missed_arrives_when_it_is_back(network: Network, tmp_path: Path) -> None:
     second = network.elements[1]
-    until(lambda: "bronze" in second.profiles(), "seeding")
+    wait_for("seeding", lambda: "bronze" in second.profiles(), 30, 0.1)
     second.stop()
     new = {"name": "late", "download_kbps": 1000, "upload_kbps": 1000}
     plan = network.client.post("/api/plans", json=new).json()
     assert "bng-02 cannot be reached" in network.delivery(plan)["error"]
     assert network.client.get("/api/stats").json()["deliveries_pending"] == 1
     network.elements[1] = ElementProcess(tmp_path / "bng-02", "bng-02", port=second.port)
-    until(lambda: network.delivery(network.plan("late"))["state"] == "delivered", "the delivery")
+    wait_for("the delivery", lambda: network.delivery(network.plan("late"))["state"] == "delivered", 30, 0.1)
     assert all("late" in element.profiles() for element in network.elements)
 
 
@@ -220,7 +210,7 @@ def test_a_bng_that_started_anew_gets_its_plans_again(network: Network, tmp_path
         wanted = {"bronze": (20_000_000, 5_000_000), "gold": (250_000_000, 50_000_000)}
         return wanted.items() <= network.elements[0].profiles().items()
 
-    until(has_all, "seeding")
+    wait_for("seeding", has_all, 30, 0.1)
     bronze = network.plan("bronze")["id"]
     network.client.patch(f"/api/plans/{bronze}", json={"is_active": False})
     network.client.patch(f"/api/plans/{network.plan('gold')['id']}", json={"is_active": False})
@@ -228,7 +218,7 @@ def test_a_bng_that_started_anew_gets_its_plans_again(network: Network, tmp_path
 
     start_empty("second")
     oss.run(report(uuid.uuid4()))
-    until(has_all, "the delivery to the new instance (gold is no longer sold, but in use)")
+    wait_for("the delivery to the new instance (gold is no longer sold, but in use)", has_all, 30, 0.1)
     assert "bng-01 started anew" in network.delivery(network.plan("gold"))["summary"]
 
     network.server.stop()
@@ -237,8 +227,10 @@ def test_a_bng_that_started_anew_gets_its_plans_again(network: Network, tmp_path
     oss.run(report(instance))
     network.server.start()
     network.client = network.server.login()
-    until(has_all, "the delivery at the start of the OSS")
-    until(lambda: network.delivery(network.plan("gold"))["state"] == "delivered", "the record of it")
+    wait_for("the delivery at the start of the OSS", has_all, 30, 0.1)
+    wait_for(
+        "the record of it", lambda: network.delivery(network.plan("gold"))["state"] == "delivered", 30, 0.1
+    )
 
     last = network.delivery(network.plan("gold"))["id"]
     oss.run(report(instance))
@@ -317,7 +309,9 @@ def test_the_outbox_survives_the_process(network: Network, tmp_path: Path) -> No
     ]
     network.server.start()
     network.client = network.server.login()
-    until(lambda: network.delivery(network.plan("durable"))["state"] == "delivered", "the delivery")
+    wait_for(
+        "the delivery", lambda: network.delivery(network.plan("durable"))["state"] == "delivered", 30, 0.1
+    )
     assert all("durable" in element.profiles() for element in network.elements)
 
 

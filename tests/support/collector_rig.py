@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from typing import Any
 import asyncpg
 
 from tests.support import certificates
+from tests.support.ports import free_port
+from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,19 +23,14 @@ ROOT = Path(__file__).parents[2]
 class Rig:
     """A target and any number of collectors, as processes."""
 
+    free_port = staticmethod(free_port)
+
     def __init__(self, folder: Path, database: str) -> None:
         self.folder, self.database = folder, database
         certificates.write(folder)
         self.port = self.free_port()
         self._running: list[subprocess.Popen[bytes]] = []
         self._others: list[Rig] = []
-
-    @staticmethod
-    def free_port() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-            return port
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
         return self.spawn([sys.executable, "-m", *command])
@@ -98,7 +94,7 @@ class Rig:
         asyncio.run(do())
 
     def until_log(self, text: str, seconds: float = 20) -> None:
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE * seconds
         while text not in (self.folder / "log").read_text():
             assert time.monotonic() < deadline, f"no {text} in {(self.folder / 'log').read_text()[-3000:]}"
             time.sleep(0.1)

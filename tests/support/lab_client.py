@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 from ncclient import manager
 from ncclient.xml_ import to_ele
 
+from tests.support.waiting import wait_for
+
 SESSIONS = "urn:aether:yang:aether-subscriber"
 SHAPING = "urn:aether:yang:aether-shaping"
 BASE = "urn:ietf:params:xml:ns:netconf:base:1.0"
@@ -34,15 +36,8 @@ def gnmic_binary() -> str | None:
 
 
 def until(what: str, check: Callable[[], Any], seconds: float = 30, every: float = 0.2) -> Any:
-    """Wait until `check` gives something true, and return it; fail with the last answer."""
-    deadline = time.monotonic() + seconds
-    answer: Any = None
-    while time.monotonic() < deadline:
-        answer = check()
-        if answer:
-            return answer
-        time.sleep(every)
-    raise AssertionError(f"not within {seconds:.0f} s: {what}; last: {answer!r}")
+    """As `wait_for`, looking less often: most looks are a NETCONF session."""
+    return wait_for(what, check, seconds, every)
 
 
 def inside(netns: str, *command: str, timeout: float = 60, check: bool = True) -> str:

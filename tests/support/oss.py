@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import random
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import asyncpg
 import httpx
 
 from collector import migrations
+from tests.support.ports import free_port
 from tests.support.postgres import Cluster
 
 ROOT = Path(__file__).parents[2]
@@ -35,12 +35,6 @@ CREATE TABLE radusergroup (id serial PRIMARY KEY, username text NOT NULL DEFAULT
 CREATE TABLE radgroupreply (id serial PRIMARY KEY, groupname text NOT NULL DEFAULT '',
     attribute text NOT NULL DEFAULT '', op varchar(2) NOT NULL DEFAULT '=', value text NOT NULL DEFAULT '');
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def databases(cluster: Cluster, name: str) -> tuple[str, str]:

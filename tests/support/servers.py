@@ -7,29 +7,16 @@ import re
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bng.aaa.dictionary import VENDOR_FILE
 from tests.support.netns import Namespaces
+from tests.support.waiting import wait_for
 
 SECRET = "not-a-secret"
 PASSWORD = "line"
 _HOOKS = sorted(Path("/usr/lib").glob("*/kea/hooks/libdhcp_lease_cmds.so"))
-
-
-def wait_for(what: str, condition: Callable[[], object], within: float = 15.0) -> object:
-    """Wait until a condition holds; its value. AssertionError with `what` when it does not in time."""
-    deadline = time.monotonic() + within
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within:g} s: {what}")
-        time.sleep(0.02)
 
 
 class Kea:

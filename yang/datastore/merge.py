@@ -90,6 +90,8 @@ class Merge:
 
     def trees(self, root: SchemaNode, base: Tree, running: Tree, candidate: Tree) -> Tree:
         """The candidate with what changed in running since `base`."""
+        if candidate is base:
+            return running
         return self._children(root, base, running, candidate, (), self._rules.start)
 
     def check(self) -> None:
@@ -108,10 +110,6 @@ class Merge:
         steps: tuple[Step, ...],
         context: Context,
     ) -> Tree:
-        if candidate is base:
-            return running
-        if running is base:
-            return candidate
         merged: dict[str, Any] = {}
         for name in dict.fromkeys((*running, *candidate, *base)):
             sides = base.get(name), running.get(name), candidate.get(name)

@@ -8,7 +8,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -213,7 +213,7 @@ class NodePlan:
             if keys is not None and own not in keys:
                 continue
             if all(
-                holds(match, config, record) and self._readable(match, context) for match in branch.matches
+                match.holds(config, record) and self._readable(match, context) for match in branch.matches
             ):
                 mask |= 1 << index
         return self._body(mask, context) if mask else None
@@ -391,23 +391,3 @@ class Planner:
             only = _Readable(self.rules, context, select.node, only)
         defaults = bool(select.node.defaults) and select.node.config
         return LeafPlan(select.node, only, skip_default=defaults and self.with_defaults == "trim")
-
-
-def holds(match: Match, config: Mapping[str, Any] | None, record: Any) -> bool:
-    """Whether an instance satisfies a condition."""
-    for level in match.path[:-1]:
-        config = config.get(level.json_name) if config is not None else None
-        record = getattr(record, level.attr, None) if record is not None else None
-    leaf = match.path[-1]
-    if leaf.config and config is not None:
-        value = config.get(leaf.json_name)
-    else:
-        value = getattr(record, leaf.attr, None) if record is not None else None
-    if value is None:
-        return False
-    if match.value is None:
-        return True
-    if leaf.kind == "leaf-list":
-        entries: Sequence[Any] = value
-        return match.value in entries
-    return bool(value == match.value)

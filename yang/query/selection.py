@@ -30,6 +30,24 @@ class Match:
         """What the condition looks at."""
         return self.path
 
+    def holds(self, config: Mapping[str, Any] | None, record: Any) -> bool:
+        """Whether an instance satisfies a condition."""
+        for level in self.path[:-1]:
+            config = config.get(level.json_name) if config is not None else None
+            record = getattr(record, level.attr, None) if record is not None else None
+        leaf = self.path[-1]
+        if leaf.config and config is not None:
+            value = config.get(leaf.json_name)
+        else:
+            value = getattr(record, leaf.attr, None) if record is not None else None
+        if value is None:
+            return False
+        if self.value is None:
+            return True
+        if leaf.kind == "leaf-list":
+            return bool(self.value in value)
+        return bool(value == self.value)
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:

@@ -10,13 +10,13 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import chain, islice
 from typing import Any, Final
 
 from yang.provider import OperationError
 from yang.xpath.axes import AXES
 from yang.xpath.document import Document, Node
+from yang.xpath.numbers import arithmetic, number_text, text_number
 from yang.xpath.syntax import Expression, Resolve, Step, Test
 
 MAX_STEPS: Final = 4_000_000
@@ -105,7 +105,7 @@ class Engine:
         if kind in _COMPARISONS:
             return self._compare(kind, *operands)
         left, right = (self.number(operand) for operand in operands)
-        return _arithmetic(kind, left, right)
+        return arithmetic(kind, left, right)
 
     def nodes(self, expression: Expression, context: Context) -> list[Node]:
         """The value of an expression that has to be a node-set."""
@@ -366,48 +366,6 @@ def may_be_position(expression: Expression) -> bool:
 
 def _text_too_long() -> OperationError:
     return OperationError("too-big", f"XPath filter: a text of more than {MAX_TEXT} characters")
-
-
-@lru_cache(maxsize=4096)
-def text_number(text: str) -> float:
-    """number() of a text: NaN for what is none."""
-    stripped = text.strip(" \t\r\n")
-    body = stripped[1:] if stripped.startswith("-") else stripped
-    whole, dot, fraction = body.partition(".")
-    digits = whole + fraction
-    if not digits or not (digits.isascii() and digits.isdigit()) or (dot and not (whole or fraction)):
-        return math.nan
-    return float(stripped)
-
-
-def number_text(value: float) -> str:
-    """string() of a number."""
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    if value == int(value):
-        return str(int(value))
-    text = repr(value)
-    return f"{value:.20f}".rstrip("0") if "e" in text else text
-
-
-def _arithmetic(operator: str, left: float, right: float) -> float:
-    if operator == "+":
-        return left + right
-    if operator == "-":
-        return left - right
-    if operator == "*":
-        return left * right
-    if operator == "mod":
-        if math.isinf(right) and math.isfinite(left):
-            return left
-        return math.nan if right == 0 or not math.isfinite(left) else math.fmod(left, right)
-    if right == 0:
-        if left == 0 or math.isnan(left):
-            return math.nan
-        return math.copysign(math.inf, left) * math.copysign(1, right)
-    return left / right
 
 
 _COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {

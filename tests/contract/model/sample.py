@@ -34,6 +34,23 @@ def _called() -> dict[str, Any]:
     }
 
 
+def _tunnel_server() -> dict[str, Any]:
+    return {
+        "name": "noc",
+        "enabled": True,
+        "remote-address": "127.0.0.9",
+        "remote-port": 57401,
+        "target-name": "box",
+        "target-type": "GNMI_GNOI",
+        "ca-file": "/etc/aether/tunnel-ca.pem",
+        "server-name": "tunnel.example",
+        "certificate-file": "/etc/aether/cert.pem",
+        "private-key-file": "/etc/aether/key.pem",
+        "keepalive-interval": 310,
+        "reconnect-strategy": {"min-backoff": 2, "max-backoff": 300},
+    }
+
+
 def full() -> dict[str, Any]:
     """Every leaf of configuration is there; the interfaces are on no machine."""
     return {
@@ -150,6 +167,7 @@ def full() -> dict[str, Any]:
                     "private-key-file": "/etc/aether/key.pem",
                     "client-ca-file": "/etc/aether/clients.pem",
                     "client-authentication": "certificate",
+                    "tunnel": {"tunnel-server": [_tunnel_server()]},
                 },
             },
         },

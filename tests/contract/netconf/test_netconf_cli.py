@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -63,7 +64,8 @@ def test_change_difference_and_confirmed_commit(aether):
     assert asked.returncode == 2 and "--yes" in asked.stderr
     committed = lines(aether("commit", "bng-01", "--set", assignment, "--yes", "--confirmed", "600"))
     assert committed[:2] == difference
-    token = committed[2].split()[-1]
+    assert re.fullmatch(r"commit \d+", committed[2])
+    token = committed[3].split()[-1]
     assert aether("confirm", "bng-01", "wrong").returncode == 1
     lines(aether("cancel", "bng-01", token))
     assert lines(aether("get", "bng-01", GOLD, "--format", "lines")) == [f"/aether-shaping:{GOLD} 100000000"]
@@ -76,27 +78,28 @@ def test_a_change_from_a_file(aether):
         "<download><rate>9000000</rate></download><upload><rate>8000000</rate></upload>"
         "</profile></shaping-profiles>"
     )
-    assert len(lines(aether("commit", "bng-01", "-", "--yes", stdin=profile))) == 2
+    assert len(lines(aether("commit", "bng-01", "-", "--yes", stdin=profile))) == 3
     assert lines(aether("commit", "bng-01", "-", "--yes", stdin=profile)) == ["nothing changes"]
     gone = lines(aether("commit", "bng-01", "--delete", "shaping-profiles/profile[name=cli]", "--yes"))
-    assert [line[0] for line in gone] == ["-", "-"]
+    assert [line[0] for line in gone] == ["-", "-", "c"]
 
 
 def test_history_and_rollback(aether):
     rate = f"/aether-shaping:{GOLD}"
-    lines(aether("commit", "bng-01", "--set", f"{GOLD}=60000000", "--yes", "--comment", "ticket 4711"))
+    change = ("--set", f"{GOLD}=60000000", "--yes", "--comment", "ticket 4711")
+    made = lines(aether("commit", "bng-01", *change))[-1]
     number, _, user, transport, peer, changes, kind, *comment = lines(aether("history", "bng-01", "-n", "1"))[
         0
     ].split()
     assert (user, transport, peer, changes, kind) == ("admin", "netconf", "127.0.0.1", "1", "commit")
-    assert comment == ["ticket", "4711"]
+    assert (made, comment) == (f"commit {number}", ["ticket", "4711"])
     done = [f"- {rate} 100000000", f"+ {rate} 60000000"]
     assert lines(aether("diff", "bng-01", "--commit", number, "--user", "viewer")) == done
     before = str(int(number) - 1)
     undone = [f"- {rate} 60000000", f"+ {rate} 100000000"]
     assert lines(aether("diff", "bng-01", "--commit", before, "--against", "running")) == undone
     assert "[access-denied]" in aether("rollback", "bng-01", before, "--yes", "--user", "viewer").stderr
-    assert lines(aether("rollback", "bng-01", before, "--yes")) == undone
+    assert lines(aether("rollback", "bng-01", before, "--yes")) == [*undone, f"commit {int(number) + 1}"]
     assert f"rollback to {before}" in lines(aether("history", "bng-01", "-n", "1"))[0]
     assert lines(aether("rollback", "bng-01", before, "--yes")) == ["nothing changes"]
 

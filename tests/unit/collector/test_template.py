@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector import decode
-from collector.template import COLUMNS, SESSION_ID, Reader, Samples, by_tick, newest
-from telemetry.encoder import ColumnEncoder, ColumnShape
+from collector.template import COLUMNS, SESSION_ID, Reader, Samples, newest
+from telemetry.encoder import ColumnEncoder
 from telemetry.protocol import gnmi_pb2
 from telemetry.protocol.wire import delimited, padded_varint, tag, varint
+from telemetry.rows import ColumnShape
 
 SESSION = "0" * 16
 LEAVES = tuple(("counters", name.replace("_", "-")) for name in COLUMNS)
@@ -55,17 +56,29 @@ def test_every_message_of_an_ordinary_server_is_read_rightly(ticks: list[list[tu
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(*[numbers] * 7), min_size=2, max_size=20))
-def test_the_fixed_layout_is_learnt_once(ticks: list[tuple[int, ...]]) -> None:
+def test_the_fixed_layout_is_learnt_anew_only_when_a_column_grows(ticks: list[tuple[int, ...]]) -> None:
     prefix = gnmi_pb2.Path(elem=[gnmi_pb2.PathElem(name="aether-subscriber:sessions")])
     shape = ColumnShape(prefix, "session", ("id",), LEAVES)
     keys = [(f"{session:016x}",) for session in range(3)]
     ((block, _),) = ColumnEncoder(shape).layout(keys, membership=1).blocks
     reader = Reader()
+    lengths = set()
     for number, values in enumerate(ticks):
         time_ns = 1_790_000_000_000_000_000 + number
-        message = block.message(np.array([values] * 3, np.uint64), time_ns, duplicates=number)
+        message = block.message(np.array([values] * 3, np.uint64), time_ns)
+        lengths.add(len(message))
         same(reader.read(message), {key[0]: values for key in keys}, time_ns)
-    assert reader.learnt == 1
+    assert reader.learnt == len(lengths) <= 1 + 3 * len(LEAVES)
+
+
+def test_duplicates_are_another_layout() -> None:
+    shape = ColumnShape(gnmi_pb2.Path(), "session", ("id",), LEAVES)
+    ((block, _),) = ColumnEncoder(shape).layout([(f"{1:016x}",)], membership=1).blocks
+    reader = Reader()
+    for duplicates in (0, 1, 0, 2):
+        message = block.message(np.array([range(7)], np.uint64), 1_790_000_000_000_000_000, duplicates)
+        same(reader.read(message), {f"{1:016x}": tuple(range(7))}, 1_790_000_000_000_000_000)
+    assert reader.learnt == 2
 
 
 def test_what_carries_no_samples_is_none() -> None:
@@ -93,14 +106,6 @@ def samples(time_ns: int, **totals: int) -> Samples:
     """A tick in which all counters of a session are the same."""
     sessions = np.array([name * 16 for name in totals], SESSION_ID)
     return Samples(time_ns, sessions, np.array([[time_ns, *[n] * 6] for n in totals.values()], np.int64))
-
-
-def test_messages_of_one_time_are_one_tick() -> None:
-    parts = [samples(1, a=1, b=1), samples(1, c=1), samples(2, a=2, b=2)]
-    assert [list(tick.sessions) for tick in by_tick(parts)] == [
-        [b"a" * 16, b"b" * 16, b"c" * 16],
-        [b"a" * 16, b"b" * 16],
-    ]
 
 
 def test_the_newest_row_of_each_session_whatever_tick_it_is_in() -> None:

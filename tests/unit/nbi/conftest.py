@@ -12,14 +12,17 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from _libyang import ffi, lib
 from lxml import etree
 
 from nbi.hostkeys import load_host_keys
 from nbi.info import Limits
 from nbi.protocol.framing import Deframer, Framer
 from nbi.protocol.names import BASE_NS, CAP_BASE_10, CAP_BASE_11
-from nbi.server import NetconfServer
+from nbi.server import MODULES_DIR, NetconfServer
+from tests.unit.nbi.subscribing import Subscriber
 from yang.access import User
+from yang.datastore.context import load_context
 
 TIMEOUT = 20.0
 NC = {"nc": BASE_NS}
@@ -210,3 +213,37 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
     yield start
     for served in started:
         await stop_served(served)
+
+
+@pytest.fixture(scope="session")
+def judge() -> Callable[[etree._Element], None]:
+    """Whether libyang takes a notification message."""
+    context = load_context([MODULES_DIR])
+
+    def check(message: etree._Element) -> None:
+        data = etree.tostring(message) + b"\0"
+        source, tree, op = (
+            ffi.new("struct ly_in **"),
+            ffi.new("struct lyd_node **"),
+            ffi.new("struct lyd_node **"),
+        )
+        text = ffi.new("char[]", data)
+        assert lib.ly_in_new_memory(text, source) == lib.LY_SUCCESS
+        status = lib.lyd_parse_op(
+            context.cdata, ffi.NULL, source[0], lib.LYD_XML, lib.LYD_TYPE_NOTIF_NETCONF, tree, op
+        )
+        lib.ly_in_free(source[0], 0)
+        assert status == lib.LY_SUCCESS, (data.decode(), str(context.error("refused")))
+        lib.lyd_free_all(tree[0])
+        lib.lyd_free_all(op[0])
+
+    return check
+
+
+@pytest.fixture
+def subscriber(serve, judge):
+    async def start(**options) -> Subscriber:
+        served = await serve(**{"min_period": 1, **options})
+        return Subscriber(served, await served.client(), judge)
+
+    return start

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import socket
 import struct
 from typing import Any
 
@@ -128,11 +127,3 @@ async def configure(client: Any, authentication: str) -> None:
         f"<authentication>{authentication}</authentication></system></config></edit-config>"
     )
     await client.ok("<commit/>")
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

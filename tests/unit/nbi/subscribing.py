@@ -93,3 +93,48 @@ NO_SYNC = "<yp:sync-on-start>false</yp:sync-on-start>"
 
 def session(number: int) -> str:
     return f"{number:016x}"
+
+
+class Subscriber:
+    """A client that checks every notification."""
+
+    def __init__(self, served, client, judge) -> None:
+        self.served = served
+        self.client = client
+        self._judge = judge
+        self.patches: list[int] = []
+
+    async def event(self) -> etree._Element:
+        message = await self.client.notification()
+        self._judge(message)
+        return message[1]
+
+    async def edits(self) -> list[tuple[str, str, etree._Element | None]]:
+        """Operation, target and value of each edit of the next patch."""
+        event = await self.event()
+        assert name(event) == "push-change-update", etree.tostring(event).decode()
+        self.patches.append(int(event.findtext(".//{*}patch-id")))
+        found = []
+        for number, edit in enumerate(event.iter(f"{{{YP}}}edit"), 1):
+            assert edit.findtext("{*}edit-id") == str(number)
+            value = edit.find("{*}value")
+            assert value is None or len(value) == 1
+            found.append(
+                (
+                    edit.findtext("{*}operation"),
+                    edit.findtext("{*}target"),
+                    None if value is None else value[0],
+                )
+            )
+        return found
+
+    async def quiet(self) -> None:
+        """Nothing is on its way."""
+        for _ in range(3):
+            await self.client.ok("<discard-changes/>")
+        assert not self.client.notifications, etree.tostring(self.client.notifications[0]).decode()
+
+    async def commit(self, config: str) -> None:
+        config = f"<config xmlns:nc='{NC}'>{config}</config>"
+        await self.client.ok(f"<edit-config><target><candidate/></target>{config}</edit-config>")
+        await self.client.ok("<commit/>")

@@ -11,7 +11,7 @@ import pytest
 from ncclient import manager
 
 from nbi.callhome import CallHome, Client, Endpoint
-from tests.unit.nbi.ssh_client import free_port
+from tests.support.ports import free_port
 
 TIMEOUT = 20
 

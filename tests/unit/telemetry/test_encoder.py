@@ -4,15 +4,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telemetry.encoder import (
-    BLOCK_ENTRIES,
-    MAXIMUM_DUPLICATES,
-    ColumnEncoder,
-    ColumnShape,
-)
+from telemetry.encoder import BLOCK_ENTRIES, ColumnEncoder
 from telemetry.packing import MAXIMUM_MESSAGE
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.protocol.paths import Step, build
+from telemetry.rows import MAXIMUM_DUPLICATES, ColumnShape
 
 LEAVES = (("counters", "in-octets"), ("counters", "out-octets"), ("tick",))
 PREFIX = build([Step("m:sessions")], target="bng-01")
@@ -89,6 +85,18 @@ def test_changed_leaves_only(flags):
     assert (made is None) == (not mask.any())
     if made is not None:
         assert parsed([made]) == ordinary(of, layout, values, mask=mask)
+
+
+def test_a_column_takes_the_octets_that_it_needs():
+    of = shape()
+    ((block, rows),) = ColumnEncoder(of).layout([("a",), ("b",)], 1).blocks
+    sizes = []
+    for largest in (0, 2**14 - 1, 2**14, 2**28, 2**56, 0):
+        values = np.array([[0, 0, 0], [largest, 0, 0]], np.uint64)
+        made = block.message(values[rows], TIME)
+        assert parsed([made]) == ordinary(of, ColumnEncoder(of).layout([("a",), ("b",)], 1), values)
+        sizes.append(len(made))
+    assert [size - sizes[0] for size in sizes] == [0, 0, 4, 12, 16, 16]  # two entries; never back
 
 
 def test_several_keys():

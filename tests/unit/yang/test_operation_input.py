@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from _libyang import ffi, lib
 from lxml import etree
 
+from tests.unit.yang.one_module import open_with_module
 from yang.access import User
 from yang.datastore.context import load_context
 from yang.provider import OperationError, Registration
@@ -91,34 +91,20 @@ class Ops:
         return self.calls[-1][1]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("ops")
-    (folder / "test-ops.yang").write_text(MODULE)
-    return folder
-
-
 @pytest.fixture
-async def ops(folder: Path, tmp_path: Path) -> AsyncIterator[Ops]:
+async def ops(tmp_path: Path) -> AsyncIterator[Ops]:
     calls: list[Any] = []
 
     async def note(keys: Any, members: Any, user: str) -> None:
         calls.append((keys, dict(members)))
 
-    startup = tmp_path / "startup.json"
     profile = {"name": "gold", "download": {"rate": "9000"}, "upload": {"rate": "9000"}}
-    startup.write_text(
-        json.dumps(
-            {
-                "aether-shaping:shaping-profiles": {"profile": [profile]},
-                "test-ops:boxes": {"box": [{"name": "x y's", "kind": "big"}]},
-            }
-        )
-    )
+    startup = {
+        "aether-shaping:shaping-profiles": {"profile": [profile]},
+        "test-ops:boxes": {"box": [{"name": "x y's", "kind": "big"}]},
+    }
     operations = {"/test-ops:move": note, "/test-ops:boxes/box/open": note}
-    tree = await Tree.open(
-        Registration(operations=operations), tmp_path / "state", startup, module_dirs=[folder]
-    )
+    tree = await open_with_module(tmp_path, MODULE, startup, Registration(operations=operations))
     yield Ops(tree, calls)
     await tree.close()
 
@@ -219,13 +205,13 @@ async def test_input_as_json(ops: Ops) -> None:
     ],
 )
 async def test_an_output_is_what_libyang_takes(
-    ops: Ops, folder: Path, path: str, output: dict[str, Any], good: bool
+    ops: Ops, tmp_path: Path, path: str, output: dict[str, Any], good: bool
 ) -> None:
     encoded = ops.tree.encode_output(path, output)
     module, _, name = path[1:].partition(":")
     namespace = ops.tree.schema.namespace_of(module)
     document = f'<{name} xmlns="{namespace}">'.encode() + encoded + f"</{name}>".encode()
-    context = load_context([folder])
+    context = load_context([tmp_path])
     source, tree, found = (
         ffi.new("struct ly_in **"),
         ffi.new("struct lyd_node **"),

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
+from tests.unit.yang.one_module import open_with_module
 from yang.access import User
 from yang.provider import Registration
 from yang.tree import Tree
@@ -71,8 +70,6 @@ class Log:
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
-    folder: Path = tmp_path_factory.mktemp("subtree")
-    (folder / "example-config.yang").write_text(MODULE)
     users = [
         {
             "name": name,
@@ -83,9 +80,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
         }
         for name, kind, full, dept, number, phones in USERS
     ]
-    (folder / "startup.json").write_text(json.dumps({"example-config:top": {"users": {"user": users}}}))
-    opening = Tree.open(
-        Registration(state=[Log()]), folder / "state", folder / "startup.json", module_dirs=[folder]
+    startup = {"example-config:top": {"users": {"user": users}}}
+    opening = open_with_module(
+        tmp_path_factory.mktemp("subtree"), MODULE, startup, Registration(state=[Log()])
     )
     with asyncio.Runner() as runner:
         opened = runner.run(opening)

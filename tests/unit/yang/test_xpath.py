@@ -323,13 +323,13 @@ async def test_hostile_expressions_end(net: Any) -> None:
 
     counter = asyncio.create_task(count())
     for expression in _HOSTILE:
-        before, started = laps, time.monotonic()
+        before, started = laps, time.process_time()  # of all threads: the machine may be busy
         try:
             await net.tree.read(net.tree.select_xpath(expression, NS), net.admin)
             assert "re-match" in expression, "it was not refused"
         except OperationError as error:
             assert error.tag == "too-big", (error.tag, error.message)
-        took = time.monotonic() - started
+        took = time.process_time() - started
         assert took < 3, expression
         assert laps - before > took * 10 - 1, expression
     counter.cancel()
@@ -337,10 +337,10 @@ async def test_hostile_expressions_end(net: Any) -> None:
 
 @pytest.mark.parametrize("session_count", [400])
 async def test_a_nested_search_from_the_root_is_linear(net: Any) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     text = await select(net, "//*[//*[//*[s:username]]][self::s:status][position() < 3]")
     assert found(text, "status")
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize(

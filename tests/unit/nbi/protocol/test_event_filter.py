@@ -68,8 +68,8 @@ def test_predicates_are_not_nested_without_end():
         nested = f"//*[{nested}]"
     with pytest.raises(ValueError, match="nested"):
         xpath_filter(nested, {})
-    began = time.perf_counter()
+    began = time.process_time()
     content = etree.fromstring("<a>" + "<b/>" * 40 + "</a>")
     assert xpath_filter("//*[count(//*[count(//*[. = 'x']) = 0]) > 0]", {})(content)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
     assert not xpath_filter("//*[. = '[[[[']", {})(content)

@@ -1,0 +1,119 @@
+"""Messages of samples → ticks: what belongs together, what is new of it, whether all of it was read. No I/O.
+
+A BNG sends one tick after the other, each in as many messages as it takes. So a tick is whole when anything
+else follows it in its stream. Where a stream breaks off, that is not known: what goes on from there has to
+say that samples may be missing, unless it is given the same tick again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from collector.template import SESSION_ID, Samples
+
+NEAR_NS = 2_000
+"""What a time may have lost on its way through the database, which keeps microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The tick that was written last.
+
+    Attributes:
+        tick, time_ns: None when there was none.
+        whole: all of it was read.
+        sessions: whose samples were, as in `Samples`.
+    """
+
+    tick: int | None = None
+    time_ns: int | None = None
+    whole: bool = True
+    sessions: np.ndarray = field(default_factory=lambda: np.empty(0, SESSION_ID))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is to be written of a tick.
+
+    Attributes:
+        samples: those that were not written before; None when the only news is that the tick is whole.
+        whole: nothing more of this tick can come.
+        first: it is of the first tick of its stream; the one before was read from another.
+    """
+
+    samples: Samples | None
+    whole: bool
+    first: bool
+
+
+class Ticks:
+    """The ticks of one stream, which begins after `last` was written."""
+
+    def __init__(self, last: Written) -> None:
+        self._last = last
+        self._held: list[Samples] = []
+        self._time: int | None = None
+        self._known: list[np.ndarray] = []
+        self._open = not last.whole
+        self._first = True
+
+    def take(self, messages: Iterable[Samples | None], *, more: bool) -> list[Part]:
+        """What is to be written now.
+
+        Args:
+            messages: in order; None stands for what follows a tick and has no samples.
+            more: there are more to be had at once. The last tick waits for them, if it is not alone.
+        """
+        made: list[Part] = []
+        for message in messages:
+            if self._held and (message is None or message.time_ns != self._held[0].time_ns):
+                made += self._hand_out(whole=True)
+            if message is not None:
+                self._held.append(message)
+            elif self._open:
+                self._open = False
+                made.append(Part(None, True, self._first))
+        if self._held and not (more and made):
+            made += self._hand_out(whole=False)
+        return made
+
+    def _hand_out(self, *, whole: bool) -> list[Part]:
+        time_ns = self._held[0].time_ns
+        samples, self._held = joined(self._held), []
+        if time_ns != self._time:
+            self._first, self._time = self._time is None, time_ns
+            again = self._is_last(samples)
+            self._known = [self._last.sessions] if again else []
+            self._open = self._open and again
+        if self._known:
+            samples = without(samples, np.concatenate(self._known))
+        if samples.sessions.size:
+            self._known.append(samples.sessions)
+            self._open = not whole
+            return [Part(samples, whole, self._first)]
+        closes, self._open = self._open and whole, self._open and not whole
+        return [Part(None, True, self._first)] if closes else []
+
+    def _is_last(self, samples: Samples) -> bool:
+        """Whether these are of the tick that was written before this stream began."""
+        if not self._first or self._last.time_ns is None:
+            return False
+        near = abs(samples.time_ns - self._last.time_ns) <= NEAR_NS
+        return near and samples.tick == self._last.tick
+
+
+def joined(parts: Sequence[Samples]) -> Samples:
+    """Messages of one tick as one."""
+    if len(parts) == 1:
+        return parts[0]
+    sessions = np.concatenate([part.sessions for part in parts])
+    return Samples(parts[0].time_ns, sessions, np.concatenate([part.values for part in parts]))
+
+
+def without(samples: Samples, known: np.ndarray) -> Samples:
+    """The samples of other sessions than these."""
+    fresh = ~np.isin(samples.sessions, known)
+    return Samples(samples.time_ns, samples.sessions[fresh], samples.values[fresh])

@@ -1,0 +1,247 @@
+"""The collector as tunnel server, with the element's side of a tunnel and with clients that are none."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from collector import tunnel
+from collector.config import ConfigError, parse
+from collector.tunnel import TunnelConfig
+from telemetry.protocol import tunnel_pb2 as pb
+from telemetry.tunnel.connection import TunnelServer
+from telemetry.tunnel.dialer import Tunnels
+from tests.support.certificates import Authority
+
+TIMEOUT = 20.0
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(TIMEOUT):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while octets := await reader.read(65536):
+        writer.write(octets)
+        await writer.drain()
+    writer.close()
+
+
+@dataclass
+class Local:
+    """The gNMI server of an element."""
+
+    local_address: tuple[str, int]
+    origins: dict[tuple[str, int], str] = field(default_factory=dict)
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.authority = Authority()
+        self.ca = folder / "ca.pem"
+        self.ca.write_bytes(self.authority.certificate)
+        key, certificate = self.authority.issue("collector", "127.0.0.1")
+        (folder / "key.pem").write_bytes(key)
+        (folder / "cert.pem").write_bytes(certificate)
+        self.sockets = folder / "s"
+        self.config = TunnelConfig(
+            "127.0.0.1", 0, folder / "cert.pem", folder / "key.pem", self.ca, self.sockets
+        )
+        self.server = tunnel.TunnelServer(self.config)
+        self.pair = self.authority.issue("bng")
+
+    def credentials(self, _server: TunnelServer | None = None) -> grpc.ChannelCredentials:
+        return grpc.ssl_channel_credentials(self.authority.certificate, *self.pair)
+
+    def wanted(self, target: str = "bng-01") -> TunnelServer:
+        return TunnelServer("noc", "127.0.0.1", self.server.port, target, min_wait=0.02, max_wait=0.1)
+
+    def names(self) -> set[str]:
+        return {path.name for path in self.sockets.iterdir()}
+
+    async def open(self, name: str = "bng-01") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_unix_connection(self.sockets / name)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    folder = Path(tempfile.mkdtemp(prefix="tun"))  # short, as names of sockets have to be
+    made = World(folder)
+    await made.server.start()
+    yield made
+    await made.server.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+async def tunnels(world: World) -> AsyncIterator[Tunnels]:
+    """An element that has registered."""
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    made = Tunnels(Local(server.sockets[0].getsockname()[:2]), world.credentials)
+    await made.configure([world.wanted()])
+    await until(lambda: world.names() == {"bng-01"})
+    yield made
+    await made.stop()
+    server.close()
+
+
+class Stranger:
+    """A client that says what the test wants."""
+
+    def __init__(self, world: World) -> None:
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        self.channel = grpc.aio.secure_channel(f"127.0.0.1:{world.server.port}", world.credentials(), options)
+        self.register: Any = self.call("Register")
+
+    def call(self, method: str) -> Any:
+        return self.channel.stream_stream(f"/grpctunnel.Tunnel/{method}")()
+
+    async def add(self, name: str) -> pb.Target:
+        target = pb.Target(op=pb.Target.ADD, target=name, target_type="GNMI_GNOI")
+        await self.register.write(pb.RegisterOp(target=target).SerializeToString())
+        return (await self.hear()).target
+
+    async def hear(self) -> pb.RegisterOp:
+        async with asyncio.timeout(TIMEOUT):
+            return pb.RegisterOp.FromString(await self.register.read())
+
+
+async def test_a_socket_leads_to_the_target(world, tunnels):
+    assert world.sockets.stat().st_mode & 0o077 == 0
+    connections = [await world.open() for _ in range(3)]
+    for number, (reader, writer) in enumerate(connections):
+        text = bytes([number]) * 300_000
+        writer.write(text)
+        writer.write_eof()
+        assert await reader.read() == text
+        writer.close()
+    await until(lambda: tunnels.states["noc"].sessions() == (0, 3, 0))
+
+
+async def test_a_target_that_goes_and_comes_back(world, tunnels):
+    reader, writer = await world.open()
+    writer.write(b"a")
+    assert await reader.read(1) == b"a"
+    await tunnels.configure([])
+    assert await reader.read() == b""
+    await until(lambda: world.names() == set())
+    writer.close()
+    (world.sockets / "bng-01").write_bytes(b"what a collector left that was killed")
+    await tunnels.configure([world.wanted()])
+    await until(lambda: tunnels.states["noc"].status == "connected")
+    reader, writer = await world.open()
+    writer.write(b"b")
+    assert await reader.read(1) == b"b"
+    writer.close()
+
+
+async def test_a_name_belongs_to_one(world, tunnels):
+    stranger = Stranger(world)
+    assert (await stranger.add("bng-01")).error == "the name is taken"
+    assert (await stranger.add("../bng-02")).error
+    assert (await stranger.add("bng-02")).accept
+    assert world.names() == {"bng-01", "bng-02"}
+    await stranger.channel.close()
+    await until(lambda: world.names() == {"bng-01"})
+
+
+async def test_a_connection_is_for_who_was_asked(world, tunnels):
+    """A stranger who guesses the tag of a connection to another target does not get it."""
+    stranger, other = Stranger(world), Stranger(world)
+    await stranger.add("bng-02")
+    await other.add("bng-03")
+    _, writer = await world.open("bng-02")
+    tag = (await stranger.hear()).session.tag
+    for who, octets in (
+        (other, pb.Data(tag=tag).SerializeToString()),
+        (stranger, pb.Data(tag=tag + 1).SerializeToString()),
+        (stranger, b"\xff"),
+    ):
+        call = who.call("Tunnel")
+        await call.write(octets)
+        async with asyncio.timeout(TIMEOUT):
+            assert await call.read() is grpc.aio.EOF
+    call = stranger.call("Tunnel")
+    await call.write(pb.Data(tag=tag).SerializeToString())
+    writer.write(b"for bng-02")
+    async with asyncio.timeout(TIMEOUT):
+        assert pb.Data.FromString(await call.read()).data == b"for bng-02"
+    writer.close()
+    for who in (stranger, other):
+        await who.channel.close()
+
+
+async def test_connections_that_are_not_to_be_had(world, monkeypatch):
+    monkeypatch.setattr(tunnel, "OPEN_SECONDS", 0.1)
+    monkeypatch.setattr(tunnel, "MAXIMUM_WAITING", 2)
+    stranger = Stranger(world)
+    await stranger.add("bng-02")
+    first, second, third = [await world.open("bng-02") for _ in range(3)]
+    assert await third[0].read() == b""  # too many
+    tag = (await stranger.hear()).session.tag
+    refused = pb.Session(tag=tag, error="no")
+    await stranger.register.write(pb.RegisterOp(session=refused).SerializeToString())
+    assert await first[0].read() == b""  # refused
+    assert await second[0].read() == b""  # not opened in time
+    for _, writer in (first, second, third):
+        writer.close()
+    await stranger.channel.close()
+
+
+async def test_garbage_ends_the_registration_alone(world, tunnels):
+    stranger = Stranger(world)
+    await stranger.add("bng-02")
+    await stranger.register.write(b"\xff\xff")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stranger.register.read()
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    await until(lambda: world.names() == {"bng-01"})
+    reader, writer = await world.open()
+    writer.write(b"fine")
+    assert await reader.read(4) == b"fine"
+    writer.close()
+    await stranger.channel.close()
+
+
+async def test_who_shows_no_certificate(world):
+    channel = grpc.aio.secure_channel(
+        f"127.0.0.1:{world.server.port}", grpc.ssl_channel_credentials(world.authority.certificate)
+    )
+    with pytest.raises(grpc.aio.AioRpcError):
+        await channel.stream_stream("/grpctunnel.Tunnel/Register")().read()
+    await channel.close()
+
+
+def test_a_configuration(tmp_path):
+    login = {"username": "u", "password": "p", "ca": "ca.pem"}
+    target = {"bng_id": "bng-01", "address": "unix:/run/c/bng-01", "server_name": "bng-01.example", **login}
+    served = {"address": "[::]:57402", "certificate": "c", "key": "k", "ca": "a", "folder": "/run/c"}
+    whole = {"database": "d", "targets": [target], "tunnel": served}
+    config = parse(whole)
+    assert (config.targets[0].address, config.targets[0].server_name) == (
+        "unix:/run/c/bng-01",
+        "bng-01.example",
+    )
+    assert config.tunnel == TunnelConfig("::", 57402, Path("c"), Path("k"), Path("a"), Path("/run/c"))
+    for wrong in (
+        [],
+        {**served, "address": "57402"},
+        {**served, "folder": "run"},
+        {**served, "folder": "/" + "x" * 42},
+        {name: value for name, value in served.items() if name != "ca"},
+    ):
+        with pytest.raises(ConfigError, match="tunnel"):
+            parse({**whole, "tunnel": wrong})
+    with pytest.raises(ConfigError, match="address"):
+        parse({**whole, "targets": [{**target, "address": "unix:relative"}]})
