@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import grpc
 
-from collector import clock, decode, gaps, gnmi, link, metrics, template, ticks, writer
+from collector import clock, copyformat, decode, gaps, gnmi, link, metrics, template, ticks, writer
 from collector.budget import WINDOW_MOST, Budget
 from collector.config import CollectorConfig, Target
 from collector.metrics import EVENTS, SAMPLES
@@ -182,7 +182,7 @@ class Session(link.Link):
     # -- samples --------------------------------------------------------------------------------------
 
     async def _samples(self, client: gnmi.Client) -> None:
-        encoder = writer.SampleEncoder(self.target.bng_id)
+        encoder = copyformat.SampleEncoder(self.target.bng_id)
         interval = self.config.sample_interval
         request = gnmi.stream(gnmi.sampled(COUNTERS, interval), gnmi.sampled(INSTANCE, interval))
         async with self.store.borrow() as connection:
@@ -205,18 +205,18 @@ class Session(link.Link):
         return pace.seen(part.samples.tick, time.monotonic()) if part.samples else 0.0
 
     async def _write_parts(
-        self, encoder: writer.SampleEncoder, parts: Sequence[tuple[ticks.Part, float]]
+        self, encoder: copyformat.SampleEncoder, parts: Sequence[tuple[ticks.Part, float]]
     ) -> None:
         found = [part.samples for part, _ in parts if part.samples]
         rows = sum(len(samples.sessions) for samples in found)
-        self.budget.take(rows * writer.OCTETS_PER_ROW)
+        self.budget.take(rows * copyformat.OCTETS_PER_ROW)
         try:
             async with self._writing("samples") as connection:
                 await writer.write_samples(
                     connection, encoder, (self.name, self.epoch), parts, self.config.sample_interval
                 )
         finally:
-            self.budget.give(rows * writer.OCTETS_PER_ROW)
+            self.budget.give(rows * copyformat.OCTETS_PER_ROW)
         if found:
             SAMPLES.labels(self.name).inc(rows)
             metrics.committed(self.name, "samples", found[-1].time_ns)

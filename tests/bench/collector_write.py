@@ -31,7 +31,7 @@ import asyncpg
 import grpc
 import numpy as np
 
-from collector import decode, gnmi, lease, partitions, writer
+from collector import copyformat, decode, gnmi, lease, partitions
 from collector.config import CollectorConfig, Target
 from collector.migrations import migrate
 from collector.retention import Retention
@@ -160,7 +160,7 @@ async def ordinary(config: CollectorConfig, connection: asyncpg.Connection, targ
         request = gnmi.stream(gnmi.sampled(COUNTERS, 1))
         async for batch in client.batches(request, most=MOST_MESSAGES, quiet=0.2):
             records = [record for octets in batch for record in plain_records(octets)]
-            await working.copy_records_to_table("session_samples", columns=writer.SAMPLE, records=records)
+            await working.copy_records_to_table("session_samples", columns=copyformat.SAMPLE, records=records)
 
     task = asyncio.create_task(work())
     await asyncio.sleep(1)
@@ -175,7 +175,7 @@ async def ordinary(config: CollectorConfig, connection: asyncpg.Connection, targ
 async def one_by_one(connection: asyncpg.Connection) -> float:
     """The baseline: one INSERT, one commit per row."""
     insert = (
-        f"INSERT INTO session_samples ({', '.join(writer.SAMPLE)}) "
+        f"INSERT INTO session_samples ({', '.join(copyformat.SAMPLE)}) "
         "VALUES (now(), 'bng-02', $1, $2, $3, $4, $5, $6, $7, $8)"
     )
     began, rows = time.monotonic(), 0

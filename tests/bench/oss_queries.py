@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import asyncpg
 import numpy as np
 
-from collector import migrations, partitions, writer
+from collector import copyformat, migrations, partitions
 from collector.template import COLUMNS, SESSION_ID, Samples
 from oss import database
 from oss.domain import customers, elements, sessions, traffic
@@ -76,18 +76,18 @@ async def copy(connection: asyncpg.Connection, table: str, bng: str, ticks: list
     if table == "session_samples":
         await connection.copy_to_table(
             table,
-            source=BytesIO(writer.SampleEncoder(bng).long(ticks)),
-            columns=writer.SAMPLE,
+            source=BytesIO(copyformat.SampleEncoder(bng).long(ticks)),
+            columns=copyformat.SAMPLE,
             format="binary",
         )
         return
     await connection.copy_to_table(
         "staged_rollup",
-        source=BytesIO(writer.SampleEncoder(bng).long(ticks)),
-        columns=writer.SAMPLE,
+        source=BytesIO(copyformat.SampleEncoder(bng).long(ticks)),
+        columns=copyformat.SAMPLE,
         format="binary",
     )
-    columns = ", ".join(("time", "bng_id", "session_id", *writer.SAMPLE[4:]))
+    columns = ", ".join(("time", "bng_id", "session_id", *copyformat.SAMPLE[4:]))
     await connection.execute(
         f"INSERT INTO {table} (samples, {columns}) "
         f"SELECT {ROLLED[table] // INTERVAL}, {columns} FROM staged_rollup"

@@ -16,7 +16,7 @@ import asyncpg
 import numpy as np
 import pytest
 
-from collector import lease, partitions, writer
+from collector import copyformat, lease, partitions, writer
 from collector.migrations import migrate
 from collector.retention import Retention
 from collector.template import SESSION_ID, Samples
@@ -168,7 +168,7 @@ async def test_a_fenced_owner_writes_nothing(database: str) -> None:
         assert await lease.renew(connection, {"bng-01": 1}, "one", 60) == {"bng-01"}
         samples = Samples(time.time_ns(), np.array(["0" * 16], SESSION_ID), np.ones((1, 7), np.int64))
         part = Part(samples, True, True)
-        encoder = writer.SampleEncoder("bng-01")
+        encoder = copyformat.SampleEncoder("bng-01")
         for epoch, fenced in ((1, True), (2, False)):
             write = writer.write_samples(connection, encoder, ("bng-01", epoch), [(part, 0.0)], 5)
             if fenced:
@@ -185,7 +185,7 @@ async def test_several_ticks_in_one_transaction(database: str) -> None:
     """Each is judged by the one before it, and only of the last one a part may be missing."""
     await migrate(database)
     connection = await asyncpg.connect(database)
-    encoder, owner = writer.SampleEncoder("bng-01"), ("bng-01", 1)
+    encoder, owner = copyformat.SampleEncoder("bng-01"), ("bng-01", 1)
     now = time.time_ns() // 1000 * 1000
 
     def samples(tick: int, *names: str) -> Samples:

@@ -11,7 +11,7 @@ import asyncpg
 import numpy as np
 import pytest
 
-from collector import lease, partitions, rollup, writer
+from collector import copyformat, lease, partitions, rollup, writer
 from collector.migrations import migrate
 from collector.template import SESSION_ID, Samples
 from collector.ticks import Part
@@ -41,7 +41,7 @@ class Store:
 
     def __init__(self, dsn: str, connection: asyncpg.Connection) -> None:
         self.dsn, self.connection = dsn, connection
-        self._encoder = writer.SampleEncoder("bng-01")
+        self._encoder = copyformat.SampleEncoder("bng-01")
 
     @classmethod
     async def open(cls, dsn: str) -> Store:
