@@ -13,6 +13,8 @@ from typing import Any
 import yaml
 
 from collector import retention
+from collector.bus import config as bus_config
+from collector.bus.config import BusConfig
 from collector.foreign.config import Foreign, ForeignError, read_foreign
 from collector.outputs import registry
 from collector.outputs.interface import Output
@@ -57,6 +59,7 @@ class CollectorConfig:
         foreign: targets of others, in gnmic's form, None for none.
         metrics: address of the Prometheus endpoint, None for none.
         outputs: what makes the outputs besides PostgreSQL.
+        bus: what `run` publishes to and `write` reads from, None for none; `run` then needs no `database`.
     """
 
     database: str = field(repr=False)
@@ -70,6 +73,7 @@ class CollectorConfig:
     foreign: Foreign | None = None
     metrics: tuple[str, int] | None = None
     outputs: tuple[Callable[[], Output], ...] = ()
+    bus: BusConfig | None = None
 
 
 def _text(source: dict[str, Any], key: str, where: str) -> str:
@@ -136,6 +140,17 @@ def _foreign(source: Any, base: Path) -> Foreign | None:
         raise ConfigError(f"{where}: {' '.join(str(error).split())}") from None
 
 
+def _bus(source: dict[str, Any], base: Path) -> BusConfig | None:
+    try:
+        bus = bus_config.parse(source.get("bus"), base)
+    except ValueError as error:
+        raise ConfigError(f"'bus': {error}") from None
+    for name in ("foreign", "registry") if bus else ():
+        if source.get(name):
+            raise ConfigError(f"'bus': '{name}' does not go with it; another collector can have that")
+    return bus
+
+
 def parse(source: Any, base: Path = Path()) -> CollectorConfig:
     """Check a decoded configuration; names of files in it are relative to `base`. Raises ConfigError."""
     if not isinstance(source, dict):
@@ -153,8 +168,9 @@ def parse(source: Any, base: Path = Path()) -> CollectorConfig:
         outputs = registry.parse(source.get("outputs", {}))
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    bus = _bus(source, base)
     return CollectorConfig(
-        database=_text(source, "database", "configuration"),
+        database=_text(source, "database", "configuration") if not bus or "database" in source else "",
         targets=targets,
         sample_interval=_number(source, "sample_interval", 5.0, 1, 3600),
         owner=source.get("owner") or f"{socket.gethostname()}:{os.getpid()}",
@@ -165,6 +181,7 @@ def parse(source: Any, base: Path = Path()) -> CollectorConfig:
         foreign=foreign,
         metrics=_metrics(source.get("metrics")),
         outputs=outputs,
+        bus=bus,
     )
 
 

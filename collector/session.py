@@ -221,27 +221,32 @@ class Session(link.Link):
             gnmi.sampled(ROUTERS, max(self.config.sample_interval, 10)),
         )
         async for batch in client.notifications(request, most=MOST_MESSAGES, quiet=0.2):
-            health: dict[str, Any] = {}
-            routers: dict[str, dict[str, Any]] = {}
-            for notification in batch:
-                for _, leaves in decode.entries(notification, below="health"):
-                    health.update(leaves)
-                for below in ("access-router", "discovered"):
-                    for path, leaves in decode.entries(notification, below=below):
-                        row = {**path[-1][1], **leaves}
-                        routers.setdefault(f"{below}:{sorted(path[-1][1].values())}", {"_": below}).update(
-                            row
-                        )
-            if health:
-                at = datetime.fromtimestamp(batch[-1].timestamp / 1e9, UTC)
-                with metrics.writing("health"):
-                    await writer.write_health(connection, self.target.bng_id, at, decode.health(health))
-                await writer.write_state(connection, self.target.bng_id, last_seen=datetime.now(UTC))
-            if routers:
-                rows = [
-                    decode.router(row, configured=row.pop("_") == "access-router") for row in routers.values()
-                ]
-                with metrics.writing("routers"):
-                    await writer.write_routers(
-                        connection, self.target.bng_id, [row for row in rows if row["remote_id"]]
+            await self._write_condition(connection, batch, datetime.now(UTC))
+
+    async def _write_condition(
+        self, connection: asyncpg.Connection, batch: Sequence[gnmi_pb2.Notification], seen: datetime
+    ) -> None:
+        health: dict[str, Any] = {}
+        routers: dict[str, dict[str, Any]] = {}
+        for notification in batch:
+            for _, leaves in decode.entries(notification, below="health"):
+                health.update(leaves)
+            for below in ("access-router", "discovered"):
+                for path, leaves in decode.entries(notification, below=below):
+                    row = {**path[-1][1], **leaves}
+                    routers.setdefault(f"{below}:{sorted(path[-1][1].values())}", {"_": below}).update(
+                        row
                     )
+        if health:
+            at = datetime.fromtimestamp(batch[-1].timestamp / 1e9, UTC)
+            with metrics.writing("health"):
+                await writer.write_health(connection, self.target.bng_id, at, decode.health(health))
+            await writer.write_state(connection, self.target.bng_id, last_seen=seen)
+        if routers:
+            rows = [
+                decode.router(row, configured=row.pop("_") == "access-router") for row in routers.values()
+            ]
+            with metrics.writing("routers"):
+                await writer.write_routers(
+                    connection, self.target.bng_id, [row for row in rows if row["remote_id"]]
+                )

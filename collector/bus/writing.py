@@ -1,0 +1,245 @@
+"""One BNG, as long as this writer holds its lease: from the bus into the tables."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+import asyncpg
+import orjson
+
+from collector import decode, gaps, metrics, template, writer
+from collector.budget import Budget
+from collector.bus import message
+from collector.bus.chain import Follower, Place
+from collector.bus.jetstream import Bus
+from collector.bus.message import Assembler, Message
+from collector.bus.metrics import HOLES, WAITING
+from collector.config import CollectorConfig, Target
+from collector.metrics import SAMPLES, TARGET_UP
+from collector.session import Session, _by_tick
+from telemetry.protocol import gnmi_pb2
+
+WISH_AGAIN = 5.0
+"""Seconds until a publisher is told again that events are missing."""
+
+PLACE = """UPDATE cursors SET bus_seq = $3, bus_id = $4, bus_time_ns = $5 WHERE bng_id = $1 AND epoch = $2"""
+KNOWN = """
+    SELECT seq, instance_id::text AS instance_id FROM events
+    WHERE bng_id = $1 AND instance_id = ANY($2::text[]::uuid[]) AND seq = ANY($3::bigint[])"""
+
+
+class Writing(Session):
+    """Writes one BNG's messages. Place and rows are one transaction, which the epoch fences."""
+
+    def __init__(self, config: CollectorConfig, target: Target, epoch: int, bus: Bus, budget: Budget) -> None:
+        super().__init__(config, target, epoch, budget)
+        self._bus = bus
+        self._tracker = gaps.Tracker(0, 0)
+        self._known_until = 0
+        self._assembler = Assembler()
+        self._reader = template.Reader()
+        self._pace = gaps.Pace()
+        self._encoder = writer.SampleEncoder(self.name)
+        self._wish: dict[str, Any] | None = None
+        self._wish_at = 0.0
+
+    async def say(self, up: bool, error: str | None, **columns: Any) -> None:
+        """The target's state is its publisher's to say."""
+
+    async def run(self) -> None:
+        try:
+            await super().run()
+        finally:
+            with suppress(KeyError):
+                WAITING.remove(self.name)
+
+    async def connected(self) -> None:
+        """Follow the chain from where PostgreSQL says, until something breaks."""
+        connection = await self.database()
+        try:
+            await writer.prepare(connection)
+            row = await connection.fetchrow(
+                "SELECT seq, time_ns, bus_seq, bus_id, bus_time_ns FROM cursors "
+                "WHERE bng_id = $1 AND epoch = $2",
+                *(self.name, self.epoch),
+            )
+            if row is None:
+                raise writer.FencedError
+            self._tracker, self._wish = gaps.Tracker(row["seq"], row["time_ns"]), None
+            self._known_until, self._assembler = 0, Assembler()
+            follower = Follower(Place(row["bus_seq"] or 0, row["bus_id"] or "", row["bus_time_ns"] or 0))
+            self.log.info("collector.bus-reading", after=follower.place.seq)
+            holes = 0
+            async with aclosing(self._bus.read(self.name, follower, self.budget)) as batches:
+                async for messages, waiting in batches:
+                    WAITING.labels(self.name).set(waiting)
+                    if follower.holes != holes:
+                        holes = follower.holes
+                        HOLES.labels(self.name).inc()
+                        self.log.warning("collector.bus-hole", before=messages[0].seq)
+                    await self._write(connection, messages)
+                    await self._wish_again()
+        finally:
+            connection.terminate()
+
+    async def _write(self, connection: asyncpg.Connection, messages: Sequence[Message]) -> None:
+        whole = [found for found in map(self._assembler.add, messages) if found]
+        for kind, group in groupby(whole, key=lambda found: found.kind):
+            same = list(group)
+            if kind == message.EVENTS:
+                await self._write_event_messages(connection, same)
+            elif kind == message.SAMPLES:
+                await self._write_sample_messages(connection, same)
+            elif kind == message.CONDITION:
+                await self._write_conditions(connection, same)
+            elif kind == message.STATE:
+                for one in same:
+                    await self._write_told(connection, one)
+            elif kind == message.BASELINE:
+                for one in same:
+                    await self._write_baseline(connection, one)
+
+    @asynccontextmanager
+    async def _placed(self, connection: asyncpg.Connection, at: Message) -> AsyncIterator[None]:
+        """A transaction that moves the place too. Raises FencedError."""
+        async with connection.transaction():
+            yield
+            await writer.fence(connection, PLACE, self.name, self.epoch, at.seq, at.id, at.time_ns)
+
+    # -- events ---------------------------------------------------------------------------------------
+
+    async def _write_event_messages(self, connection: asyncpg.Connection, found: Sequence[Message]) -> None:
+        fresh: list[dict[str, Any]] = []
+        for one in found:
+            for octets in message.unpack(one.body):
+                event = decode.event(gnmi_pb2.SubscribeResponse.FromString(octets).update)
+                if event is None:
+                    continue
+                verdict = self._tracker.judge(event["seq"], event["time_ns"])
+                if verdict == gaps.NEXT:
+                    fresh.append(event)
+                    self._wish = None
+                elif verdict == gaps.BROKEN:
+                    self._want()
+        if self._known_until and fresh:
+            fresh = await self._unknown(connection, fresh)
+        if fresh:
+            async with self._placed(connection, found[-1]):
+                await self._write_events(connection, fresh)
+
+    async def _unknown(
+        self, connection: asyncpg.Connection, events: list[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """After a baseline the journal is read from its oldest event: without those that are there."""
+        rows = await connection.fetch(
+            KNOWN,
+            self.name,
+            list({event["instance_id"] for event in events if event["instance_id"]}),
+            [event["seq"] for event in events],
+        )
+        there = {(row["instance_id"], row["seq"]) for row in rows}
+        if events[-1]["seq"] > self._known_until:
+            self._known_until = 0
+        return [event for event in events if (event["instance_id"], event["seq"]) not in there]
+
+    def _want(self) -> None:
+        """Events are missing on the bus. The BNG's journal may have them: its publisher is asked for them."""
+        if self._wish is None:
+            seq, time_ns = self._tracker.seq, self._tracker.time_ns
+            # the same one while it is the same hole
+            self._wish = {"seq": seq, "time_ns": time_ns, "wish": f"{self.config.owner} {self.epoch} {seq}"}
+            self._wish_at = 0.0
+            self.log.warning("collector.bus-events-missing", after=seq)
+
+    async def _wish_again(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._wish is not None and now >= self._wish_at:
+            self._wish_at = now + WISH_AGAIN
+            heard = await self._bus.wish(self.name, self._wish)
+            self.log.info("collector.bus-events-wished", after=self._wish["seq"], heard=heard)
+
+    async def _write_baseline(self, connection: asyncpg.Connection, one: Message) -> None:
+        """Begin anew from what the BNG says is there, as `Session` does."""
+        head, *rest = message.unpack(one.body)
+        told = orjson.loads(head)
+        live = {}
+        for octets in rest:
+            notification = gnmi_pb2.Notification.FromString(octets)
+            for path, leaves in decode.entries(notification, below="session"):
+                live[path[-1][1]["id"]] = decode.session(leaves)
+        before, oldest = self._tracker.seq, told["oldest"]
+        lost = (before + 1, max(before + 1, oldest - 1))
+        async with self._placed(connection, one):
+            await writer.rebaseline(
+                *(connection, self.name, self.epoch),
+                cursor=(oldest - 1, 0),
+                live=live,
+                lost=lost,
+                reason=told["reason"],
+            )
+        self._tracker, self._known_until, self._wish = gaps.Tracker(oldest - 1, 0), before, None
+        metrics.GAPS.labels(self.name, "events").inc()
+        self.log.warning("collector.gap", first=lost[0], last=lost[1], reason=told["reason"])
+
+    # -- samples, condition, state --------------------------------------------------------------------
+
+    async def _write_sample_messages(self, connection: asyncpg.Connection, found: Sequence[Message]) -> None:
+        """All ticks of some messages, in one transaction."""
+        samples = []
+        clocks: dict[int, float] = {}
+        for one in found:
+            for octets in message.unpack(one.body):
+                try:
+                    read = self._reader.read(octets)
+                except decode.DecodeError as error:
+                    self.log.error("collector.bus-undecodable", seq=one.seq, error=str(error))
+                    continue
+                if read:
+                    samples.append(self._in_time(read, one.time_ns))
+                    clocks[samples[-1].time_ns] = one.time_ns / 1e9
+        if not samples:
+            return
+        owner, interval = (self.name, self.epoch), self.config.sample_interval
+        with metrics.writing("samples"):
+            async with self._placed(connection, found[-1]):
+                for tick in _by_tick(samples):
+                    seen = self._pace.seen(int(tick.values[:, 0].max()), clocks[tick.time_ns])
+                    await writer.write_samples(connection, self._encoder, owner, tick, interval, seen)
+        SAMPLES.labels(self.name).inc(sum(len(part.sessions) for part in samples))
+        metrics.committed(self.name, "samples", samples[-1].time_ns)
+
+    async def _write_conditions(self, connection: asyncpg.Connection, found: Sequence[Message]) -> None:
+        """Each report for itself: their order is their time."""
+        for one in found:
+            responses = [gnmi_pb2.SubscribeResponse.FromString(octets) for octets in message.unpack(one.body)]
+            batch = [response.update for response in responses if response.HasField("update")]
+            if not batch:
+                continue
+            async with self._placed(connection, one):
+                try:
+                    async with connection.transaction():
+                        await self._write_condition(connection, batch, decode.stamp(one.time_ns))
+                except decode.DecodeError as error:
+                    self.log.error("collector.bus-undecodable", seq=one.seq, error=str(error))
+
+    async def _write_told(self, connection: asyncpg.Connection, one: Message) -> None:
+        """The state of the target, as its publisher says."""
+        told = orjson.loads(one.body)
+        up = told["state"] == "up"
+        async with self._placed(connection, one):
+            await writer.write_target_state(
+                connection, (self.name, self.epoch), told["state"], told["error"], told["owner"]
+            )
+            if told["state"] != "removed":
+                columns = {
+                    name: datetime.fromisoformat(value) if name in ("connected_since", "last_seen") else value
+                    for name, value in told["columns"].items()
+                }
+                state = "connected" if up else "unreachable"
+                await writer.write_state(connection, self.name, state=state, error=told["error"], **columns)
+        TARGET_UP.labels(self.name).set(up)
