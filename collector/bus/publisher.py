@@ -23,7 +23,6 @@ from collector.session import (
     COUNTERS,
     EVENTS_PATH,
     HEALTH,
-    MOST_EVENTS,
     MOST_MESSAGES,
     ROUTERS,
     Session,
@@ -33,6 +32,9 @@ from telemetry.protocol import gnmi_pb2
 
 log = structlog.get_logger()
 
+MOST_EVENTS = 64
+"""Events in a message: few, as a writer joins what waits for it, and events that come steadily wait for it to
+be full."""
 RETRY = 0.5
 """Seconds between attempts to publish while the bus is away."""
 
