@@ -234,9 +234,7 @@ class Session(link.Link):
             for below in ("access-router", "discovered"):
                 for path, leaves in decode.entries(notification, below=below):
                     row = {**path[-1][1], **leaves}
-                    routers.setdefault(f"{below}:{sorted(path[-1][1].values())}", {"_": below}).update(
-                        row
-                    )
+                    routers.setdefault(f"{below}:{sorted(path[-1][1].values())}", {"_": below}).update(row)
         if health:
             at = datetime.fromtimestamp(batch[-1].timestamp / 1e9, UTC)
             with metrics.writing("health"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from collector.bus.message import Message, tenure
+from collector.bus.message import Message
 
 STORED = "stored"
 """It is there: what was not acknowledged has been stored nevertheless."""
@@ -134,9 +134,9 @@ class Place:
 class Follower:
     """Follows a chain from a place.
 
-    As long as each message names the one before it, nothing is missing. When one does not, either messages are
-    gone, or the server has lost its newest ones and gave their numbers to others. Both are met by reading
-    anew what was stored after the time of the place.
+    As long as each message names the one before it, nothing is missing. When one does not, either messages
+    are gone, or the server has lost its newest ones and gave their numbers to others. Both are met by
+    reading anew what was stored after the time of the place.
 
     Attributes:
         place: the last message that was accepted.

@@ -69,7 +69,12 @@ async def _translated() -> AsyncIterator[None]:
 
 
 class Bus:
-    """A connection, and the streams' names. It connects when it is first needed, and again when it broke."""
+    """A connection, and the streams' names. It connects when it is first needed, and again when it broke.
+
+    Attributes:
+        connections: how often it connected; a subscription lives as long as its connection.
+        seats: name of the stream of seats.
+    """
 
     def __init__(self, config: BusConfig, client_name: str) -> None:
         self.config, self._name = config, client_name
@@ -77,6 +82,7 @@ class Bus:
         self._js: JetStreamContext | None = None
         self._lock = asyncio.Lock()
         self._broken = asyncio.Event()
+        self.connections = 0
         self.seats = f"{config.stream}-SEATS"
 
     def data(self, bng_id: str) -> str:
@@ -95,11 +101,6 @@ class Bus:
         limit = self._client.max_payload if self._client else 0
         return min(MOST_OCTETS, limit - 4096) if limit else MOST_OCTETS
 
-    @property
-    def connected(self) -> bool:
-        """Whether the connection is there; subscriptions end with it."""
-        return bool(self._client and self._client.is_connected and self._js)
-
     async def _context(self) -> JetStreamContext:
         """Connected, with both streams there. Raises what nats-py does, and OSError."""
         async with self._lock:
@@ -108,6 +109,7 @@ class Bus:
             await self._close()
             # no reconnection behind our back: what was sent before a break must not be sent again after it
             self._broken = broken = asyncio.Event()
+            self.connections += 1
 
             async def gone() -> None:
                 broken.set()
@@ -308,7 +310,9 @@ class Bus:
                 return False
             return True
 
-    async def hear(self, bng_id: str, heard: Callable[[dict[str, Any]], None]) -> Callable[[], Awaitable[None]]:
+    async def hear(
+        self, bng_id: str, heard: Callable[[dict[str, Any]], None]
+    ) -> Callable[[], Awaitable[None]]:
         """Call `heard` for each wish. Returns what ends it. Raises Unavailable."""
 
         async def take(message: Msg) -> None:

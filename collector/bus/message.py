@@ -106,9 +106,7 @@ def tenure(identity: str) -> str:
 
 def token(bng_id: str) -> str:
     """A BNG's name as one token of a subject: what is no letter, digit, - or _ is = and two hex digits."""
-    return "".join(
-        chr(octet) if chr(octet) in _PLAIN else f"={octet:02X}" for octet in bng_id.encode()
-    )
+    return "".join(chr(octet) if chr(octet) in _PLAIN else f"={octet:02X}" for octet in bng_id.encode())
 
 
 def name(of_token: str) -> str:

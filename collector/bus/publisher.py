@@ -77,7 +77,9 @@ class Line:
         PUBLISHED.labels(self._bng_id, kind).inc()
         PUBLISHED_OCTETS.labels(self._bng_id).inc(len(body))
 
-    async def _one(self, kind: str, body: bytes, cursor: tuple[int, int] | None, part: int, parts: int) -> None:
+    async def _one(
+        self, kind: str, body: bytes, cursor: tuple[int, int] | None, part: int, parts: int
+    ) -> None:
         made = self.chain.next(kind, body, cursor, part, parts)
         while True:
             try:
@@ -163,11 +165,17 @@ class Publishing(Session):
 
     async def removed(self) -> None:
         """The target is no longer configured. Raises FencedError, ConnectionError."""
-        told = {"state": "removed", "error": "no longer configured", "owner": self.config.owner, "columns": {}}
+        told = {
+            "state": "removed",
+            "error": "no longer configured",
+            "owner": self.config.owner,
+            "columns": {},
+        }
         await self.line.send(message.STATE, orjson.dumps(told))
 
     async def connected(self) -> None:
         """Three streams into one line."""
+        self._served = None  # the line may have lost what was wished for
         client = self.client()
         try:
             await client.capabilities()
@@ -177,15 +185,21 @@ class Publishing(Session):
             self.log.info("collector.connected", address=self.target.address, **identity)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._events_again(client))
-                group.create_task(self._pass_on(client, message.SAMPLES, self._sampled(COUNTERS)))
+                group.create_task(self.publish_samples(client))
                 group.create_task(
-                    self._pass_on(client, message.CONDITION, self._sampled(HEALTH), self._sampled(ROUTERS, 10))
+                    self._pass_on(
+                        client, message.CONDITION, self._sampled(HEALTH), self._sampled(ROUTERS, 10)
+                    )
                 )
         finally:
             await client.close()
 
     def _sampled(self, where: gnmi_pb2.Path, least: float = 0) -> gnmi_pb2.Subscription:
         return gnmi.sampled(where, max(self.config.sample_interval, least))
+
+    async def publish_samples(self, client: gnmi.Client) -> None:
+        """Goes on until something breaks."""
+        await self._pass_on(client, message.SAMPLES, self._sampled(COUNTERS))
 
     async def _pass_on(self, client: gnmi.Client, kind: str, *wanted: gnmi_pb2.Subscription) -> None:
         """Samples, health and routers: nothing is decoded."""
@@ -225,9 +239,7 @@ class Publishing(Session):
         subscription = gnmi_pb2.Subscription(path=EVENTS_PATH, mode=gnmi_pb2.ON_CHANGE)
         request = gnmi.stream(subscription, since_ns=tracker.time_ns)
         try:
-            batches = client.batches(
-                request, most=MOST_EVENTS, quiet=0.02, weight=gnmi.WEIGHT_DECODED
-            )
+            batches = client.batches(request, most=MOST_EVENTS, quiet=0.02, weight=gnmi.WEIGHT_DECODED)
             async for batch in batches:
                 if not await self._event_octets(tracker, batch):
                     await self._send_baseline(client, "the journal began anew or has a hole")

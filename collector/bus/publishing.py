@@ -109,7 +109,9 @@ class PublishService:
         metrics.TAKEOVERS.inc(seat is not None)
         self._held.add(name)
         line = Line(self.bus, name, mine.tenure)
-        publishing = Publishing(self.config, target, line, self.budget, self.budget.window(3 * len(self._tasks)))
+        publishing = Publishing(
+            self.config, target, line, self.budget, self.budget.window(3 * len(self._tasks))
+        )
         working = asyncio.create_task(publishing.run())
         keeping = asyncio.create_task(self._keep(name, mine, publishing))
         lost = False
@@ -142,12 +144,13 @@ class PublishService:
 
     async def _keep(self, name: str, mine: Seat, publishing: Publishing) -> None:
         """Renew the seat, and hear wishes. Raises FencedError when another has it."""
-        end = None
+        end, connection = None, 0
         try:
             while True:
                 try:
-                    if end is None or not self.bus.connected:
+                    if end is None or connection != self.bus.connections:
                         end = await self.bus.hear(name, publishing.wish)
+                        connection = self.bus.connections
                     mine = replace(mine, seq=await self.bus.sit(name, mine, self.config.owner))
                 except (Refused, Unavailable) as error:
                     mine = await self._still(name, mine, error)

@@ -35,7 +35,7 @@ class Published(Targets):
     def all(self) -> dict[str, AnyTarget]:
         return {name: Target(name, "", "", "", Path()) for name in sorted(self._names)}
 
-    async def registry(self, connection: asyncpg.Connection) -> None:
+    async def registry(self, connection: asyncpg.Connection) -> None:  # noqa: ARG002
         """Look at the bus. Those that are known stay known while it is away."""
         now = asyncio.get_running_loop().time()
         if now < self._again:

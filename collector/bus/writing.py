@@ -79,7 +79,7 @@ class Writing(Session):
                 async for messages, waiting in batches:
                     WAITING.labels(self.name).set(waiting)
                     if follower.holes != holes:
-                        holes = follower.holes
+                        holes, self._wish = follower.holes, None  # what was wished for may be gone as well
                         HOLES.labels(self.name).inc()
                         self.log.warning("collector.bus-hole", before=messages[0].seq)
                     await self._write(connection, messages)
@@ -125,7 +125,7 @@ class Writing(Session):
                     fresh.append(event)
                     self._wish = None
                 elif verdict == gaps.BROKEN:
-                    self._want()
+                    self._want(one.seq)
         if self._known_until and fresh:
             fresh = await self._unknown(connection, fresh)
         if fresh:
@@ -147,12 +147,12 @@ class Writing(Session):
             self._known_until = 0
         return [event for event in events if (event["instance_id"], event["seq"]) not in there]
 
-    def _want(self) -> None:
+    def _want(self, found: int) -> None:
         """Events are missing on the bus. The BNG's journal may have them: its publisher is asked for them."""
         if self._wish is None:
             seq, time_ns = self._tracker.seq, self._tracker.time_ns
             # the same one while it is the same hole
-            self._wish = {"seq": seq, "time_ns": time_ns, "wish": f"{self.config.owner} {self.epoch} {seq}"}
+            self._wish = {"seq": seq, "time_ns": time_ns, "wish": f"{self.config.owner} {self.epoch} {found}"}
             self._wish_at = 0.0
             self.log.warning("collector.bus-events-missing", after=seq)
 

@@ -1,4 +1,4 @@
-"""The bus with a real nats-server and PostgreSQL: publishers, writers, and kills of all of them under churn."""
+"""The bus with a real nats-server and PostgreSQL: publishers, writers, and kills of them all under churn."""
 
 from __future__ import annotations
 

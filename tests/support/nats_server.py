@@ -1,4 +1,4 @@
-"""A private nats-server with JetStream for tests, on a port of the loopback; may be killed and started again."""
+"""A private nats-server with JetStream for tests, on the loopback; may be killed and started again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class NatsServer:
         file = self.folder / "nats.conf"
         file.write_text(
             f'listen: "127.0.0.1:{self.port}"\n'
-            f'jetstream {{ store_dir: "{self.folder / "jetstream"}", max_file_store: 2G, max_memory_store: 64M }}\n'
+            f'jetstream {{ store_dir: "{self.folder / "jetstream"}", max_file_store: 2G }}\n'
             f"{self._more}\n"
         )
         with (self.folder / "nats.log").open("ab") as log:

@@ -1,5 +1,5 @@
-"""How far a writer has come on the bus with each BNG: number, id and time of the last message whose content is
-committed. Nothing changes for collectors without a bus."""
+"""How far a writer has come on the bus with each BNG: number, id and time of the last message whose content
+is committed. Nothing changes for collectors without a bus."""
 
 from alembic import op
 
@@ -8,4 +8,6 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    op.execute("ALTER TABLE cursors ADD COLUMN bus_seq bigint, ADD COLUMN bus_id text, ADD COLUMN bus_time_ns bigint")
+    op.execute(
+        "ALTER TABLE cursors ADD COLUMN bus_seq bigint, ADD COLUMN bus_id text, ADD COLUMN bus_time_ns bigint"
+    )
