@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import aclosing, asynccontextmanager, suppress
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,15 +14,12 @@ import nats
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext, api
 from nats.js.errors import APIError, NotFoundError
 
-from collector.budget import Budget
-from collector.bus.chain import Follower, Seat
+from collector.bus.chain import Seat
 from collector.bus.config import BusConfig
-from collector.bus.message import EXPECTED, FormatError, Message, name, parse, token
-from collector.gnmi import WEIGHT_RAW
+from collector.bus.message import EXPECTED, Message, name, parse, token
 
 log = structlog.get_logger()
 
@@ -36,11 +31,6 @@ WRONG_LAST = 10071
 """JetStream's error code of a message that is not behind the one it expects."""
 MOST_OCTETS = 512 << 10
 """Octets of a message, at most; less where the server takes less."""
-MOST_FETCHED = 8 << 20
-"""Octets that are asked for at a time, of one BNG."""
-MOST_MESSAGES = 256
-IDLE = 3.0
-"""Seconds without a message until a reader looks whether its consumer is still there."""
 WINDOW = 120
 """Seconds in which the server knows the id of a message again."""
 
@@ -54,7 +44,7 @@ class Refused(Exception):
 
 
 @asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
+async def translated() -> AsyncIterator[None]:
     """nats-py's exceptions as ours."""
     try:
         yield
@@ -85,6 +75,13 @@ class Bus:
         self.connections = 0
         self.seats = f"{config.stream}-SEATS"
 
+    @property
+    def client(self) -> Client:
+        """The connection. Raises Unavailable when there is none."""
+        if not self._client or not self._client.is_connected:
+            raise Unavailable("NATS: the connection broke")
+        return self._client
+
     def data(self, bng_id: str) -> str:
         """The subject of a BNG."""
         return f"{self.config.subject}.{token(bng_id)}"
@@ -101,7 +98,7 @@ class Bus:
         limit = self._client.max_payload if self._client else 0
         return min(MOST_OCTETS, limit - 4096) if limit else MOST_OCTETS
 
-    async def _context(self) -> JetStreamContext:
+    async def context(self) -> JetStreamContext:
         """Connected, with both streams there. Raises what nats-py does, and OSError."""
         async with self._lock:
             if self._client and self._client.is_connected and self._js:
@@ -133,8 +130,8 @@ class Bus:
             self._js = js
             return js
 
-    async def _quiet(self, error: Exception) -> None:
-        log.debug("collector.bus-error", error=str(error))
+    async def _quiet(self, _error: Exception) -> None:
+        """Whoever uses the connection is told, and says so."""
 
     def _credentials(self) -> dict[str, Any]:
         config, made = self.config, dict[str, Any]()
@@ -194,7 +191,7 @@ class Bus:
 
     # -- publishing -----------------------------------------------------------------------------------
 
-    async def _unless_broken(self, request: Coroutine[Any, Any, Answer]) -> Answer:
+    async def unless_broken(self, request: Coroutine[Any, Any, Answer]) -> Answer:
         """An answer; ConnectionError at once when the connection breaks, not after TIMEOUT."""
         asking = asyncio.ensure_future(request)
         breaking = asyncio.ensure_future(self._broken.wait())
@@ -209,9 +206,9 @@ class Bus:
             await asyncio.gather(asking, breaking, return_exceptions=True)
 
     async def _publish(self, subject: str, stream: str, body: bytes, headers: dict[str, str]) -> int:
-        async with _translated():
-            js = await self._context()
-            ack = await self._unless_broken(
+        async with translated():
+            js = await self.context()
+            ack = await self.unless_broken(
                 js.publish(subject, body, timeout=TIMEOUT, stream=stream, headers=dict(headers))
             )
             return ack.seq
@@ -223,10 +220,10 @@ class Bus:
         )
 
     async def _last(self, stream: str, subject: str) -> api.RawStreamMsg | None:
-        async with _translated():
-            js = await self._context()
+        async with translated():
+            js = await self.context()
             try:
-                return await self._unless_broken(js.get_msg(stream, subject=subject))
+                return await self.unless_broken(js.get_msg(stream, subject=subject))
             except NotFoundError:
                 return None
 
@@ -260,8 +257,8 @@ class Bus:
 
     async def names(self) -> set[str]:
         """The BNGs that the stream has messages of. Raises Unavailable."""
-        async with _translated():
-            js = await self._context()
+        async with translated():
+            js = await self.context()
             info = await js.stream_info(self.config.stream, subjects_filter=f"{self.config.subject}.*")
         found = set()
         for subject in info.state.subjects or {}:
@@ -269,43 +266,14 @@ class Bus:
                 found.add(name(subject.rpartition(".")[2]))
         return found
 
-    async def read(
-        self, bng_id: str, follower: Follower, budget: Budget
-    ) -> AsyncGenerator[tuple[list[Message], int], None]:
-        """Messages of a BNG behind the follower's place, and how many more are waiting; an empty list when
-        nothing came for a while. Goes on for ever. Raises Unavailable, FormatError."""
-        while True:
-            async with _translated():
-                reader = Reader(self, bng_id)
-                await reader.open(follower)
-            try:
-                async with aclosing(reader.batches(budget)) as batches:
-                    async for messages, waiting in batches:
-                        taken = []
-                        for message in messages:
-                            verdict = follower.accept(message)
-                            if verdict is False:
-                                break
-                            if verdict:
-                                taken.append(message)
-                        if taken or not messages:
-                            yield taken, waiting
-                        if follower.anew and not reader.by_time:
-                            break
-                        if not messages and not await reader.alive():
-                            break
-            finally:
-                await reader.close()
-
     # -- wishes ---------------------------------------------------------------------------------------
 
     async def wish(self, bng_id: str, told: dict[str, Any]) -> bool:
         """Tell the publisher of a BNG; whether there is one that heard it. Raises Unavailable."""
-        async with _translated():
-            await self._context()
-            assert self._client
+        async with translated():
+            await self.context()
             try:
-                await self._client.request(self._wish(bng_id), json.dumps(told).encode(), timeout=1.0)
+                await self.client.request(self._wish(bng_id), json.dumps(told).encode(), timeout=1.0)
             except (nats.errors.NoRespondersError, TimeoutError):
                 return False
             return True
@@ -322,136 +290,15 @@ class Bus:
                     heard(told)
                 await message.respond(b"{}")
 
-        async with _translated():
-            await self._context()
-            assert self._client
-            subscription = await self._client.subscribe(self._wish(bng_id), cb=take)
+        async with translated():
+            await self.context()
+            subscription = await self.client.subscribe(self._wish(bng_id), cb=take)
 
         async def end() -> None:
             with suppress(Exception):
                 await subscription.unsubscribe()
 
         return end
-
-
-class Reader:
-    """An ephemeral consumer: where it stands is ours to know, not the server's."""
-
-    def __init__(self, bus: Bus, bng_id: str) -> None:
-        self._bus, self._subject = bus, bus.data(bng_id)
-        self._consumer = ""
-        self._inbox: Subscription | None = None
-        self._address = ""
-        self._read_at = 0
-        self.by_time = False
-
-    async def open(self, follower: Follower) -> None:
-        """Make the consumer. Raises what nats-py does."""
-        js = await self._bus._context()
-        info = await js.stream_info(self._bus.config.stream)
-        follower.resume(info.state.last_seq)
-        wanted = api.ConsumerConfig(
-            filter_subject=self._subject,
-            ack_policy=api.AckPolicy.NONE,
-            inactive_threshold=60,
-            mem_storage=True,
-            num_replicas=1,
-        )
-        place = follower.place
-        self.by_time = follower.anew
-        if follower.anew and place.time_ns:
-            wanted.deliver_policy = api.DeliverPolicy.BY_START_TIME
-            # to the microsecond below; the follower skips what is not after its place
-            wanted.opt_start_time = datetime.fromtimestamp(place.time_ns // 1000 / 1_000_000, UTC)
-        elif follower.anew or not place.seq:
-            wanted.deliver_policy = api.DeliverPolicy.ALL
-        else:
-            wanted.deliver_policy = api.DeliverPolicy.BY_START_SEQUENCE
-            wanted.opt_start_seq = place.seq + 1
-        made = await js.add_consumer(self._bus.config.stream, wanted)
-        assert self._bus._client
-        self._consumer = str(made.name)
-        self._address = self._bus._client.new_inbox()
-        self._inbox = await self._bus._client.subscribe(self._address)
-
-    async def close(self) -> None:
-        with suppress(Exception):
-            if self._inbox:
-                await self._inbox.unsubscribe()
-            if self._consumer and self._bus._js:
-                await self._bus._js.delete_consumer(self._bus.config.stream, self._consumer)
-
-    async def alive(self) -> bool:
-        """Whether the server still has the consumer. Raises Unavailable."""
-        async with _translated():
-            js = await self._bus._context()
-            try:
-                await js.consumer_info(self._bus.config.stream, self._consumer)
-            except NotFoundError:
-                return False
-            return True
-
-    async def batches(self, budget: Budget) -> AsyncGenerator[tuple[list[Message], int], None]:
-        """What comes, as long as the budget has room; an empty list after IDLE seconds of nothing."""
-        waiting = 0
-        while True:
-            await budget.wait()
-            async with _translated():
-                if waiting:
-                    messages, waiting = await self._pull(min(waiting, MOST_MESSAGES), 0)
-                else:
-                    messages, waiting = await self._pull(1, IDLE)
-            held = WEIGHT_RAW * sum(len(message.body) for message in messages)
-            budget.take(held)
-            try:
-                yield messages, waiting
-            finally:
-                budget.give(held)
-
-    async def _pull(self, most: int, patience: float) -> tuple[list[Message], int]:
-        """At most so many messages, and how many are waiting behind them."""
-        client = self._bus._client
-        if not client or not client.is_connected or not self._inbox:
-            raise Unavailable("NATS: the connection broke")
-        request: dict[str, Any] = {"batch": most, "max_bytes": max(MOST_FETCHED, 2 * client.max_payload)}
-        request.update({"expires": int(patience * 1e9)} if patience else {"no_wait": True})
-        stream = self._bus.config.stream
-        await client.publish(
-            f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{self._consumer}",
-            json.dumps(request).encode(),
-            self._address,
-        )
-        found: list[Message] = []
-        waiting = 0
-        deadline = time.monotonic() + patience + TIMEOUT
-        while len(found) < most:
-            try:
-                message = await self._bus._unless_broken(
-                    self._inbox.next_msg(timeout=max(0.01, deadline - time.monotonic()))
-                )
-            except ConnectionError as error:
-                raise Unavailable(f"NATS: {error}") from None
-            except TimeoutError:
-                raise Unavailable("NATS: the server is silent") from None
-            if status := (message.headers or {}).get("Status"):
-                if status == "100":
-                    continue
-                break  # no messages, time is over, octets are used up, or there is no such consumer
-            where = message.metadata
-            waiting = where.num_pending
-            found.append(
-                parse(message.headers, message.data, where.sequence.stream, _nanoseconds(message.reply))
-            )
-        return found, waiting
-
-
-def _nanoseconds(reply: str) -> int:
-    """When a message was stored, of the subject that acknowledges it: exact, which a datetime is not."""
-    tokens = reply.split(".")
-    try:
-        return int(tokens[7] if len(tokens) == 9 else tokens[9])
-    except (IndexError, ValueError):
-        raise FormatError(f"a message without its time: {reply!r}") from None
 
 
 def _text(path: Path | None) -> str | None:

@@ -16,9 +16,8 @@ from collector.budget import WINDOW_MOST, Budget
 from collector.bus import chain, message
 from collector.bus.chain import Chain
 from collector.bus.jetstream import Bus, Refused, Unavailable
-from collector.bus.metrics import PUBLISHED, PUBLISHED_OCTETS
 from collector.config import CollectorConfig, Target
-from collector.metrics import TARGET_UP
+from collector.metrics import BUS_OCTETS, BUS_PUBLISHED, TARGET_UP
 from collector.session import (
     COUNTERS,
     EVENTS_PATH,
@@ -48,6 +47,11 @@ class Line:
         self._lock = asyncio.Lock()
         self._waiting = False
 
+    @property
+    def most(self) -> int:
+        """Octets of a body that is one part."""
+        return self._bus.most
+
     async def begin(self, owner: str) -> None:
         """Put our first message behind the last one: from then on the server refuses who was before us."""
         async with self._lock:
@@ -74,8 +78,8 @@ class Line:
                 self.chain.pending = None
             for part, parts, octets in chain.parts(body, self._bus.most):
                 await self._one(kind, octets, cursor if part == parts else None, part, parts)
-        PUBLISHED.labels(self._bng_id, kind).inc()
-        PUBLISHED_OCTETS.labels(self._bng_id).inc(len(body))
+        BUS_PUBLISHED.labels(self._bng_id, kind).inc()
+        BUS_OCTETS.labels(self._bng_id).inc(len(body))
 
     async def _one(
         self, kind: str, body: bytes, cursor: tuple[int, int] | None, part: int, parts: int
@@ -204,13 +208,9 @@ class Publishing(Session):
     async def _pass_on(self, client: gnmi.Client, kind: str, *wanted: gnmi_pb2.Subscription) -> None:
         """Samples, health and routers: nothing is decoded."""
         async for batch in client.batches(gnmi.stream(*wanted), most=MOST_MESSAGES, quiet=0.2):
-            for group in message.groups(batch, self.line_most()):
+            for group in message.groups(batch, self.line.most):
                 await self.line.send(kind, message.pack(group))
         raise ConnectionError("the BNG ended the stream")
-
-    def line_most(self) -> int:
-        """Octets of a body that is one part."""
-        return self.line._bus.most
 
     # -- events ---------------------------------------------------------------------------------------
 
@@ -280,5 +280,5 @@ class Publishing(Session):
         told = orjson.dumps({"oldest": oldest, "reason": reason})
         body = message.pack([told, *(notification.SerializeToString() for notification in sessions)])
         await self.line.send(message.BASELINE, body, (oldest - 1, 0))
-        self.log.warning("collector.gap", after=after, oldest=oldest, reason=reason)
+        self.log.warning("collector.bus-baseline", after=after, oldest=oldest, reason=reason)
         await asyncio.sleep(link.RETRY_FIRST)

@@ -152,20 +152,19 @@ class PublishService:
                         end = await self.bus.hear(name, publishing.wish)
                         connection = self.bus.connections
                     mine = replace(mine, seq=await self.bus.sit(name, mine, self.config.owner))
-                except (Refused, Unavailable) as error:
-                    mine = await self._still(name, mine, error)
+                except (Refused, Unavailable):
+                    mine = await self._still(name, mine)
                 await asyncio.sleep(self.config.lease_ttl / 3)
         finally:
             if end:
                 await end()
 
-    async def _still(self, name: str, mine: Seat, error: Exception) -> Seat:
+    async def _still(self, name: str, mine: Seat) -> Seat:
         """The seat as it is; ours if the server has lost it. Raises FencedError when another has it."""
         try:
             found = await self.bus.seat(name)
         except Unavailable:
             return mine  # nobody can take it now
         if found and found.tenure != mine.tenure:
-            log.warning("collector.seat-lost", bng_id=name, error=str(error))
             raise FencedError
         return replace(mine, seq=found.seq if found else 0)

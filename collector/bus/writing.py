@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -18,9 +18,9 @@ from collector.bus import message
 from collector.bus.chain import Follower, Place
 from collector.bus.jetstream import Bus
 from collector.bus.message import Assembler, Message
-from collector.bus.metrics import HOLES, WAITING
+from collector.bus.reader import read
 from collector.config import CollectorConfig, Target
-from collector.metrics import SAMPLES, TARGET_UP
+from collector.metrics import BUS_HOLES, BUS_WAITING, SAMPLES, TARGET_UP
 from collector.session import Session, _by_tick
 from telemetry.protocol import gnmi_pb2
 
@@ -51,13 +51,6 @@ class Writing(Session):
     async def say(self, up: bool, error: str | None, **columns: Any) -> None:
         """The target's state is its publisher's to say."""
 
-    async def run(self) -> None:
-        try:
-            await super().run()
-        finally:
-            with suppress(KeyError):
-                WAITING.remove(self.name)
-
     async def connected(self) -> None:
         """Follow the chain from where PostgreSQL says, until something breaks."""
         connection = await self.database()
@@ -75,12 +68,12 @@ class Writing(Session):
             follower = Follower(Place(row["bus_seq"] or 0, row["bus_id"] or "", row["bus_time_ns"] or 0))
             self.log.info("collector.bus-reading", after=follower.place.seq)
             holes = 0
-            async with aclosing(self._bus.read(self.name, follower, self.budget)) as batches:
+            async with aclosing(read(self._bus, self.name, follower, self.budget)) as batches:
                 async for messages, waiting in batches:
-                    WAITING.labels(self.name).set(waiting)
+                    BUS_WAITING.labels(self.name).set(waiting)
                     if follower.holes != holes:
                         holes, self._wish = follower.holes, None  # what was wished for may be gone as well
-                        HOLES.labels(self.name).inc()
+                        BUS_HOLES.labels(self.name).inc()
                         self.log.warning("collector.bus-hole", before=messages[0].seq)
                     await self._write(connection, messages)
                     await self._wish_again()
@@ -195,12 +188,12 @@ class Writing(Session):
         for one in found:
             for octets in message.unpack(one.body):
                 try:
-                    read = self._reader.read(octets)
+                    found_samples = self._reader.read(octets)
                 except decode.DecodeError as error:
                     self.log.error("collector.bus-undecodable", seq=one.seq, error=str(error))
                     continue
-                if read:
-                    samples.append(self._in_time(read, one.time_ns))
+                if found_samples:
+                    samples.append(self._in_time(found_samples, one.time_ns))
                     clocks[samples[-1].time_ns] = one.time_ns / 1e9
         if not samples:
             return

@@ -1,7 +1,7 @@
 """Benchmark `collector-bus`: rows per second from gNMI through JetStream to committed rows.
 
-A target in a process of its own streams counters of 10,000 sessions (200 per message, TLS) as fast as they are
-taken. A publisher in a process of its own puts them onto a real nats-server, as they come; a writer reads
+A target in a process of its own streams counters of 10,000 sessions (200 per message, TLS) as fast as they
+are taken. A publisher in a process of its own puts them onto a real nats-server, as they come; a writer reads
 them there and commits them with its place. A row is one sample of a session with its tick and six counters.
 PostgreSQL's fsync is on, JetStream's file is flushed as the package has it (`sync_interval`, two minutes).
 
@@ -128,7 +128,7 @@ def main() -> None:
         "the same without the bus",
         round(baseline),
         rate / baseline,
-        f"{SESSIONS} sessions, TLS, fsync on, one publisher, one writer, nats-server, PostgreSQL and the target "
+        f"{SESSIONS} sessions, TLS, fsync on, one publisher, one writer, nats-server, PostgreSQL and target "
         "on the same machine",
     )
 
