@@ -3,6 +3,7 @@
 A target in a process of its own streams counters of 10,000 sessions (200 per message, TLS) as fast as they
 are taken. A publisher in a process of its own puts them onto a real nats-server, as they come; a writer reads
 them there and commits them with its place. A row is one sample of a session with its tick and six counters.
+The publisher is held back when it is 128 messages ahead, so that what is measured is the whole path.
 PostgreSQL's fsync is on, JetStream's file is flushed as the package has it (`sync_interval`, two minutes).
 
 Baseline, in the same run and database: the same without the bus, one collector from gNMI to committed rows.
@@ -37,19 +38,36 @@ from tests.bench.collector_write import SECONDS, SESSIONS, collect, fill, run_se
 from tests.support import certificates, postgres
 from tests.support.nats_server import NatsServer
 
-SIZE = 4096
+SIZE = 1024
+AHEAD = 128
 
 
-def run_publisher(url: str, port: int, folder: Path) -> None:
-    asyncio.run(publish(url, port, folder))
+class Paced(Line):
+    """Waits for the writer when that falls behind."""
+
+    def __init__(self, bus: Bus, connection: asyncpg.Connection) -> None:
+        super().__init__(bus, "bng-01", "bench")
+        self.connection = connection
+
+    async def send(self, kind: str, body: bytes, cursor: tuple[int, int] | None = None) -> None:
+        await super().send(kind, body, cursor)
+        while self.chain.seq % 16 == 0:
+            written = await self.connection.fetchval("SELECT bus_seq FROM cursors")
+            if self.chain.seq - (written or 0) < AHEAD:
+                return
+            await asyncio.sleep(0.01)
 
 
-async def publish(url: str, port: int, folder: Path) -> None:
+def run_publisher(url: str, port: int, folder: Path, dsn: str) -> None:
+    asyncio.run(publish(url, port, folder, dsn))
+
+
+async def publish(url: str, port: int, folder: Path, dsn: str) -> None:
     """Samples alone, as the baseline has them."""
     target = Target("bng-01", f"127.0.0.1:{port}", "u", "p", folder / "cert.pem")
     config = CollectorConfig("", (target,), sample_interval=1, owner="bench")
     bus = Bus(parse({"url": url, "size": SIZE}, folder), "bench")  # type: ignore[arg-type]
-    publishing = Publishing(config, target, Line(bus, "bng-01", "bench"))
+    publishing = Publishing(config, target, Paced(bus, await asyncpg.connect(dsn)))
     await publishing.line.begin("bench")
     await publishing.publish_samples(publishing.client())
 
@@ -76,16 +94,16 @@ async def through_the_bus(dsn: str, url: str, connection: asyncpg.Connection) ->
     return (after - before) / (ended - began)
 
 
-async def prepared(dsn: str) -> asyncpg.Connection:
+async def prepare(dsn: str) -> None:
     await migrate(dsn)
     connection = await asyncpg.connect(dsn)
     await partitions.maintain(connection, Retention())
     await fill(connection)
-    return connection
+    await connection.close()
 
 
 async def directly(dsn: str, port: int, folder: Path) -> float:
-    connection = await prepared(dsn)
+    connection = await asyncpg.connect(dsn)
     target = Target("bng-01", f"127.0.0.1:{port}", "u", "p", folder / "cert.pem")
     rate = await collect(CollectorConfig(dsn, (target,), sample_interval=1, owner="bench"), connection)
     await connection.close()
@@ -93,7 +111,7 @@ async def directly(dsn: str, port: int, folder: Path) -> float:
 
 
 async def with_bus(dsn: str, url: str) -> float:
-    connection = await prepared(dsn)
+    connection = await asyncpg.connect(dsn)
     rate = await through_the_bus(dsn, url, connection)
     await connection.close()
     return rate
@@ -110,16 +128,21 @@ def main() -> None:
         nats = NatsServer(folder)
         nats.start()
         target = context.Process(target=run_server, args=(port, folder), daemon=True)
-        publisher = context.Process(target=run_publisher, args=(nats.url, port, folder), daemon=True)
+        direct, bused = cluster.create("direct"), cluster.create("bus")
+        for dsn in (direct, bused):
+            asyncio.run(prepare(dsn))
+        arguments = (nats.url, port, folder, bused)
+        publisher = context.Process(target=run_publisher, args=arguments, daemon=True)
         target.start()
         try:
             wait_for(port)
-            baseline = asyncio.run(directly(cluster.create("direct"), port, folder))
+            baseline = asyncio.run(directly(direct, port, folder))
             publisher.start()
-            rate = asyncio.run(with_bus(cluster.create("bus"), nats.url))
+            rate = asyncio.run(with_bus(bused, nats.url))
         finally:
-            publisher.kill() if publisher.pid else None
-            target.kill()
+            for process in (publisher, target):
+                if process.pid:
+                    process.kill()
             nats.kill()
     harness.report(
         "collector-bus",
