@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import nats
+import nkeys
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -138,7 +139,11 @@ class Bus:
         if config.user:
             made.update(user=config.user, password=config.password)
         if config.nkey:
-            made["nkeys_seed_str"] = config.nkey.read_text().strip()
+            made["nkeys_seed_str"] = seed = config.nkey.read_text().strip()
+            try:
+                nkeys.from_seed(seed.encode())
+            except Exception:  # of many kinds
+                raise Unavailable(f"{config.nkey} is no seed of an NKey") from None
         if config.urls[0].startswith("tls://"):
             context = ssl.create_default_context(cafile=_text(config.ca))
             if config.cert and config.key:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator
@@ -38,18 +39,17 @@ async def read(
         try:
             async with aclosing(reader.batches(budget)) as batches:
                 async for messages, waiting in batches:
-                    taken = []
+                    taken, broken = [], False
                     for message in messages:
                         verdict = follower.accept(message)
                         if verdict is False:
+                            broken = True
                             break
                         if verdict:
                             taken.append(message)
                     if taken or not messages:
                         yield taken, waiting
-                    if follower.anew and not reader.by_time:
-                        break
-                    if not messages and not await reader.alive():
+                    if broken or (not messages and not await reader.alive()):
                         break
         finally:
             await reader.close()
@@ -63,7 +63,6 @@ class Reader:
         self._consumer = ""
         self._inbox: Subscription | None = None
         self._address = ""
-        self.by_time = False
 
     async def open(self, follower: Follower) -> None:
         """Make the consumer. Raises what nats-py does."""
@@ -78,7 +77,6 @@ class Reader:
             num_replicas=1,
         )
         place = follower.place
-        self.by_time = follower.anew
         if follower.anew and place.time_ns:
             wanted.deliver_policy = api.DeliverPolicy.BY_START_TIME
             # to the microsecond below; the follower skips what is not after its place
@@ -112,21 +110,41 @@ class Reader:
             return True
 
     async def batches(self, budget: Budget) -> AsyncGenerator[tuple[list[Message], int], None]:
-        """What comes, as long as the budget has room; an empty list after IDLE seconds of nothing."""
+        """What comes, as long as the budget has room; an empty list after IDLE seconds of nothing.
+
+        While a batch is worked on the next one is fetched, if more is waiting and the budget has room.
+        """
         waiting = 0
-        while True:
-            await budget.wait()
-            async with translated():
-                if waiting:
-                    messages, waiting = await self._pull(min(waiting, MOST_MESSAGES), 0)
+        ahead: asyncio.Task[tuple[list[Message], int]] | None = None
+        try:
+            while True:
+                if ahead is None:
+                    await budget.wait()
+                    found, waiting = await self._next(waiting)
                 else:
-                    messages, waiting = await self._pull(1, IDLE)
-            held = WEIGHT_RAW * sum(len(message.body) for message in messages)
-            budget.take(held)
-            try:
-                yield messages, waiting
-            finally:
-                budget.give(held)
+                    fetching, ahead = ahead, None
+                    budget.give(MOST_FETCHED)
+                    found, waiting = await fetching
+                held = WEIGHT_RAW * sum(len(message.body) for message in found)
+                budget.take(held)
+                if waiting and budget.room:
+                    budget.take(MOST_FETCHED)
+                    ahead = asyncio.ensure_future(self._next(waiting))
+                try:
+                    yield found, waiting
+                finally:
+                    budget.give(held)
+        finally:
+            if ahead:
+                budget.give(MOST_FETCHED)
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
+
+    async def _next(self, waiting: int) -> tuple[list[Message], int]:
+        async with translated():
+            if waiting:
+                return await self._pull(min(waiting, MOST_MESSAGES), 0)
+            return await self._pull(1, IDLE)
 
     async def _pull(self, most: int, patience: float) -> tuple[list[Message], int]:
         """At most so many messages, and how many are waiting behind them."""

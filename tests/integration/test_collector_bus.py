@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,12 @@ import nats
 import nkeys
 import pytest
 
+from collector.budget import Budget
+from collector.bus.chain import Follower, Place
 from collector.bus.config import parse
 from collector.bus.jetstream import Bus, Unavailable
+from collector.bus.publisher import Line
+from collector.bus.reader import read
 from tests.support import certificates, postgres
 from tests.support.collector_rig import Rig, rows
 from tests.support.nats_server import NatsServer
@@ -183,6 +188,26 @@ async def _purge(server: NatsServer) -> None:
     await client.close()
 
 
+async def test_messages_that_are_gone_from_the_middle_are_seen(server: NatsServer, tmp_path: Path) -> None:
+    bus = Bus(parse({"url": server.url, "size": 16}, tmp_path), "test")
+    line = Line(bus, "b", "t")
+    await line.begin("test")
+    for number in range(2, 10):
+        await line.send("samples", b"%d" % number)
+    client = await nats.connect(server.url)
+    for seq in (3, 6, 7):
+        await client.jetstream().delete_msg("AETHER", seq)
+    follower, found = Follower(Place()), list[int]()
+    async with aclosing(read(bus, "b", follower, Budget(1 << 20))) as batches:
+        async for messages, _ in batches:
+            found += [message.seq for message in messages]
+            if found[-1] == 9:
+                break
+    assert (found, follower.holes) == ([1, 2, 4, 5, 8, 9], 2)
+    await bus.close()
+    await client.close()
+
+
 async def test_credentials_and_tls(tmp_path: Path) -> None:
     certificates.write(tmp_path)
     seed = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
@@ -199,7 +224,8 @@ async def test_credentials_and_tls(tmp_path: Path) -> None:
             bus = Bus(parse({**good, **login}, tmp_path), "test")
             assert await bus.names() == set()
             await bus.close()
-        for refused in ({}, {"user": "aether", "password": "wrong"}, {"nkey": "none"}):
+        (tmp_path / "broken").write_text("SU1234")
+        for refused in ({}, {"user": "aether", "password": "wrong"}, {"nkey": "none"}, {"nkey": "broken"}):
             bus = Bus(parse({**good, **refused}, tmp_path), "test")
             with pytest.raises(Unavailable):
                 await bus.names()
