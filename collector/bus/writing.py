@@ -28,6 +28,7 @@ WISH_AGAIN = 5.0
 """Seconds until a publisher is told again that events are missing."""
 
 PLACE = """UPDATE cursors SET bus_seq = $3, bus_id = $4, bus_time_ns = $5 WHERE bng_id = $1 AND epoch = $2"""
+NEWEST = "SELECT coalesce(max(seq), 0) FROM events WHERE bng_id = $1"
 KNOWN = """
     SELECT seq, instance_id::text AS instance_id FROM events
     WHERE bng_id = $1 AND instance_id = ANY($2::text[]::uuid[]) AND seq = ANY($3::bigint[])"""
@@ -64,7 +65,9 @@ class Writing(Session):
             if row is None:
                 raise writer.FencedError
             self._tracker, self._wish = gaps.Tracker(row["seq"], row["time_ns"]), None
-            self._known_until, self._assembler = 0, Assembler()
+            self._assembler, self._known_until = Assembler(), 0
+            if row["seq"] and not row["time_ns"]:  # a baseline, and nothing new since
+                self._known_until = await connection.fetchval(NEWEST, self.name)
             follower = Follower(Place(row["bus_seq"] or 0, row["bus_id"] or "", row["bus_time_ns"] or 0))
             self.log.info("collector.bus-reading", after=follower.place.seq)
             holes = 0

@@ -14,18 +14,25 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import nats
 import nkeys
 import pytest
 
+from collector import lease
 from collector.budget import Budget
+from collector.bus import message
 from collector.bus.chain import Follower, Place
 from collector.bus.config import parse
 from collector.bus.jetstream import Bus, Unavailable
 from collector.bus.publisher import Line
 from collector.bus.reader import read
+from collector.bus.writing import Writing
+from collector.config import CollectorConfig, Target
+from collector.migrations import migrate
 from tests.support import certificates, postgres
 from tests.support.collector_rig import Rig, rows
+from tests.support.journal_target import event
 from tests.support.nats_server import NatsServer
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
@@ -185,6 +192,42 @@ async def _purge(server: NatsServer) -> None:
     client = await nats.connect(server.url)
     await client.jetstream().purge_stream("AETHER", keep=1)
     await client.close()
+
+
+async def test_a_baseline_doubles_no_event_also_when_its_writer_dies(
+    server: NatsServer, cluster: postgres.Cluster, tmp_path: Path
+) -> None:
+    """The publisher was taken back and had to begin anew before what is written already."""
+    database = cluster.create("baseline")
+    await migrate(database)
+    connection = await asyncpg.connect(database)
+    (epoch,) = (await lease.acquire(connection, ["b"], "one", 60)).values()
+    bus = Bus(parse({"url": server.url, "size": 16}, tmp_path), "test")
+    line = Line(bus, "b", "t")
+    await line.begin("test")
+
+    async def send(first: int, last: int) -> None:
+        made = [event(seq, 1_700_000_000 * 10**9 + seq).SerializeToString() for seq in range(first, last + 1)]
+        await line.send("events", message.pack(made), (last, 1_700_000_000 * 10**9 + last))
+
+    async def until(seq: int) -> None:
+        config = CollectorConfig(database, (), owner="one")
+        target = Target("b", "", "", "", Path())
+        writing = asyncio.create_task(Writing(config, target, epoch, bus, Budget(1 << 20)).connected())
+        while await connection.fetchval("SELECT seq FROM cursors") != seq and not writing.done():
+            await asyncio.sleep(0.02)
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+
+    await send(1, 10)
+    await line.send("baseline", message.pack([b'{"oldest": 6, "reason": "test"}']), (5, 0))
+    await until(5)
+    await send(6, 12)
+    await until(12)
+    found = await connection.fetchrow("SELECT count(*), count(DISTINCT seq), max(seq) FROM events")
+    assert found[:] == (12, 12, 12)
+    await bus.close()
+    await connection.close()
 
 
 async def test_messages_that_are_gone_from_the_middle_are_seen(server: NatsServer, tmp_path: Path) -> None:
