@@ -34,6 +34,15 @@ KNOWN = """
     WHERE bng_id = $1 AND instance_id = ANY($2::text[]::uuid[]) AND seq = ANY($3::bigint[])"""
 
 
+def _update(octets: bytes) -> gnmi_pb2.Notification | None:
+    """What a SubscribeResponse carries. Raises DecodeError."""
+    try:
+        response = gnmi_pb2.SubscribeResponse.FromString(octets)
+    except Exception as error:  # protobuf's own DecodeError has no stable place
+        raise decode.DecodeError(f"not a SubscribeResponse: {error}") from None
+    return response.update if response.HasField("update") else None
+
+
 class Writing(Session):
     """Writes one BNG's messages. Place and rows are one transaction, which the epoch fences."""
 
@@ -113,7 +122,8 @@ class Writing(Session):
         fresh: list[dict[str, Any]] = []
         for one in found:
             for octets in message.unpack(one.body):
-                event = decode.event(gnmi_pb2.SubscribeResponse.FromString(octets).update)
+                update = _update(octets)
+                event = decode.event(update) if update else None
                 if event is None:
                     continue
                 verdict = self._tracker.judge(event["seq"], event["time_ns"])
@@ -212,14 +222,14 @@ class Writing(Session):
     async def _write_conditions(self, connection: asyncpg.Connection, found: Sequence[Message]) -> None:
         """Each report for itself: their order is their time."""
         for one in found:
-            responses = [gnmi_pb2.SubscribeResponse.FromString(octets) for octets in message.unpack(one.body)]
-            batch = [response.update for response in responses if response.HasField("update")]
-            if not batch:
-                continue
             async with self._placed(connection, one):
                 try:
-                    async with connection.transaction():
-                        await self._write_condition(connection, batch, decode.stamp(one.time_ns))
+                    batch = [update for update in map(_update, message.unpack(one.body)) if update]
+                    if batch:
+                        async with connection.transaction():
+                            await self._write_condition(connection, batch, decode.stamp(one.time_ns))
+                except message.FormatError:
+                    raise
                 except decode.DecodeError as error:
                     self.log.error("collector.bus-undecodable", seq=one.seq, error=str(error))
 

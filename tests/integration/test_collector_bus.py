@@ -19,7 +19,7 @@ import nats
 import nkeys
 import pytest
 
-from collector import lease
+from collector import gnmi, lease
 from collector.budget import Budget
 from collector.bus import message
 from collector.bus.chain import Follower, Place
@@ -30,6 +30,7 @@ from collector.bus.reader import read
 from collector.bus.writing import Writing
 from collector.config import CollectorConfig, Target
 from collector.migrations import migrate
+from telemetry.protocol import gnmi_pb2
 from tests.support import certificates, postgres
 from tests.support.collector_rig import Rig, rows
 from tests.support.journal_target import event
@@ -219,13 +220,21 @@ async def test_a_baseline_doubles_no_event_also_when_its_writer_dies(
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
 
+    leaf = gnmi_pb2.Update(path=gnmi.path("aether-health:health", "cpu-usage"))
+    leaf.val.uint_val = 7
+    health = gnmi_pb2.SubscribeResponse(
+        update=gnmi_pb2.Notification(timestamp=1_700_000_000 * 10**9, update=[leaf])
+    )
     await send(1, 10)
+    await line.send("condition", message.pack([b"no message", health.SerializeToString()]))
+    await line.send("condition", message.pack([health.SerializeToString()]))
     await line.send("baseline", message.pack([b'{"oldest": 6, "reason": "test"}']), (5, 0))
     await until(5)
     await send(6, 12)
     await until(12)
     found = await connection.fetchrow("SELECT count(*), count(DISTINCT seq), max(seq) FROM events")
     assert found[:] == (12, 12, 12)
+    assert await connection.fetch("SELECT cpu_usage FROM health_samples") == [(7,)]
     await bus.close()
     await connection.close()
 
