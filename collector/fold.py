@@ -14,7 +14,7 @@ from collector.schema import COUNTERS, SESSION
 
 Row = dict[str, Any]
 
-_SESSION_EVENTS = frozenset(
+SESSION_EVENTS = frozenset(
     {"session-start", "session-update", "session-stop", "policy-apply", "session-rejected"}
 )
 
@@ -42,7 +42,7 @@ def fold(events: Iterable[Row]) -> Changes:
     for event in events:
         changes.instance_id = event["instance_id"] or changes.instance_id
         kind, session = event["type"], event["session_id"]
-        if kind in _SESSION_EVENTS and session:
+        if kind in SESSION_EVENTS and session:
             known = changes.live.setdefault(session, {"started": None})
             known.update({column: event[column] for column in SESSION if event.get(column) is not None})
             known["last_change"] = event["time"]

@@ -64,6 +64,14 @@ def missed(
     return None
 
 
+def torn(tick: int, missing: tuple[int, int, str] | None) -> tuple[int, int, str]:
+    """What is missing when of the last tick only a part may have been read: that tick and what `missed` found
+    behind it."""
+    if missing and missing[0] == tick + 1:
+        return tick, missing[1], f"of tick {tick} only a part may have been read; {missing[2]}"
+    return tick, tick, f"of tick {tick} only a part may have been read"
+
+
 class Pace:
     """Seconds between two ticks of a stream by our own clock, which nobody sets."""
 

@@ -24,6 +24,8 @@ KEEPALIVE = (("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_permit_without
 KEEPALIVE_FOREIGN = (("grpc.keepalive_time_ms", 310_000),)
 FOREVER = 2**63 - 1
 
+SYNCED = gnmi_pb2.SubscribeResponse(sync_response=True).SerializeToString()
+
 WEIGHT_RAW, WEIGHT_DECODED = 2, 8
 """Bytes in memory for each byte of a message: with what is made of it by numpy, or by protobuf."""
 
@@ -107,6 +109,31 @@ class Client:
         request = gnmi_pb2.GetRequest(path=paths, encoding=gnmi_pb2.PROTO)
         response = await call(request, metadata=self._metadata, timeout=timeout)
         return list(response.notification)
+
+    async def once(self, where: gnmi_pb2.Path, timeout: float = 600) -> AsyncIterator[gnmi_pb2.Notification]:
+        """All that is below a path, in pieces: an answer to Get has it all at once, and a limit. What belongs
+        to one entry of a list may come in several pieces."""
+        request = gnmi_pb2.SubscribeRequest(
+            subscribe=gnmi_pb2.SubscriptionList(
+                subscription=[gnmi_pb2.Subscription(path=where)],
+                mode=gnmi_pb2.SubscriptionList.ONCE,
+                encoding=gnmi_pb2.PROTO,
+            )
+        )
+        call = self._channel.stream_stream(
+            "/gnmi.gNMI/Subscribe",
+            request_serializer=gnmi_pb2.SubscribeRequest.SerializeToString,
+            response_deserializer=gnmi_pb2.SubscribeResponse.FromString,
+        )(metadata=self._metadata, timeout=timeout)
+        try:
+            await call.write(request)
+            while (response := await call.read()) is not grpc.aio.EOF:
+                if response.sync_response:
+                    return
+                yield response.update
+            raise ConnectionError("the target ended the stream within its answer")
+        finally:
+            call.cancel()
 
     async def batches(
         self, request: gnmi_pb2.SubscribeRequest, *, most: int, quiet: float, weight: int = WEIGHT_RAW

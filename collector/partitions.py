@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 
+from collector import clock
 from collector.migrations import LOCK
 from collector.retention import Retention
 
@@ -53,8 +54,9 @@ def wanted(table: str, today: date) -> Iterator[tuple[date, date]]:
 
 
 async def maintain(connection: asyncpg.Connection, retention: Retention, now: datetime | None = None) -> None:
-    """Make the partitions around today; drop those older than the retention. Idempotent."""
-    now = now or datetime.now(UTC)
+    """Make the partitions around today; drop those older than the retention. Idempotent. `now` is for tests;
+    else it is the database's: a host whose clock is ahead must not drop anything."""
+    now = now or await clock.ask(connection)
     await ensure(connection, now)
     for table, age in ages(retention).items():
         for child in await _outdated(connection, table, now - age):

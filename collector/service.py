@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
 import structlog
 
-from collector import lease, metrics, partitions, upkeep, writer
+from collector import clock, lease, metrics, partitions, upkeep, writer
 from collector.budget import Budget
 from collector.config import CollectorConfig, Target
 from collector.foreign.session import ForeignSession
@@ -88,7 +87,7 @@ class Service:
         ttl, owner = self.config.lease_ttl, self.config.owner
         connection = await lease.connect(self.config.database, ttl)
         try:
-            await partitions.ensure(connection, datetime.now(UTC))
+            await partitions.ensure(connection, await clock.ask(connection))
             while not self.stop.is_set():
                 await self._reconfigure(connection)
                 lost = await lease.renew(connection, self._held, owner, ttl)

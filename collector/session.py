@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from itertools import groupby
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
 import grpc
-import numpy as np
 
-from collector import decode, gaps, gnmi, link, metrics, template, writer
+from collector import clock, decode, gaps, gnmi, link, metrics, template, ticks, writer
 from collector.budget import WINDOW_MOST, Budget
 from collector.config import CollectorConfig, Target
 from collector.metrics import EVENTS, SAMPLES
@@ -24,23 +21,35 @@ COUNTERS = gnmi.path("aether-subscriber:sessions", "session", "counters")
 EVENTS_PATH = gnmi.path("aether-events:events", "event")
 HEALTH = gnmi.path("aether-health:health")
 ROUTERS = gnmi.path("aether-access-router:access-routers")
+INSTANCE = gnmi.path("aether-bng:bng", "identity", "instance-id")
+"""Sampled behind the counters, in the same stream: it says that the tick before it is whole. A BNG sends what
+one subscription is due before it looks at the next."""
 
 MOST_EVENTS = 500
 MOST_MESSAGES = 256
 
 
 CLOCK_AHEAD, CLOCK_BEHIND = 60.0, 300.0
-"""Seconds that the time of a sample may differ from ours when it is read. One of a clock that is further
-off gets our time: samples beyond the partitions could not be kept, and the past would be counted into the
-future."""
+"""Seconds that the time of a sample may differ from PostgreSQL's when it is read. One of a clock that is
+further off gets PostgreSQL's time: samples beyond the partitions could not be kept, and the past would be
+counted into the future."""
 
 
-def _by_tick(found: Sequence[template.Samples]) -> Iterator[template.Samples]:
-    """Messages of one tick joined, in order of time. A tick may come in many messages."""
-    for time_ns, group in groupby(found, key=lambda samples: samples.time_ns):
-        parts = list(group)
-        sessions = [session for part in parts for session in part.sessions]
-        yield template.Samples(time_ns, sessions, np.concatenate([part.values for part in parts]))
+def near(time_ns: int, now: int) -> bool:
+    """Whether a BNG's time is to be taken as it is."""
+    return -CLOCK_BEHIND <= (time_ns - now) / 1e9 <= CLOCK_AHEAD
+
+
+def counters(interval: float) -> gnmi_pb2.SubscribeRequest:
+    """All counters every `interval` seconds, and what says that a tick is whole."""
+    return gnmi.stream(gnmi.sampled(COUNTERS, interval), gnmi.sampled(INSTANCE, interval))
+
+
+def merge(live: dict[str, dict[str, Any]], notification: gnmi_pb2.Notification) -> None:
+    """Add what a notification tells of sessions; what belongs to one of them may come in several."""
+    for path, leaves in decode.entries(notification, below="session"):
+        known = {name: leaf for name, leaf in decode.session(leaves).items() if leaf is not None}
+        live.setdefault(path[-1][1]["id"], {}).update(known)
 
 
 class Session(link.Link):
@@ -56,11 +65,14 @@ class Session(link.Link):
     ) -> None:
         super().__init__(config, target, target.bng_id, epoch, budget, window)
         self.target = target
+        self._reader = template.Reader()
         self._clock_off = False
         self._stamped = 0, 0
 
     async def said(self, connection: asyncpg.Connection, up: bool, error: str | None, **columns: Any) -> None:
         """The row of `bngs`."""
+        if up:
+            columns["connected_since"] = columns["last_seen"] = await clock.ask(connection)
         state = "connected" if up else "unreachable"
         await writer.write_state(
             connection, self.name, state=state, error=error, gnmi_address=self.target.address, **columns
@@ -72,8 +84,7 @@ class Session(link.Link):
         try:
             await client.capabilities()
             identity = await self._identity(client)
-            now = datetime.now(UTC)
-            await self.say(True, None, connected_since=now, last_seen=now, **identity)
+            await self.say(True, None, **identity)
             self.log.info("collector.connected", address=self.target.address, **identity)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._with_database(client, self._events))
@@ -156,10 +167,9 @@ class Session(link.Link):
         for notification in await client.get(gnmi.path("aether-events:events", "journal")):
             for _, leaves in decode.entries(notification, below="journal"):
                 oldest = decode.integer(leaves.get("oldest-seq")) or oldest
-        live = {}
-        for notification in await client.get(gnmi.path("aether-subscriber:sessions", "session")):
-            for path, leaves in decode.entries(notification, below="session"):
-                live[path[-1][1]["id"]] = decode.session(leaves)
+        live: dict[str, dict[str, Any]] = {}
+        async for notification in client.once(gnmi.path("aether-subscriber:sessions", "session")):
+            merge(live, notification)
         lost = (tracker.seq + 1, max(tracker.seq + 1, oldest - 1))
         await writer.rebaseline(
             connection,
@@ -178,30 +188,38 @@ class Session(link.Link):
 
     async def _samples(self, client: gnmi.Client, connection: asyncpg.Connection) -> None:
         encoder = writer.SampleEncoder(self.target.bng_id)
-        reader = template.Reader()
-        request = gnmi.stream(gnmi.sampled(COUNTERS, self.config.sample_interval))
+        interval = self.config.sample_interval
+        request = counters(interval)
         owner = self.target.bng_id, self.epoch
         pace = gaps.Pace()
-        open_tick: list[template.Samples] = []
+        cutter = ticks.Ticks(await writer.newest_tick(connection, owner))
+        database = clock.Clock(connection)
         async for batch in client.batches(request, most=MOST_MESSAGES, quiet=0.2):
-            now = time.time_ns()
-            found = [self._in_time(samples, now) for message in batch if (samples := reader.read(message))]
-            ticks = list(_by_tick([*open_tick, *found]))
-            # a full batch may end within a tick: what began is written with the rest of it
-            open_tick = [ticks.pop()] if len(ticks) > 1 and len(batch) == MOST_MESSAGES else []
-            for tick in ticks:
-                seen = pace.seen(int(tick.values[:, 0].max()), time.monotonic())
+            found = await self._read(batch, await database.now_ns())
+            for part in cutter.take(found, more=len(batch) == MOST_MESSAGES):
+                if part.samples is None:
+                    await writer.close_tick(connection, owner)
+                    continue
+                seen = pace.seen(int(part.samples.values[:, 0].max()), time.monotonic())
                 with metrics.writing("samples"):
-                    await writer.write_samples(
-                        connection, encoder, owner, tick, self.config.sample_interval, seen
-                    )
-                SAMPLES.labels(self.target.bng_id).inc(len(tick.sessions))
-                metrics.committed(self.target.bng_id, "samples", tick.time_ns)
+                    await writer.write_samples(connection, encoder, owner, part, interval, seen)
+                SAMPLES.labels(self.target.bng_id).inc(len(part.samples.sessions))
+                metrics.committed(self.target.bng_id, "samples", part.samples.time_ns)
+
+    async def _read(self, batch: Sequence[bytes], now: int) -> list[template.Samples | None]:
+        """The samples of each message, None where it has none."""
+        found: list[template.Samples | None] = []
+        for message in batch:
+            samples = self._reader.read(message)
+            found.append(samples and self._in_time(samples, now))
+            # a layout takes tens of milliseconds to learn: no transaction of others shall wait for many
+            await asyncio.sleep(0)
+        return found
 
     def _in_time(self, samples: template.Samples, now: int) -> template.Samples:
-        """The samples with our time where the BNG's clock is off."""
+        """The samples with PostgreSQL's time, `now`, where the BNG's clock is off."""
         ahead = (samples.time_ns - now) / 1e9
-        off = not -CLOCK_BEHIND <= ahead <= CLOCK_AHEAD
+        off = not near(samples.time_ns, now)
         if off != self._clock_off:
             self._clock_off = off
             if off:
@@ -220,12 +238,14 @@ class Session(link.Link):
             gnmi.sampled(HEALTH, self.config.sample_interval),
             gnmi.sampled(ROUTERS, max(self.config.sample_interval, 10)),
         )
+        database = clock.Clock(connection)
         async for batch in client.notifications(request, most=MOST_MESSAGES, quiet=0.2):
-            await self._write_condition(connection, batch, datetime.now(UTC))
+            await self._write_condition(connection, batch, await database.now_ns())
 
     async def _write_condition(
-        self, connection: asyncpg.Connection, batch: Sequence[gnmi_pb2.Notification], seen: datetime
+        self, connection: asyncpg.Connection, batch: Sequence[gnmi_pb2.Notification], now: int
     ) -> None:
+        """`now` is PostgreSQL's time of when the batch came."""
         health: dict[str, Any] = {}
         routers: dict[str, dict[str, Any]] = {}
         for notification in batch:
@@ -236,10 +256,11 @@ class Session(link.Link):
                     row = {**path[-1][1], **leaves}
                     routers.setdefault(f"{below}:{sorted(path[-1][1].values())}", {"_": below}).update(row)
         if health:
-            at = datetime.fromtimestamp(batch[-1].timestamp / 1e9, UTC)
+            told = batch[-1].timestamp
+            at = decode.stamp(told if near(told, now) else now)
             with metrics.writing("health"):
                 await writer.write_health(connection, self.target.bng_id, at, decode.health(health))
-            await writer.write_state(connection, self.target.bng_id, last_seen=seen)
+            await writer.write_state(connection, self.target.bng_id, last_seen=decode.stamp(now))
         if routers:
             rows = [
                 decode.router(row, configured=row.pop("_") == "access-router") for row in routers.values()

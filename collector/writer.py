@@ -11,11 +11,12 @@ import asyncpg
 import numpy as np
 import orjson
 
-from collector import metrics, schema
+from collector import clock, metrics, schema
 from collector.fold import Row, fold
-from collector.gaps import missed
+from collector.gaps import missed, torn
 from collector.rollup import NOTE
 from collector.template import Samples
+from collector.ticks import Part, Written
 
 STAGED = ("session_id", *schema.SESSION)
 STOPPED = ("session_id", "stopped", "terminate_cause", "reason", *schema.COUNTERS)
@@ -161,8 +162,12 @@ async def rebaseline(
     Sessions that are no longer there go to the history with the time of now: how they ended is not known.
     Raises FencedError.
     """
-    now = datetime.now(UTC)
-    end = {"stopped": now, "terminate_cause": None, "reason": reason, **dict.fromkeys(schema.COUNTERS)}
+    end = {
+        "stopped": await clock.ask(connection),
+        "terminate_cause": None,
+        "reason": reason,
+        **dict.fromkeys(schema.COUNTERS),
+    }
     async with connection.transaction():
         await fence(
             connection,
@@ -216,33 +221,39 @@ async def write_samples(
     connection: asyncpg.Connection,
     encoder: SampleEncoder,
     owner: tuple[str, int],
-    samples: Samples,
+    part: Part,
     interval: float,
     seen: float = 0.0,
 ) -> None:
-    """Append one tick's samples and bring the live sessions' counters up to them.
+    """Append samples of one tick, of which there are some, and bring the live sessions' counters up to them.
 
     `owner` is (bng_id, epoch), `interval` and `seen` are as in `gaps.missed`. Ticks that are missing since
-    the last one become a row of `gaps`; a sample of a window that was rolled up already leaves a note for
-    it. Raises FencedError.
+    the last one become a row of `gaps`; so does the last one, if another stream brought a part of it. A
+    sample of a window that was rolled up already leaves a note for it. Raises FencedError.
     """
+    samples = part.samples
+    assert samples is not None
     bng_id, epoch = owner
     tick = int(samples.values[:, 0].max())
     time = datetime.fromtimestamp(samples.time_ns / 1e9, UTC)
     long, short = encoder.encode(samples)
     async with connection.transaction():
         last = await connection.fetchrow(
-            "SELECT tick, sampled_at FROM cursors WHERE bng_id = $1 AND epoch = $2 FOR UPDATE", bng_id, epoch
+            "SELECT tick, sampled_at, tick_whole FROM cursors WHERE bng_id = $1 AND epoch = $2 FOR UPDATE",
+            *owner,
         )
         if last is None:
             raise FencedError
         # looks at closed_to with the lock in hand: see `rollup.settled`
         closed = await connection.fetchval(
-            "UPDATE cursors SET tick = $3, sampled_at = $4 WHERE bng_id = $1 AND epoch = $2 "
-            "RETURNING (SELECT closed_to FROM rollups WHERE step = 60)",
-            *(bng_id, epoch, tick, time),
+            "UPDATE cursors SET tick = $3, sampled_at = $4, tick_whole = $5 "
+            "WHERE bng_id = $1 AND epoch = $2 RETURNING (SELECT closed_to FROM rollups WHERE step = 60)",
+            *(bng_id, epoch, tick, time, part.whole),
         )
-        missing = missed((last["tick"], last["sampled_at"]), (tick, time), interval, seen)
+        before = last["tick"], last["sampled_at"]
+        missing = missed(before, (tick, time), interval, seen)
+        if part.first and not last["tick_whole"] and before != (tick, time):
+            missing = torn(last["tick"], missing)
         if missing:
             await record_gap(connection, bng_id, "samples", *missing)
         if closed and time < closed:
@@ -257,6 +268,29 @@ async def write_samples(
         await notify(connection, schema.CHANNEL_SAMPLES, bng_id=bng_id, tick=tick)
     if missing:
         metrics.GAPS.labels(bng_id, "samples").inc()
+
+
+async def newest_tick(connection: asyncpg.Connection, owner: tuple[str, int]) -> Written:
+    """The tick of samples that was written last, by whomever. Raises FencedError."""
+    row = await connection.fetchrow(
+        """SELECT tick, sampled_at, tick_whole, ARRAY(
+               SELECT a.session_id FROM sessions_active a
+               WHERE a.bng_id = c.bng_id AND a.tick = c.tick AND a.sampled_at = c.sampled_at) AS sessions
+           FROM cursors c WHERE bng_id = $1 AND epoch = $2""",
+        *owner,
+    )
+    if row is None:
+        raise FencedError
+    if row["sampled_at"] is None:
+        return Written()
+    time_ns = (row["sampled_at"] - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
+    return Written(row["tick"], time_ns, row["tick_whole"], frozenset(row["sessions"]))
+
+
+async def close_tick(connection: asyncpg.Connection, owner: tuple[str, int]) -> None:
+    """All of the newest tick was read and is written. Raises FencedError."""
+    sql = "UPDATE cursors SET tick_whole = true WHERE bng_id = $1 AND epoch = $2"
+    await fence(connection, sql, *owner)
 
 
 async def record_gap(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import grpc
 
+from telemetry.details import METADATA, error_info, status
 from telemetry.plan import PlanError
 from telemetry.protocol.model import UnknownNode
 from telemetry.protocol.paths import PathError
 from telemetry.protocol.values import BadValue, UnsupportedValue
 from telemetry.subscribe import Lost, TermsError
+from yang.datastore.guard import APP_TAG as CONFIRMATION_REQUIRED
 from yang.provider import OperationError, OperationErrors
 
 Code = grpc.StatusCode
@@ -31,12 +34,25 @@ _BY_TAG: Final = {
 
 
 class Refused(Exception):
-    """Ends an RPC with this status."""
+    """Ends an RPC with this status.
 
-    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+    Attributes:
+        details: see `telemetry.details`, serialised.
+        operation: of a Set, which of its operations is refused; None when that cannot be told.
+    """
+
+    def __init__(self, code: grpc.StatusCode, message: str, details: Sequence[bytes] = ()) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.details = list(details)
+        self.operation: int | None = None
+
+    @property
+    def trailers(self) -> tuple[tuple[str, bytes], ...]:
+        """Metadata that ends the RPC."""
+        found = status(self.code.value[0], self.message, self.details) if self.details else None
+        return () if found is None else ((METADATA, found),)
 
 
 def invalid(message: str) -> Refused:
@@ -75,10 +91,13 @@ def refusal(error: Exception, *, writing: bool = False) -> Refused:
         return unimplemented(str(error))
     if isinstance(error, OperationError):
         if error.tag == "unknown-element" and not writing:
-            return unimplemented(_sentence(error))
+            return Refused(Code.UNIMPLEMENTED, _sentence(error), [error_info(error)])
         several = error.errors if isinstance(error, OperationErrors) else (error,)
         message = "; ".join(_sentence(one) for one in several)[:MAXIMUM_MESSAGE]
-        return Refused(_BY_TAG.get(error.tag, Code.INVALID_ARGUMENT), message)
+        code = _BY_TAG.get(error.tag, Code.INVALID_ARGUMENT)
+        if error.app_tag == CONFIRMATION_REQUIRED:
+            code = Code.FAILED_PRECONDITION
+        return Refused(code, message, [error_info(one) for one in several])
     if isinstance(error, Lost):
         return Refused(Code.DATA_LOSS, str(error))
     return invalid(str(error))

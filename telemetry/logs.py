@@ -12,7 +12,7 @@ from telemetry.plan import Part, Permission
 from telemetry.reader import Look
 from telemetry.records import Leaf, Projection
 from telemetry.source import Source, Wake, follow
-from telemetry.subscribe import SECOND, Cursor, Lost, Timer
+from telemetry.subscribe import SECOND, Cursor, History, Lost, Timer
 from yang.path import DataPath
 
 BATCH = 500
@@ -26,13 +26,13 @@ class LogSource(Source):
     """Each entry of a log once, in order, as an atomic notification with the entry's time.
 
     Args:
-        history: (start, end) of the History extension, nanoseconds since the epoch; end 0 goes on.
+        history: what part of the past is asked for; None: all that there is, and what comes.
 
     Raises:
         Lost: entries that were asked for are no longer retained.
     """
 
-    def __init__(self, part: Part, look: Look, history: tuple[int, int] | None) -> None:
+    def __init__(self, part: Part, look: Look, history: History | None) -> None:
         super().__init__()
         self._part = part
         self._look = look
@@ -45,14 +45,14 @@ class LogSource(Source):
             self.timers.append(Timer(SECOND, time.monotonic_ns()))
         self._follower: asyncio.Task[None] | None = None
 
-    def _begin(self, history: tuple[int, int] | None) -> Cursor:
+    def _begin(self, history: History | None) -> Cursor:
         if history is None:
             return Cursor(self._provider.oldest)
-        start, end = history
         try:
-            return Cursor(self._provider.seek(start), until=end)
+            first = self._provider.seek(history.start)  # raises when entries of that time are lost
         except LookupError:
             raise Lost(self._provider.oldest) from None
+        return Cursor(self._provider.oldest if history.snapshot else first, until=history.end)
 
     def start(self, wake: Wake) -> None:
         """Listen to the bus."""
@@ -126,7 +126,7 @@ class LogSource(Source):
     def _leaves(self, path: DataPath, record: Any) -> list[Leaf]:
         """The leaves that the user may read."""
         if self._permission.granted:
-            return self._projection.leaves(record)
+            return self._look.reach.kept(path, self._projection.leaves(record))
         wanted = set(self._part.leaves)
         entries = self._look.read([path], "all")
         return [leaf for _, leaves in entries for leaf in leaves if leaf[2] in wanted]

@@ -18,6 +18,7 @@ from telemetry.subscribe import Mode
 from yang.access import Rules, User
 from yang.path import ANY, DESCEND, DataPath, Step
 from yang.provider import ColumnProvider, LogProvider, StateProvider, WatchableProvider
+from yang.query.paths import takes_keys
 from yang.schema import SchemaNode
 from yang.tree import Tree
 
@@ -294,10 +295,9 @@ def targets(tree: Tree, path: DataPath) -> list[Target]:
     """
     if not path.steps:
         return [Target(tree.schema.root, path, True)]
-    if sum(step.name == DESCEND for step in path.steps) > 1:
-        raise PlanError("a path of a subscription can hold '...' once")
     found = dict.fromkeys(node for part in tree.select_paths([path]).parts for node in part.targets)
-    return [_target(node, path) for node in found if not any(above in found for above in node.chain[:-1])]
+    outermost = (node for node in found if not any(above in found for above in node.chain[:-1]))
+    return [target for node in outermost for target in _targets(node, path)]
 
 
 def reached(found: Sequence[Target], reach: Reach, path: DataPath) -> list[Target]:
@@ -308,21 +308,44 @@ def reached(found: Sequence[Target], reach: Reach, path: DataPath) -> list[Targe
     return kept
 
 
-def _target(node: SchemaNode, path: DataPath) -> Target:
+def _targets(node: SchemaNode, path: DataPath) -> Iterator[Target]:
+    """The ways in which a path leads to a node: several where `...` leaves open which levels have keys."""
     chain = node.chain
-    keys = [_given(path, place, len(chain)) for place in range(len(chain))]
-    steps = (Step(level.module, level.name, given) for level, given in zip(chain, keys, strict=True))
-    return Target(node, DataPath(tuple(steps)), not any(keys))
+    ways = dict.fromkeys(_ways(path.steps, chain))
+    for keys in ways:
+        if any(other != keys and all(map(_within, other, keys)) for other in ways):
+            continue  # what another way leads to holds what this one does
+        steps = (Step(level.module, level.name, given) for level, given in zip(chain, keys, strict=True))
+        yield Target(node, DataPath(tuple(steps)), not any(keys))
 
 
-def _given(path: DataPath, place: int, depth: int) -> tuple[tuple[str, str], ...]:
-    """The keys that a path gives at one level of a target; steps behind `...` are counted from the end."""
-    steps = path.steps
-    jump = next((index for index, step in enumerate(steps) if step.name == DESCEND), len(steps))
-    if place < jump:
-        step = steps[place]
-    elif place - depth >= jump + 1 - len(steps):
-        step = steps[place - depth]
-    else:
-        return ()
-    return tuple((key, value) for key, value in step.keys if value != ANY)
+_Keys = tuple[tuple[str, str], ...]
+
+
+def _within(fewer: _Keys, more: _Keys) -> bool:
+    return set(fewer) <= set(more)
+
+
+def _ways(steps: Sequence[Step], chain: Sequence[SchemaNode]) -> list[tuple[_Keys, ...]]:
+    """The keys that a path gives at each level of a node, for each way to lay its steps over these levels."""
+    while steps and steps[-1].name == DESCEND:
+        steps = steps[:-1]  # everything below is selected anyhow
+    # by number of levels: the ways to lay the steps so far over them
+    ways: dict[int, list[tuple[_Keys, ...]]] = {0: [()]}
+    for step in steps:
+        further: dict[int, dict[tuple[_Keys, ...], None]] = {}
+        for done, before in ways.items():
+            if step.name == DESCEND:
+                for skipped in range(len(chain) - done + 1):
+                    found = further.setdefault(done + skipped, {})
+                    found.update(dict.fromkeys(way + ((),) * skipped for way in before))
+            elif done < len(chain) and _takes(step, chain[done]):
+                given = tuple((key, value) for key, value in step.keys if value != ANY)
+                found = further.setdefault(done + 1, {})
+                found.update(dict.fromkeys((*way, given) for way in before))
+        ways = {done: list(found) for done, found in further.items()}
+    return ways.get(len(chain), [])
+
+
+def _takes(step: Step, node: SchemaNode) -> bool:
+    return step.name in (ANY, node.name) and step.module in ("", node.module) and takes_keys(step, node)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from telemetry.packing import Entry, elements
 from telemetry.plan import Content
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.protocol.model import encode_octets, nested
+from telemetry.reach import Reach
 from telemetry.records import Leaf
 from yang.access import User
 from yang.path import DataPath
@@ -29,6 +30,7 @@ class Look:
         encoding: of `telemetry.protocol.model.ENCODINGS`.
         aggregate: one JSON object per container or list entry instead of a value per leaf.
         origin, target: echoed in the prefix of each notification.
+        reach: what is left out.
     """
 
     tree: Tree = field(compare=False)
@@ -37,22 +39,34 @@ class Look:
     aggregate: bool = False
     origin: str = ""
     target: str = ""
+    reach: Reach = field(default_factory=Reach)
 
     @property
     def prefix(self) -> pb.Path:
         """Prefix of notifications whose paths start at the root."""
         return pb.Path(origin=self.origin, target=self.target)
 
-    def read(self, paths: Sequence[DataPath], content: Content) -> Iterator[tuple[DataPath, list[Leaf]]]:
-        """Entries with their leaves."""
-        return scalars(self.tree, self.user, paths, content)
+    def read(
+        self, paths: Sequence[DataPath], content: Content, configuration: Mapping[str, Any] | None = None
+    ) -> Iterator[tuple[DataPath, list[Leaf]]]:
+        """Entries with their leaves.
+
+        Args:
+            configuration: one of the past, in the place of what there is now.
+        """
+        found = scalars(self.tree, self.user, paths, content, configuration)
+        if self.reach.models is None:
+            return found
+        kept = ((path, self.reach.kept(path, leaves)) for path, leaves in found)
+        return ((path, leaves) for path, leaves in kept if leaves)
 
     async def read_slowly(
-        self, paths: Sequence[DataPath], content: Content
+        self, paths: Sequence[DataPath], content: Content, configuration: Mapping[str, Any] | None = None
     ) -> AsyncIterator[tuple[DataPath, list[Leaf]]]:
         """The same, with a pause after each slice; what has to be fetched is."""
-        await self.tree.prepare(self.tree.select_paths(paths))
-        for number, entry in enumerate(self.read(paths, content), 1):
+        if configuration is None:
+            await self.tree.prepare(self.tree.select_paths(paths))
+        for number, entry in enumerate(self.read(paths, content, configuration), 1):
             yield entry
             if number % SLICE == 0:
                 await asyncio.sleep(0)
@@ -69,7 +83,11 @@ class Look:
 
 
 def scalars(
-    tree: Tree, user: User, paths: Sequence[DataPath], content: Content
+    tree: Tree,
+    user: User,
+    paths: Sequence[DataPath],
+    content: Content,
+    configuration: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[DataPath, list[Leaf]]]:
     """Entries with the leaves that these paths select.
 
@@ -90,7 +108,10 @@ def scalars(
             known = asked[node] = not stateless and any(step in ends for step in node.chain)
         return known
 
-    for path, leaves in tree.read_leaves(selection, user, content=content, with_defaults="report-all"):
+    found = tree.read_leaves(
+        selection, user, content=content, with_defaults="report-all", configuration=configuration
+    )
+    for path, leaves in found:
         kept = [leaf for leaf in leaves if wanted(leaf[2])]
         if kept:
             yield path, kept

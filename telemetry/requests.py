@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
-from telemetry.errors import unimplemented
+from telemetry.errors import invalid, unimplemented
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.protocol.model import ENCODINGS
 from yang.schema import Schema
@@ -57,7 +57,7 @@ class Extras:
     Attributes:
         depth: levels below the paths, 0: all.
         history: the History extension.
-        config_subscription: the request has this extension.
+        config_subscription: the request has this extension: it is about configuration alone.
     """
 
     depth: int = 0
@@ -75,6 +75,8 @@ class Extras:
             elif kind == "history":
                 found.history = extension.history
             elif kind == "config_subscription":
+                if extension.config_subscription.WhichOneof("action") != "start":
+                    raise invalid("a client begins a config subscription by the action 'start'")
                 found.config_subscription = True
         return found
 

@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection
 from telemetry.authentication import Authenticator
 from telemetry.errors import Code, Refused, invalid
 from telemetry.get import MAXIMUM_ANSWER, capabilities, get
+from telemetry.listener import Listener
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.requests import MALFORMED, NOT_PROTOBUF, parser
 from telemetry.sampler import Sampler
@@ -57,7 +58,6 @@ class GnmiServer:
 
     Attributes:
         ports: where it listens.
-        certificate: of the server; to be replaced at any time.
 
     Args:
         tree: what is served; the server runs in the event loop that opened it.
@@ -83,10 +83,10 @@ class GnmiServer:
         maximum_subscriptions: int = 64,
         stall_seconds: float = STALL_SECONDS,
     ) -> None:
-        self.ports: list[int] = []
+        certificate = ServerCertificate(tls_key, tls_cert, client_ca)
+        self._listener = Listener(self._make, listen, certificate)
+        self.ports = self._listener.ports
         self._tree = tree
-        self._listen = listen
-        self.certificate = ServerCertificate(tls_key, tls_cert, client_ca)
         self._certificate_users = certificate_users and client_ca is not None
         self._maximum_subscriptions = maximum_subscriptions
         self._stall_seconds = stall_seconds
@@ -95,40 +95,61 @@ class GnmiServer:
         self._setter = Setter(tree)
         self._service = Service(tree, self._sampler, limits or Limits())
         self._streams: dict[Stream, asyncio.Future[Refused]] = {}
-        self._server: grpc.aio.Server | None = None
+        self._serving = False
         self._watchdog: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listen. Raises OSError when an address cannot be had."""
-        server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=self._maximum_subscriptions + 64)
-        server.add_generic_rpc_handlers((self._handlers(),))
-        reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server)
-        for host, port in self._listen:
-            address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            try:
-                self.ports.append(server.add_secure_port(address, self.certificate.credentials()))
-            except RuntimeError as error:
-                raise OSError(f"gNMI cannot listen on {address}: {error}") from None
+        await self._listener.start()
         self._authenticator.start()
         self._tree.on_users_gone.append(self._users_gone)
         self._sampler.start()
         self._watchdog = asyncio.create_task(self._watch(), name="gnmi-watchdog")
-        await server.start()
-        self._server = server
-        log.info(
-            "gnmi.listening",
-            addresses=[f"{host} {port}" for (host, _), port in zip(self._listen, self.ports, strict=True)],
-        )
+        self._serving = True
+        log.info("gnmi.listening", addresses=self._listener.addresses)
+
+    def _make(self) -> grpc.aio.Server:
+        server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=self._maximum_subscriptions + 64)
+        server.add_generic_rpc_handlers((self._handlers(),))
+        reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server)
+        return server
+
+    async def use(
+        self,
+        key: bytes,
+        certificate: bytes,
+        client_ca: bytes | None = None,
+        *,
+        certificate_users: bool = False,
+    ) -> None:
+        """From now on use another certificate, and other authorities of clients: see `__init__`. Streams go
+        on, but not without a certificate when clients are asked for one now.
+
+        Raises:
+            OSError: the port was lost to somebody else; to be called again.
+        """
+        self._certificate_users = certificate_users and client_ca is not None
+        begins = client_ca is not None and not self._listener.asks_clients
+        try:
+            await self._listener.replace(key, certificate, client_ca)
+        finally:
+            if begins:
+                reason = "clients must show a certificate from now on"
+                self._dismiss(Refused(Code.UNAUTHENTICATED, reason))
+
+    def _dismiss(self, reason: Refused) -> None:
+        """End all streams."""
+        for dismissed in self._streams.values():
+            if not dismissed.done():
+                dismissed.set_result(reason)
 
     async def stop(self, grace: float = 1.0) -> None:
         """End all streams (UNAVAILABLE) and stop listening; safe to call twice."""
-        server, self._server = self._server, None
-        if server is None:
+        if not self._serving:
             return
-        for dismissed in self._streams.values():
-            if not dismissed.done():
-                dismissed.set_result(Refused(Code.UNAVAILABLE, "the server stops"))
-        await server.stop(grace)
+        self._serving = False
+        self._dismiss(Refused(Code.UNAVAILABLE, "the server stops"))
+        await self._listener.stop(grace)
         await self._sampler.stop()
         self._authenticator.close()
         self._tree.on_users_gone.remove(self._users_gone)
@@ -166,7 +187,7 @@ class GnmiServer:
                     raise invalid(NOT_PROTOBUF)
                 return await behaviour(request, user, context)
             except Refused as refused:
-                await context.abort(refused.code, refused.message)
+                await context.abort(refused.code, refused.message, refused.trailers)
             except (asyncio.CancelledError, grpc.aio.AbortError):
                 raise
             except Exception:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
-from telemetry.errors import EXPECTED, Code, Refused, invalid, refusal, unimplemented
+from telemetry.details import failed_operation, set_response
+from telemetry.errors import EXPECTED, Code, Refused, invalid, refusal
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.protocol.model import data_path, decode
 from telemetry.protocol.paths import PathError
@@ -19,6 +20,7 @@ from yang.tree import Tree
 
 MAXIMUM_OPERATIONS = 100_000
 MAXIMUM_ROLES = 100
+_Op = Literal["delete", "union", "replace", "update"]
 _SESSION_OF_CANCEL = 0xFFFFFFFF
 """Session-id under which a confirmed commit is cancelled: no NETCONF session has it."""
 
@@ -56,6 +58,7 @@ class Setter:
         Args:
             peer: address of the client, for the history of commits.
         """
+        operations: list[PathOperation] = []
         try:
             for rpc in ("edit-config", "commit"):  # what a Set is in NETCONF
                 self._tree.check_exec(f"/ietf-netconf:{rpc}", user)
@@ -63,14 +66,14 @@ class Setter:
             if commit is not None and commit.WhichOneof("action") != "commit":
                 await self._finish(user, peer, commit, request)
                 return self._response(request)
-            operations = list(self._operations(request))
+            operations.extend(self._operations(request))
             confirm_timeout, persist_id = _confirmation(commit)
             if operations:
                 await self._tree.transaction(
                     user, f"gnmi {peer}", operations, confirm_timeout=confirm_timeout, persist_id=persist_id
                 )
-        except EXPECTED as error:
-            raise refusal(error, writing=True) from None
+        except (Refused, *EXPECTED) as error:
+            raise _failed(error, request, [operation.path for operation in operations]) from None
         return self._response(request)
 
     def _extensions(self, extensions: Iterable[Any]) -> Any | None:
@@ -115,51 +118,76 @@ class Setter:
             raise
 
     def _operations(self, request: pb.SetRequest) -> Iterator[PathOperation]:
-        """In the order of the specification: deletes, replaces, updates."""
-        if request.union_replace:
-            if request.delete or request.replace or request.update:
-                raise invalid("union_replace does not go together with delete, replace or update")
-            raise unimplemented("union_replace is not supported; use replace and update")
-        count = len(request.delete) + len(request.replace) + len(request.update)
-        if count > MAXIMUM_OPERATIONS:
+        """In the order of the specification (3.4.3): deletes, the union, replaces, updates."""
+        changes = (request.delete, request.union_replace, request.replace, request.update)
+        if sum(map(len, changes)) > MAXIMUM_OPERATIONS:
             raise Refused(Code.RESOURCE_EXHAUSTED, f"a Set holds at most {MAXIMUM_OPERATIONS} operations")
         prefix = request.prefix if request.HasField("prefix") else None
-        for path in request.delete:
-            yield PathOperation("delete", data_path(self._tree.schema, prefix, path))
-        for update in request.replace:
-            yield self._operation("replace", prefix, update)
-        for update in request.update:
-            yield self._operation("update", prefix, update)
+        asked: tuple[tuple[_Op, Iterable[Any]], ...] = (
+            ("delete", request.delete),
+            ("union", request.union_replace),
+            ("replace", request.replace),
+            ("update", request.update),
+        )
+        every = ((op, item) for op, items in asked for item in items)
+        for number, (op, item) in enumerate(every):
+            try:
+                yield self._operation(op, prefix, item)
+            except (Refused, *EXPECTED) as error:
+                refused = error if isinstance(error, Refused) else refusal(error, writing=True)
+                refused.operation = number
+                raise refused from None
 
-    def _operation(
-        self, op: Literal["replace", "update"], prefix: pb.Path | None, update: pb.Update
-    ) -> PathOperation:
-        if not update.HasField("val"):
+    def _operation(self, op: _Op, prefix: pb.Path | None, item: Any) -> PathOperation:
+        if op == "delete":
+            return PathOperation(op, data_path(self._tree.schema, prefix, item))
+        if not item.HasField("val"):
             raise invalid("an update without 'val'; the withdrawn field 'value' is not supported")
-        path = data_path(self._tree.schema, prefix, update.path)
+        path = data_path(self._tree.schema, prefix, item.path)
         node = self._node(path)
-        value = decode(update.val, node)
-        if op == "replace" and not value and node.kind == "list" and path.steps[-1].keys:
+        value = decode(item.val, node)
+        if op != "update" and not value and node.kind == "list" and path.steps[-1].keys:
             raise invalid(f"{path}: an entry is not replaced by nothing; use delete")  # 3.4.4
         return PathOperation(op, path, value)
 
     def _node(self, path: DataPath) -> SchemaNode:
+        if path.module_only is not None:
+            return self._tree.schema.root
         if not path.exact:
             raise PathError(f"{path}: what is set must be one node; wildcards are for delete")
         return path.schema_node(self._tree.schema) if path.steps else self._tree.schema.root
 
     @staticmethod
     def _response(request: pb.SetRequest) -> pb.SetResponse:
-        result = pb.UpdateResult
         return pb.SetResponse(
             prefix=request.prefix if request.HasField("prefix") else None,
-            response=[
-                *(result(path=path, op=result.DELETE) for path in request.delete),
-                *(result(path=update.path, op=result.REPLACE) for update in request.replace),
-                *(result(path=update.path, op=result.UPDATE) for update in request.update),
-            ],
+            response=_results(request),
             timestamp=time.time_ns(),
         )
+
+
+def _results(request: pb.SetRequest) -> Iterator[pb.UpdateResult]:
+    """One per operation, in the order in which they are carried out."""
+    result = pb.UpdateResult
+    yield from (result(path=path, op=result.DELETE) for path in request.delete)
+    yield from (result(path=update.path, op=result.UNION_REPLACE) for update in request.union_replace)
+    yield from (result(path=update.path, op=result.REPLACE) for update in request.replace)
+    yield from (result(path=update.path, op=result.UPDATE) for update in request.update)
+
+
+def _failed(error: Exception, request: pb.SetRequest, paths: Sequence[DataPath]) -> Refused:
+    """The status of a Set that failed, with what became of each operation (specification, 3.4.7)."""
+    refused = error if isinstance(error, Refused) else refusal(error, writing=True)
+    if refused.code is Code.ABORTED and request.union_replace:
+        refused.code = Code.INTERNAL  # union_replace, 5.2.2: it could not be put in force
+    number = refused.operation
+    if number is None and isinstance(error, OperationError):
+        number = failed_operation(error, paths)
+    if number is not None:
+        prefix = request.prefix if request.HasField("prefix") else None
+        code, message = refused.code.value[0], refused.message
+        refused.details.insert(0, set_response(prefix, _results(request), number, code, message))
+    return refused
 
 
 def _confirmation(commit: Any | None) -> tuple[float | None, str | None]:

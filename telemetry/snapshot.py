@@ -153,7 +153,7 @@ class Snapshot:
         chunk = Chunk()
         for entry, leaves in scalars(self.tree, self.user, paths, self.content) if paths else ():
             above = elements(entry.to_gnmi())
-            for names, value, node in leaves:
+            for names, value, node in self.reach.kept(entry, leaves):
                 made = update(above + below(names), encode_octets(value, node, self.encoding))
                 progress.grow(len(made))
                 chunk.add(made)

@@ -11,7 +11,9 @@ from typing import Any
 import grpc
 
 from telemetry.changes import ChangeSource
-from telemetry.errors import EXPECTED, invalid, refusal, unimplemented
+from telemetry.config_subscription import ConfigSubscription, parts_of_configuration
+from telemetry.errors import EXPECTED, invalid, refusal
+from telemetry.history import PastSource, history_of, parts_with_a_past
 from telemetry.logs import LogSource
 from telemetry.packing import SYNC_RESPONSE
 from telemetry.plan import Feed, Part, Planner
@@ -86,10 +88,12 @@ class Stream:
         await self._write(SYNC_RESPONSE)
 
     async def _poll(self, updates_only: bool) -> None:
+        """First what there is, as in the other modes; then all of it for each poll (3.5.1.2)."""
+        await self._answer(updates_only)
         while (message := await self._read()) is not grpc.aio.EOF:
             if message.WhichOneof("request") != "poll":
                 raise invalid("only polls may follow the subscription list")
-            await self._answer(updates_only)
+            await self._answer(updates_only=False)
 
     async def _stream(self, updates_only: bool) -> None:
         reading = asyncio.ensure_future(self._refuse_more())
@@ -168,7 +172,8 @@ class Builder:
         if asked.mode not in (pb.SubscriptionList.STREAM, pb.SubscriptionList.ONCE, pb.SubscriptionList.POLL):
             raise invalid(f"mode {asked.mode} does not exist")
         extras = Extras.of(extensions)
-        self._history = _history(extras, asked.mode)
+        self._history = history_of(extras, asked.mode)
+        self._config_only = extras.config_subscription
         self._user = user
         self._reach = Reach(extras.depth, models_of(service.tree.schema, asked.use_models))
         self._planner = Planner(service.tree, user, columns=asked.encoding == pb.PROTO, reach=self._reach)
@@ -177,8 +182,8 @@ class Builder:
         """One for each part of each subscription. Raises Refused and what `refusal` knows."""
         self._service.tree.check_exec("/ietf-netconf:get", self._user)  # what a Subscribe is in NETCONF
         found = [source for subscription in self._asked.subscription for source in self._of(subscription)]
-        if self._history is not None and not all(isinstance(source, LogSource) for source in found):
-            raise invalid("only a log has a history: subscribe with this extension to lists of events alone")
+        if self._config_only and self._history is None:
+            return [ConfigSubscription(self._service.tree.past, found)]
         return found
 
     def _of(self, subscription: pb.Subscription) -> Sequence[Source]:
@@ -189,7 +194,13 @@ class Builder:
             if self._asked.mode == pb.SubscriptionList.STREAM
             else None
         )
-        parts = self._planner.plan(path, agreed.mode if agreed is not None else None)
+        mode = agreed.mode if agreed is not None else None
+        if self._history is not None:
+            parts = parts_with_a_past(self._planner, path, mode, config_only=self._config_only)
+        elif self._config_only:
+            parts = parts_of_configuration(self._planner, path, mode)
+        else:
+            parts = self._planner.plan(path, mode)
         asked = prefix_of(self._asked)
         look = Look(
             self._service.tree,
@@ -198,12 +209,15 @@ class Builder:
             self._asked.allow_aggregation,
             asked.origin or subscription.path.origin,
             asked.target,
+            self._reach,
         )
         return [self._source(part, look, agreed) for part in parts]
 
     def _source(self, part: Part, look: Look, agreed: Terms | None) -> Source:
         if part.feed is Feed.LOG:
             return LogSource(part, look, self._history)
+        if self._history is not None:
+            return PastSource(part, look, self._history, boundaries=self._config_only)
         sampled = part.feed in (Feed.COLUMNS, Feed.READ)
         suppressed = agreed is not None and agreed.suppress_redundant and part.feed is Feed.READ
         if sampled and not suppressed:
@@ -213,24 +227,3 @@ class Builder:
             raise AssertionError(f"a single look has no part with the feed {part.feed}")
         interval = agreed.interval if sampled or part.feed is Feed.POLL else 0
         return ChangeSource(part, look, interval=interval, heartbeat=agreed.heartbeat)
-
-
-def _history(extras: Extras, mode: int) -> tuple[int, int] | None:
-    """(start, end) of the History extension (its sections 2.2.1 and 2.2.2). Raises Refused."""
-    if extras.config_subscription:
-        raise unimplemented("the extension config_subscription is not supported in Subscribe")
-    if extras.history is None:
-        return None
-    kind = extras.history.WhichOneof("request")
-    if kind == "snapshot_time":
-        if mode != pb.SubscriptionList.ONCE:
-            raise invalid("a snapshot of the past goes with the mode ONCE")
-        raise unimplemented("this target keeps no state of the past: of the History extension use 'range'")
-    if kind is None:
-        raise invalid("the History extension needs a snapshot_time or a range")
-    if mode != pb.SubscriptionList.STREAM:
-        raise invalid("a range of the past goes with the mode STREAM")
-    start, end = extras.history.range.start, extras.history.range.end
-    if start < 0 or end < 0 or 0 < end < start:
-        raise invalid("the range of the History extension ends before it starts")
-    return start, end

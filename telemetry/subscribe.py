@@ -185,11 +185,30 @@ class Mailbox(Generic[T]):
         return taken
 
 
-class Lost(LookupError):
-    """Entries of a log that a reader asked for are no longer retained."""
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the History extension asks for; times are nanoseconds since the epoch.
 
-    def __init__(self, oldest: int) -> None:
-        super().__init__(f"oldest-seq={oldest}")
+    Attributes:
+        start: of a range; of a snapshot, its time.
+        end: the first time that is not of it; 0: it goes on.
+        snapshot: what there was at `start`, else what happened from then on.
+    """
+
+    start: int
+    end: int = 0
+    snapshot: bool = False
+
+
+class Lost(LookupError):
+    """Entries of a log that a reader asked for are no longer retained.
+
+    Args:
+        name: of the number of an entry.
+    """
+
+    def __init__(self, oldest: int, name: str = "oldest-seq") -> None:
+        super().__init__(f"{name}={oldest}")
         self.oldest = oldest
 
 

@@ -12,8 +12,10 @@ class ServerCertificate:
 
     Args:
         key, certificate: PEM, a pair.
-        client_ca: PEM of the authorities whose certificates clients must show; None asks for none, and then
-            none can be asked for later.
+        client_ca: PEM of the authorities whose certificates clients must show; None asks for none.
+
+    Attributes:
+        asks_clients: clients must show certificates; this cannot change.
     """
 
     def __init__(self, key: bytes, certificate: bytes, client_ca: bytes | None = None) -> None:
@@ -31,7 +33,7 @@ class ServerCertificate:
             ValueError: clients shall be asked for certificates where they were not, or the other way round.
         """
         if (client_ca is not None) != self.asks_clients:
-            raise ValueError("whether clients show certificates cannot change while the server runs")
+            raise ValueError("whether clients show certificates takes another server")
         self._current = self._configuration(key, certificate, client_ca)
         self._version += 1
 

@@ -134,6 +134,17 @@ class DataPath:
         return cls(tuple(steps))
 
     @classmethod
+    def of_module(cls, module: str) -> DataPath:
+        """The top-level nodes of a module: what a gNMI origin without a path stands for."""
+        return cls((Step(module, ANY),))
+
+    @property
+    def module_only(self) -> str | None:
+        """The module, of what `of_module` makes; None of another path."""
+        only = self.steps[0] if len(self.steps) == 1 else None
+        return only.module if only is not None and only.name == ANY and only.module else None
+
+    @classmethod
     def of_node(cls, node: SchemaNode, keys: Sequence[object] = ()) -> DataPath:
         """The path of an instance: `keys` are the values of all enclosing lists' keys, outermost first."""
         steps: list[Step] = []

@@ -38,6 +38,7 @@ class OperationError(Exception):
         app_tag: error-app-tag, or None.
         error_type: ``transport``, ``rpc``, ``protocol`` or ``application``.
         info: further error-info elements, name → text.
+        operation: which of several operations of a request it is about, if that is known; from 0.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class OperationError(Exception):
         self.app_tag = app_tag
         self.error_type = error_type
         self.info = dict(info or {})
+        self.operation: int | None = None
 
 
 class OperationErrors(OperationError):

@@ -34,6 +34,7 @@ class View:
     depth: int | None = None
     session: int = 0
     origin: OriginView | None = None
+    configuration: Mapping[str, Any] | None = None
 
     def needs_document(self, selection: Selection) -> bool:
         """Whether the reply cannot be written as it is read: see `yang.documents`."""
@@ -195,5 +196,7 @@ class Reader:
         return planner
 
     def _config(self, view: View) -> Mapping[str, Any]:
+        if view.configuration is not None:
+            return view.configuration
         defaults = view.with_defaults in ("report-all", "report-all-tagged")
         return self._datastores.tree(view.source, defaults=defaults, session=view.session)

@@ -12,7 +12,7 @@ from lxml import etree
 
 from yang.access import AccessControl, User
 from yang.datastore import Datastores
-from yang.datastore.data import to_json
+from yang.datastore.data import Tree, to_json
 from yang.documents import OriginView
 from yang.encode.leaves import Leaf
 from yang.path import DataPath
@@ -162,11 +162,20 @@ class Reading:
         source: str = "running",
         with_defaults: WithDefaults = "explicit",
         depth: int | None = None,
+        configuration: Tree | None = None,
     ) -> Iterator[tuple[DataPath, list[Leaf]]]:
         """Scalars for gNMI PROTO: per container or list entry that is not inside another list entry's
         container, its path and its leaves: (names relative to it, Python value, schema node). Names are
-        RFC 7951 member names. A leaf-list is a list of values."""
-        return self._reader.leaves(selection, View(user, content, source, with_defaults, depth))
+        RFC 7951 member names. A leaf-list is a list of values.
+
+        Args:
+            configuration: what is read in the place of the source, as `yang.datastore.past` has it; there is
+                no state with it.
+        """
+        if configuration is not None:
+            content = "config"
+        view = View(user, content, source, with_defaults, depth, configuration=configuration)
+        return self._reader.leaves(selection, view)
 
     def running_json(self, *, defaults: bool = True) -> dict[str, Any]:
         """The running configuration as RFC 7951 objects, without access control: for the element."""

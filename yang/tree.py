@@ -23,6 +23,7 @@ from yang.datastore.edit import ValueReader
 from yang.datastore.guard import ManagementGuard
 from yang.datastore.model import CommitResult, PathOperation, Session
 from yang.datastore.operation_input import OperationInputs
+from yang.datastore.past import Past
 from yang.datastore.running import Author, Running, Snapshot
 from yang.datastore.startup import this_boot
 from yang.datastore.validator import Validator
@@ -49,6 +50,7 @@ class Tree(Reading):
         datastores: configuration: edits, locks, commits (see `yang.datastore.Datastores`).
         bus: notifications and change wake-ups.
         access: NACM decisions.
+        past: what running was.
         served: names of the datastores (RFC 8342).
         capabilities: what ``netconf-state/capabilities`` lists; the NETCONF server sets it.
         on_users_gone: called with the names of users that a commit removed, and the session whose commit
@@ -68,6 +70,7 @@ class Tree(Reading):
         self.bus = Bus()
         self.capabilities: list[str] = []
         self.on_users_gone: list[Callable[[frozenset[str], int], None]] = []
+        self.past: Past
         self.served = SERVED
         self._running = running
         self._users = Users()
@@ -127,7 +130,9 @@ class Tree(Reading):
         datastores = Datastores(schema, validator, running, store, access, saved, saves)
         tree = cls(schema, validator, running, datastores, access)
         tree._worker = worker
-        tree._register(registration, CommitLog(schema, validator, running, store, datastores, access))
+        commits = CommitLog(schema, validator, running, store, datastores, access)
+        tree.past = Past(schema, validator, running, store, commits.read)
+        tree._register(registration, commits)
         tree._configure(snapshot)
         running.on_change(tree._changed)
         datastores.on_startup_change(tree._startup_changed)

@@ -81,6 +81,11 @@ class LeafType:
         return self.base == "instance-identifier" or self.typedef == _NODE_PATH
 
     @property
+    def has_identities(self) -> bool:
+        """True when a value may be an identity."""
+        return self.base == "identityref" or any(member.has_identities for member in self.members)
+
+    @property
     def plain(self) -> bool:
         """True when no text of this type can need escaping in XML, or a namespace."""
         if self.base == "union":

@@ -95,18 +95,24 @@ class GnmiCertificates:
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            self.look()
+            await self.look()
 
-    def look(self) -> None:
+    async def look(self) -> None:
         """Use what the files hold now, if that is something else and complete."""
         state = self._state(self._files)
         if self._server is None or state == self._seen:
             return
         self._seen = state
         try:
-            self._server.certificate.replace(*self._read(self._files))
+            found = self._read(self._files)
         except (OSError, ValueError) as error:
             log.warning("gnmi.certificate.refused", reason=str(error))
+            return
+        try:
+            await self._server.use(*found, certificate_users=self._files.certificate_users)
+        except OSError as error:
+            self._seen = ()  # to be tried again
+            log.error("gnmi.not-listening", reason=str(error))
             return
         log.info("gnmi.certificate.replaced", certificate=str(self._paths(self._files)[1]))
 
@@ -145,7 +151,7 @@ class GnmiCertificates:
         """Put new files in force."""
         if token is not None:
             self._files = token
-            self.look()
+            await self.look()
 
     async def abort(self, token: Files | None) -> None:
         """Nothing has happened."""

@@ -1,4 +1,4 @@
-"""Who may publish next, and whether this message follows that one. No I/O."""
+"""Who may publish next, whether this message follows that one, and how old it is. No I/O."""
 
 from __future__ import annotations
 
@@ -165,3 +165,21 @@ class Follower:
             return False
         self.place = self.place.of(message)
         return True
+
+
+class Age:
+    """When messages were stored, by PostgreSQL's clock: the server's need not be right, and they may have
+    waited."""
+
+    def __init__(self) -> None:
+        self._ahead, self._now = 0, 0
+
+    def hear(self, server_ns: int | None, now: int) -> None:
+        """What both clocks show, of the server's only what is known."""
+        self._now = now
+        if server_ns is not None:
+            self._ahead = server_ns - now
+
+    def at(self, time_ns: int) -> int:
+        """The time by PostgreSQL's clock of when the server's showed this; not later than now."""
+        return min(self._now, time_ns - self._ahead)

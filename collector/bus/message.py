@@ -17,11 +17,14 @@ BEGIN = "begin"
 """A publisher has taken the BNG over. JSON: owner."""
 STATE = "state"
 """What the publisher says of the target. JSON: state, error, owner, and columns of `bngs`."""
-EVENTS, SAMPLES, CONDITION = "events", "samples", "condition"
+EVENTS, CONDITION = "events", "condition"
 """SubscribeResponses."""
+SAMPLES = "samples"
+"""JSON (stream: one subscription's name; number of the message within it, from 1 on), then
+SubscribeResponses."""
 BASELINE = "baseline"
 """The journal began anew or no longer holds what follows. JSON (oldest, reason), then Notifications of all
-sessions."""
+sessions; what belongs to one session may be in several."""
 KINDS = (BEGIN, STATE, EVENTS, SAMPLES, CONDITION, BASELINE)
 
 FORMAT = "1"

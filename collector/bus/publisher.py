@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -18,14 +17,7 @@ from collector.bus.chain import Chain
 from collector.bus.jetstream import Bus, Refused, Unavailable
 from collector.config import CollectorConfig, Target
 from collector.metrics import BUS_OCTETS, BUS_PUBLISHED, TARGET_UP
-from collector.session import (
-    COUNTERS,
-    EVENTS_PATH,
-    HEALTH,
-    MOST_MESSAGES,
-    ROUTERS,
-    Session,
-)
+from collector.session import EVENTS_PATH, HEALTH, MOST_MESSAGES, ROUTERS, Session, counters
 from collector.writer import FencedError
 from telemetry.protocol import gnmi_pb2
 
@@ -34,6 +26,8 @@ log = structlog.get_logger()
 MOST_EVENTS = 64
 """Events in a message: few, as a writer joins what waits for it, and events that come steadily wait for it to
 be full."""
+HEAD = 256
+"""Octets that are left for what is in front of samples."""
 RETRY = 0.5
 """Seconds between attempts to publish while the bus is away."""
 
@@ -140,6 +134,7 @@ class Publishing(Session):
         self._wished = asyncio.Event()
         self._rewind: tuple[int, int] | None = None
         self._served: object = None
+        self._streams = 0
 
     def wish(self, told: dict[str, Any]) -> None:
         """A writer lacks events: read them again from its cursor. The same wish is served once."""
@@ -184,32 +179,36 @@ class Publishing(Session):
         try:
             await client.capabilities()
             identity = await self._identity(client)
-            now = datetime.now(UTC)
-            await self.say(True, None, connected_since=now, last_seen=now, **identity)
+            await self.say(True, None, **identity)
             self.log.info("collector.connected", address=self.target.address, **identity)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._events_again(client))
                 group.create_task(self.publish_samples(client))
-                group.create_task(
-                    self._pass_on(
-                        client, message.CONDITION, self._sampled(HEALTH), self._sampled(ROUTERS, 10)
-                    )
-                )
+                group.create_task(self._publish_condition(client))
         finally:
             await client.close()
 
-    def _sampled(self, where: gnmi_pb2.Path, least: float = 0) -> gnmi_pb2.Subscription:
-        return gnmi.sampled(where, max(self.config.sample_interval, least))
-
     async def publish_samples(self, client: gnmi.Client) -> None:
-        """Goes on until something breaks."""
-        await self._pass_on(client, message.SAMPLES, self._sampled(COUNTERS))
+        """Goes on until something breaks. Nothing is decoded; what says that a tick is whole is passed
+        on, too."""
+        self._streams += 1
+        stream, number = f"{self.line.chain.tenure}/{self._streams}", 0
+        async for batch in client.batches(
+            counters(self.config.sample_interval), most=MOST_MESSAGES, quiet=0.2
+        ):
+            for group in message.groups(batch, self.line.most - HEAD):
+                number += 1
+                head = orjson.dumps({"stream": stream, "number": number})
+                await self.line.send(message.SAMPLES, message.pack([head, *group]))
+        raise ConnectionError("the BNG ended the stream")
 
-    async def _pass_on(self, client: gnmi.Client, kind: str, *wanted: gnmi_pb2.Subscription) -> None:
-        """Samples, health and routers: nothing is decoded."""
-        async for batch in client.batches(gnmi.stream(*wanted), most=MOST_MESSAGES, quiet=0.2):
+    async def _publish_condition(self, client: gnmi.Client) -> None:
+        """Health and routers, as they came."""
+        interval = self.config.sample_interval
+        request = gnmi.stream(gnmi.sampled(HEALTH, interval), gnmi.sampled(ROUTERS, max(interval, 10)))
+        async for batch in client.batches(request, most=MOST_MESSAGES, quiet=0.2):
             for group in message.groups(batch, self.line.most):
-                await self.line.send(kind, message.pack(group))
+                await self.line.send(message.CONDITION, message.pack(group))
         raise ConnectionError("the BNG ended the stream")
 
     # -- events ---------------------------------------------------------------------------------------
@@ -276,9 +275,9 @@ class Publishing(Session):
         for notification in await client.get(gnmi.path("aether-events:events", "journal")):
             for _, leaves in decode.entries(notification, below="journal"):
                 oldest = decode.integer(leaves.get("oldest-seq")) or oldest
-        sessions = await client.get(gnmi.path("aether-subscriber:sessions", "session"))
-        told = orjson.dumps({"oldest": oldest, "reason": reason})
-        body = message.pack([told, *(notification.SerializeToString() for notification in sessions)])
-        await self.line.send(message.BASELINE, body, (oldest - 1, 0))
+        told = [orjson.dumps({"oldest": oldest, "reason": reason})]
+        async for notification in client.once(gnmi.path("aether-subscriber:sessions", "session")):
+            told.append(notification.SerializeToString())
+        await self.line.send(message.BASELINE, message.pack(told), (oldest - 1, 0))
         self.log.warning("collector.bus-baseline", after=after, oldest=oldest, reason=reason)
         await asyncio.sleep(link.RETRY_FIRST)

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,29 +28,41 @@ IDLE = 3.0
 """Seconds without a message until a reader looks whether its consumer is still there."""
 
 
-async def read(
-    bus: Bus, bng_id: str, follower: Follower, budget: Budget
-) -> AsyncGenerator[tuple[list[Message], int], None]:
-    """Messages of a BNG behind the follower's place, and how many more are waiting; an empty list when
-    nothing came for a while. Goes on for ever. Raises Unavailable, FormatError."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What was read at a time.
+
+    Attributes:
+        messages: in order; none when nothing came for a while.
+        waiting: how many more there are.
+        clock_ns: what the server's clock shows now, None where that is not known.
+    """
+
+    messages: list[Message]
+    waiting: int
+    clock_ns: int | None = None
+
+
+async def read(bus: Bus, bng_id: str, follower: Follower, budget: Budget) -> AsyncGenerator[Batch, None]:
+    """Messages of a BNG behind the follower's place. Goes on for ever. Raises Unavailable, FormatError."""
     while True:
         async with translated():
             reader = Reader(bus, bng_id)
             await reader.open(follower)
         try:
             async with aclosing(reader.batches(budget)) as batches:
-                async for messages, waiting in batches:
+                async for batch in batches:
                     taken, broken = [], False
-                    for message in messages:
+                    for message in batch.messages:
                         verdict = follower.accept(message)
                         if verdict is False:
                             broken = True
                             break
                         if verdict:
                             taken.append(message)
-                    if taken or not messages:
-                        yield taken, waiting
-                    if broken or (not messages and not await reader.alive()):
+                    if taken or not batch.messages:
+                        yield replace(batch, messages=taken)
+                    if broken or (not batch.messages and not await reader.alive()):
                         break
         finally:
             await reader.close()
@@ -63,6 +76,7 @@ class Reader:
         self._consumer = ""
         self._inbox: Subscription | None = None
         self._address = ""
+        self._made = 0, 0.0  # by the server's clock, and by ours
 
     async def open(self, follower: Follower) -> None:
         """Make the consumer. Raises what nats-py does."""
@@ -88,6 +102,7 @@ class Reader:
             wanted.opt_start_seq = place.seq + 1
         made = await js.add_consumer(self._bus.config.stream, wanted)
         self._consumer = str(made.name)
+        self._made = int(made.created.timestamp() * 1e9), time.monotonic()
         self._address = self._bus.client.new_inbox()
         self._inbox = await self._bus.client.subscribe(self._address)
 
@@ -109,18 +124,25 @@ class Reader:
                 return False
             return True
 
-    async def batches(self, budget: Budget) -> AsyncGenerator[tuple[list[Message], int], None]:
+    async def batches(self, budget: Budget) -> AsyncGenerator[Batch, None]:
         """What comes, as long as the budget has room; an empty list after IDLE seconds of nothing.
 
         While a batch is worked on the next one is fetched, if more is waiting and the budget has room.
         """
-        waiting = 0
+        waiting, begun = 0, False
         ahead: asyncio.Task[tuple[list[Message], int]] | None = None
         try:
             while True:
+                clock_ns = None
                 if ahead is None:
                     await budget.wait()
+                    fresh = begun and not waiting
                     found, waiting = await self._next(waiting)
+                    if not begun:
+                        clock_ns = self._made[0] + int((time.monotonic() - self._made[1]) * 1e9)
+                    elif fresh and found:
+                        clock_ns = found[0].time_ns  # it was waited for
+                    begun = True
                 else:
                     fetching, ahead = ahead, None
                     budget.give(MOST_FETCHED)
@@ -131,7 +153,7 @@ class Reader:
                     budget.take(MOST_FETCHED)
                     ahead = asyncio.ensure_future(self._next(waiting))
                 try:
-                    yield found, waiting
+                    yield Batch(found, waiting, clock_ns)
                 finally:
                     budget.give(held)
         finally:

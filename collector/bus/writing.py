@@ -5,29 +5,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from datetime import datetime
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
 import asyncpg
 import orjson
 
-from collector import decode, gaps, metrics, template, writer
+from collector import clock, decode, gaps, metrics, template, ticks, writer
 from collector.budget import Budget
 from collector.bus import message
-from collector.bus.chain import Follower, Place
+from collector.bus.chain import Age, Follower, Place
 from collector.bus.jetstream import Bus
 from collector.bus.message import Assembler, Message
 from collector.bus.reader import read
 from collector.config import CollectorConfig, Target
 from collector.metrics import BUS_HOLES, BUS_WAITING, SAMPLES, TARGET_UP
-from collector.session import Session, _by_tick
+from collector.session import Session, merge
 from telemetry.protocol import gnmi_pb2
 
 WISH_AGAIN = 5.0
 """Seconds until a publisher is told again that events are missing."""
 
-PLACE = """UPDATE cursors SET bus_seq = $3, bus_id = $4, bus_time_ns = $5 WHERE bng_id = $1 AND epoch = $2"""
+PLACE = """
+    UPDATE cursors SET bus_seq = $3, bus_id = $4, bus_time_ns = $5, bus_stream = $6
+    WHERE bng_id = $1 AND epoch = $2"""
 NEWEST = "SELECT coalesce(max(seq), 0) FROM events WHERE bng_id = $1"
 KNOWN = """
     SELECT seq, instance_id::text AS instance_id FROM events
@@ -43,6 +45,25 @@ def _update(octets: bytes) -> gnmi_pb2.Notification | None:
     return response.update if response.HasField("update") else None
 
 
+@dataclass(slots=True)
+class _Run:
+    """What some messages have of one stream of samples.
+
+    Attributes:
+        stream: the subscription that it is of.
+        begins: how, if nothing of the stream was taken before (`ticks.Ticks`).
+        broken: what was before it could not be read.
+        samples: as `ticks.Ticks` takes them.
+        stored: when the server stored the last message with samples of this time, in seconds by its clock.
+    """
+
+    stream: str
+    begins: str
+    broken: bool = False
+    samples: list[template.Samples | None] = field(default_factory=list)
+    stored: dict[int, float] = field(default_factory=dict)
+
+
 class Writing(Session):
     """Writes one BNG's messages. Place and rows are one transaction, which the epoch fences."""
 
@@ -52,7 +73,9 @@ class Writing(Session):
         self._tracker = gaps.Tracker(0, 0)
         self._known_until = 0
         self._assembler = Assembler()
-        self._reader = template.Reader()
+        self._age = Age()
+        self._stream = ""
+        self._ticks: ticks.Ticks | None = None
         self._pace = gaps.Pace()
         self._encoder = writer.SampleEncoder(self.name)
         self._wish: dict[str, Any] | None = None
@@ -67,7 +90,7 @@ class Writing(Session):
         try:
             await writer.prepare(connection)
             row = await connection.fetchrow(
-                "SELECT seq, time_ns, bus_seq, bus_id, bus_time_ns FROM cursors "
+                "SELECT seq, time_ns, bus_seq, bus_id, bus_time_ns, bus_stream FROM cursors "
                 "WHERE bng_id = $1 AND epoch = $2",
                 *(self.name, self.epoch),
             )
@@ -77,17 +100,20 @@ class Writing(Session):
             self._assembler, self._known_until = Assembler(), 0
             if row["seq"] and not row["time_ns"]:  # a baseline, and nothing new since
                 self._known_until = await connection.fetchval(NEWEST, self.name)
+            self._age, self._stream, self._ticks = Age(), row["bus_stream"] or "", None
             follower = Follower(Place(row["bus_seq"] or 0, row["bus_id"] or "", row["bus_time_ns"] or 0))
             self.log.info("collector.bus-reading", after=follower.place.seq)
-            holes = 0
+            holes, database = 0, clock.Clock(connection)
             async with aclosing(read(self._bus, self.name, follower, self.budget)) as batches:
-                async for messages, waiting in batches:
-                    BUS_WAITING.labels(self.name).set(waiting)
+                async for batch in batches:
+                    BUS_WAITING.labels(self.name).set(batch.waiting)
+                    self._age.hear(batch.clock_ns, await database.now_ns())
                     if follower.holes != holes:
                         holes, self._wish = follower.holes, None  # what was wished for may be gone as well
+                        self._stream, self._ticks = "", None  # and what belongs to the tick
                         BUS_HOLES.labels(self.name).inc()
-                        self.log.warning("collector.bus-hole", before=messages[0].seq)
-                    await self._write(connection, messages)
+                        self.log.warning("collector.bus-hole", before=batch.messages[0].seq)
+                    await self._write(connection, batch.messages)
                     await self._wish_again()
         finally:
             connection.terminate()
@@ -114,7 +140,9 @@ class Writing(Session):
         """A transaction that moves the place too. Raises FencedError."""
         async with connection.transaction():
             yield
-            await writer.fence(connection, PLACE, self.name, self.epoch, at.seq, at.id, at.time_ns)
+            stream = self._stream if self._ticks is None or self._ticks.settled else ""
+            place = at.seq, at.id, at.time_ns, stream
+            await writer.fence(connection, PLACE, self.name, self.epoch, *place)
 
     # -- events ---------------------------------------------------------------------------------------
 
@@ -132,6 +160,7 @@ class Writing(Session):
                     self._wish = None
                 elif verdict == gaps.BROKEN:
                     self._want(one.seq)
+            await asyncio.sleep(0)  # other BNGs' turn
         if self._known_until and fresh:
             fresh = await self._unknown(connection, fresh)
         if fresh:
@@ -173,11 +202,10 @@ class Writing(Session):
         """Begin anew from what the BNG says is there, as `Session` does."""
         head, *rest = message.unpack(one.body)
         told = orjson.loads(head)
-        live = {}
+        live: dict[str, dict[str, Any]] = {}
         for octets in rest:
-            notification = gnmi_pb2.Notification.FromString(octets)
-            for path, leaves in decode.entries(notification, below="session"):
-                live[path[-1][1]["id"]] = decode.session(leaves)
+            merge(live, gnmi_pb2.Notification.FromString(octets))
+            await asyncio.sleep(0)  # other BNGs' turn
         before, oldest = self._tracker.seq, told["oldest"]
         lost = (before + 1, max(before + 1, oldest - 1))
         async with self._placed(connection, one):
@@ -196,28 +224,50 @@ class Writing(Session):
 
     async def _write_sample_messages(self, connection: asyncpg.Connection, found: Sequence[Message]) -> None:
         """All ticks of some messages, in one transaction."""
-        samples = []
-        clocks: dict[int, float] = {}
+        runs: list[_Run] = []
         for one in found:
-            for octets in message.unpack(one.body):
-                try:
-                    found_samples = self._reader.read(octets)
-                except decode.DecodeError as error:
-                    self.log.error("collector.bus-undecodable", seq=one.seq, error=str(error))
-                    continue
-                if found_samples:
-                    samples.append(self._in_time(found_samples, one.time_ns))
-                    clocks[samples[-1].time_ns] = one.time_ns / 1e9
-        if not samples:
-            return
-        owner, interval = (self.name, self.epoch), self.config.sample_interval
+            await self._read_samples(one, runs)
         with metrics.writing("samples"):
             async with self._placed(connection, found[-1]):
-                for tick in _by_tick(samples):
-                    seen = self._pace.seen(int(tick.values[:, 0].max()), clocks[tick.time_ns])
-                    await writer.write_samples(connection, self._encoder, owner, tick, interval, seen)
-        SAMPLES.labels(self.name).inc(sum(len(part.sessions) for part in samples))
-        metrics.committed(self.name, "samples", samples[-1].time_ns)
+                for run in runs:
+                    await self._write_run(connection, run)
+        numbers = [samples for run in runs for samples in run.samples if samples]
+        SAMPLES.labels(self.name).inc(sum(len(samples.sessions) for samples in numbers))
+        if numbers:
+            metrics.committed(self.name, "samples", numbers[-1].time_ns)
+
+    async def _read_samples(self, one: Message, runs: list[_Run]) -> None:
+        """Add what a message has to the last run; to another where the last one does not go on."""
+        head, *rest = message.unpack(one.body)
+        told = orjson.loads(head)
+        if not runs or runs[-1].stream != told["stream"]:
+            runs.append(_Run(told["stream"], ticks.NEW if told["number"] == 1 else ticks.CUT))
+        now = self._age.at(one.time_ns)
+        for octets in rest:
+            try:
+                (samples,) = await self._read([octets], now)
+            except decode.DecodeError as error:
+                self.log.error("collector.bus-undecodable", seq=one.seq, error=str(error))
+                runs.append(_Run(told["stream"], ticks.CUT, broken=True))
+                continue
+            runs[-1].samples.append(samples)
+            if samples:
+                runs[-1].stored[samples.time_ns] = one.time_ns / 1e9
+
+    async def _write_run(self, connection: asyncpg.Connection, run: _Run) -> None:
+        owner, interval = (self.name, self.epoch), self.config.sample_interval
+        goes_on = run.stream == self._stream and not run.broken
+        if self._ticks is None or not goes_on:
+            last = await writer.newest_tick(connection, owner)
+            self._ticks = ticks.Ticks(last, ticks.GOES_ON if goes_on else run.begins)
+            self._stream, self._pace = run.stream, gaps.Pace()
+        for part in self._ticks.take(run.samples, more=False):
+            if part.samples is None:
+                await writer.close_tick(connection, owner)
+                continue
+            tick, time_ns = int(part.samples.values[:, 0].max()), part.samples.time_ns
+            seen = self._pace.seen(tick, run.stored[time_ns])
+            await writer.write_samples(connection, self._encoder, owner, part, interval, seen)
 
     async def _write_conditions(self, connection: asyncpg.Connection, found: Sequence[Message]) -> None:
         """Each report for itself: their order is their time."""
@@ -227,7 +277,7 @@ class Writing(Session):
                     batch = [update for update in map(_update, message.unpack(one.body)) if update]
                     if batch:
                         async with connection.transaction():
-                            await self._write_condition(connection, batch, decode.stamp(one.time_ns))
+                            await self._write_condition(connection, batch, self._age.at(one.time_ns))
                 except message.FormatError:
                     raise
                 except decode.DecodeError as error:
@@ -242,10 +292,10 @@ class Writing(Session):
                 connection, (self.name, self.epoch), told["state"], told["error"], told["owner"]
             )
             if told["state"] != "removed":
-                columns = {
-                    name: datetime.fromisoformat(value) if name in ("connected_since", "last_seen") else value
-                    for name, value in told["columns"].items()
-                }
+                columns = told["columns"]
+                if up:
+                    since = decode.stamp(self._age.at(one.time_ns))
+                    columns.update(connected_since=since, last_seen=since)
                 state = "connected" if up else "unreachable"
                 await writer.write_state(connection, self.name, state=state, error=told["error"], **columns)
         TARGET_UP.labels(self.name).set(up)

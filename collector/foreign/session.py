@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
 
 import asyncpg
 
-from collector import gnmi, link, metrics, writer
+from collector import clock, gnmi, link, metrics, writer
 from collector.budget import WINDOW_MOST, Budget
 from collector.config import CollectorConfig
 from collector.foreign import decode
@@ -102,12 +101,13 @@ class ForeignSession(link.Link):
         asked: Subscription,
         batches: AsyncIterator[Sequence[gnmi_pb2.Notification]],
     ) -> None:
+        database = clock.Clock(connection)
         async for batch in batches:
             if not self._is_up:
                 self._is_up = True
                 self.log.info("collector.connected", address=self.target.address)
                 await self.say(True, None)
-            now = datetime.now(UTC)
+            now = await database.now()
             records = [
                 (row.time, self.name, asked.name, *row[1:])
                 for notification in batch

@@ -10,7 +10,7 @@ import asyncpg
 import orjson
 import structlog
 
-from collector import metrics, schema
+from collector import clock, metrics, schema
 from collector.config import CollectorConfig
 from collector.outputs import predecessor
 from collector.outputs.interface import Displaced, Message, Output, Unavailable
@@ -240,7 +240,7 @@ class Relay:
         return True
 
     async def _send_health(self, connection: asyncpg.Connection, held: list[str]) -> None:
-        recent = datetime.now(UTC) - timedelta(seconds=max(60.0, 3 * self._output.pace.health))
+        recent = await clock.ask(connection) - timedelta(seconds=max(60.0, 3 * self._output.pace.health))
         for row in await connection.fetch(HEALTH, held, recent):
             bng_id = row["bng_id"]
             if row["time"] <= self._health_until.get(bng_id, LONG_AGO) or bng_id not in self._positions:

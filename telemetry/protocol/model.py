@@ -1,7 +1,7 @@
 """gNMI paths and values ↔ those of a YANG schema.
 
 Paths are YANG paths: names as RFC 7951 has them, a module where it changes. `origin` may be left out, be
-`rfc7951`, or be the module of the first name.
+`rfc7951`, or be the module of the first name; without a path it stands for all that is of this module.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ def data_path(schema: Schema, prefix: pb.Path | None, path: pb.Path) -> DataPath
     if module and schema.module(module) is None:
         raise UnknownNode(f"origin {origin!r} is not known; use a module's name, 'rfc7951' or none")
     elements = [(step.name, step.keys) for step in steps_of(prefix, path)]
+    if module and not elements:  # an origin by itself: of its own nodes (specification, 2.7.2 and 2.7.3)
+        return DataPath.of_module(module)
     try:
         return DataPath.from_gnmi(elements, schema, module)
     except UnknownPath as error:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
+from tests.chaos.elements import Element, Real, Simulated
 from tests.support import postgres
 from tests.support.collector_rig import Rig
 
 COLLECTORS = ("one", "two", "three")
-PER_TURN = 2
 LEASE = 3.0
+STEPS = (0, 3600, -3600, 5, -5, 86400 * 400)
+"""Seconds that a clock may be ahead."""
 TAKEOVER = 5.0
 """Seconds that a takeover may take."""
 
@@ -31,74 +32,52 @@ WRITING = """
 """BNGs whose streams are there, at the collector that holds the lease."""
 
 
-class Element:
-    """A BNG and the wire to it.
-
-    Attributes:
-        trimmed: the number up to which its journal has ever thrown events away.
-    """
-
-    def __init__(self, folder: Path, name: str, database: str) -> None:
-        folder.mkdir()
-        self.name, self.rig = name, Rig(folder, database)
-        self.trimmed = 0
-        self._told: dict[str, Any] = {}
-        self.wire_port = Rig.free_port()
-        self.target = self._start_target()
-        self.wire = self._start_wire()
-
-    def _start_target(self) -> subprocess.Popen[bytes]:
-        return self.rig.target(10**9, per_turn=PER_TURN)
-
-    def _start_wire(self) -> subprocess.Popen[bytes]:
-        return self.rig.start("tests.support.proxy", str(self.wire_port), str(self.rig.port))
-
-    def tell(self, **what: Any) -> None:
-        """Change its control.json."""
-        self._told.update(what)
-        file = self.rig.folder / "control.json"
-        file.with_suffix(".new").write_text(json.dumps(self._told))
-        file.with_suffix(".new").rename(file)
-
-    @property
-    def newest(self) -> int:
-        """The last event of its journal."""
-        file = self.rig.folder / "journal"
-        return file.stat().st_size // 16 if file.exists() else 0
-
-    def kill(self) -> None:
-        self.target.kill()
-        self.target.wait()
-
-    def start(self) -> None:
-        self.target = self._start_target()
-
-    def reset_wire(self) -> None:
-        self.wire.kill()
-        self.wire.wait()
-        self.wire = self._start_wire()
-
-
 class World:
     """Everything that runs, the matrix of what may happen to it, and what was seen on the way."""
 
-    def __init__(
-        self, folder: Path, cluster: postgres.Cluster, seed: int, say: Callable[[str], None]
-    ) -> None:
-        self.cluster, self.random, self.say = cluster, random.Random(seed), say
-        self.database = cluster.create("chaos")
-        self.rig = Rig(folder, self.database)
-        self.elements = [Element(folder / f"bng-{n}", f"bng-{n}", self.database) for n in (1, 2, 3)]
-        self.collectors = {name: self._collector(name) for name in COLLECTORS}
+    def __init__(self, folder: Path, seed: int, say: Callable[[str], None]) -> None:
+        self.folder, self.random, self.say = folder, random.Random(seed), say
+        self.rig = Rig(folder, "")
+        self.elements: list[Element] = []
+        self.collectors: dict[str, subprocess.Popen[bytes]] = {}
         self.takeovers: list[float] = []
         self.kills: dict[str, int] = {}
+        self.marks: dict[str, int] = {}
 
-    def _collector(self, name: str) -> subprocess.Popen[bytes]:
-        targets = [
-            {**element.rig.entry(element.name), "address": f"127.0.0.1:{element.wire_port}"}
-            for element in self.elements
-        ]
-        return self.rig.collector(name, LEASE, targets=targets)
+    def build(self, real: int, simulated: int, collectors: int) -> None:
+        """Start so many BNGs of each kind; so many collectors there will be."""
+        self._names = COLLECTORS[:collectors]
+        for number in range(real + simulated):
+            name, kind = f"bng-{number + 1}", Real if number < real else Simulated
+            self.elements.append(kind(self.folder / name, name))
+
+    def use(self, cluster: postgres.Cluster) -> None:
+        """The PostgreSQL for the collectors."""
+        self.cluster = cluster
+        self.database = self.rig.database = cluster.create("chaos")
+
+    @property
+    def real(self) -> list[Real]:
+        return [element for element in self.elements if isinstance(element, Real)]
+
+    @property
+    def simulated(self) -> list[Simulated]:
+        return [element for element in self.elements if isinstance(element, Simulated)]
+
+    def _start_collectors(self) -> None:
+        for name in self._names:
+            self._start_collector(name)
+
+    def _clock(self, collector: str) -> Path:
+        """How far the clock of its host is ahead."""
+        return self.folder / f"{collector}.clock"
+
+    def _start_collector(self, name: str) -> None:
+        targets = [element.entry for element in self.elements]
+        command = ("collector", "run", "--config", str(self.rig.configure(name, LEASE, targets=targets)))
+        self.collectors[name] = self.rig.start(
+            "tests.support.shifted_clock", str(self._clock(name)), *command
+        )
 
     async def ask(self, sql: str, *args: object) -> list[asyncpg.Record]:
         """Rows, however long PostgreSQL takes to be there."""
@@ -112,20 +91,20 @@ class World:
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await asyncio.sleep(0.1)
 
-    async def collecting(self, seconds: float = 60) -> None:
-        """Until somebody collects from every BNG, and has written what is newer than now."""
+    async def collecting(self, seconds: float = 60) -> dict[str, int]:
+        """Until somebody collects from every BNG, and has written what is newer than now: these events."""
         marks = {element.name: element.newest for element in self.elements}
         deadline = time.monotonic() + seconds
+        seqs: dict[str, int] = {}
         while time.monotonic() < deadline:
-            rows = await self.ask("SELECT to_regclass('cursors') IS NOT NULL AS there")
-            if rows[0]["there"]:
+            if (await self.ask("SELECT to_regclass('cursors') IS NOT NULL"))[0][0]:
                 seqs = {
                     row["bng_id"]: row["seq"] for row in await self.ask("SELECT bng_id, seq FROM cursors")
                 }
                 if all(seqs.get(name, -1) >= mark for name, mark in marks.items()):
-                    return
+                    return marks
             await asyncio.sleep(0.1)
-        raise AssertionError(f"not collecting: {seqs if rows[0]['there'] else 'no tables'}, wanted {marks}")
+        raise AssertionError(f"not collecting: {seqs}, wanted {marks}")
 
     async def _owned(self, collector: str) -> dict[str, int]:
         rows = await self.ask(
@@ -152,6 +131,25 @@ class World:
         await asyncio.sleep(self.random.uniform(0, 1.5))
         element.start()
 
+    async def _kill_one(self, process: str) -> None:
+        self.random.choice(self.real).kill_one(process)
+
+    async def kill_control(self) -> None:
+        await self._kill_one("control")
+
+    async def kill_management(self) -> None:
+        await self._kill_one("management")
+
+    async def kill_run(self) -> None:
+        await self._kill_one("run")
+
+    async def kill_element_and_collectors(self) -> None:
+        """What is on its way between them is gone on both sides."""
+        element = self.random.choice(self.elements)
+        element.kill()
+        await self.kill_all_collectors()
+        element.start()
+
     async def _working(self) -> str:
         """A collector that has BNGs."""
         while True:
@@ -167,7 +165,7 @@ class World:
         self.collectors[name].kill()
         self.collectors[name].wait()
         await self._taken_over(owned, time.monotonic())
-        self.collectors[name] = self._collector(name)
+        self._start_collector(name)
 
     async def stop_collector(self) -> None:
         """It falls silent, and wakes up when others have what it believes to own."""
@@ -183,7 +181,7 @@ class World:
             process.kill()
             process.wait()
         await asyncio.sleep(self.random.uniform(0, 1))
-        self.collectors = {name: self._collector(name) for name in COLLECTORS}
+        self._start_collectors()
 
     async def kill_postgresql(self) -> None:
         self.cluster.stop(kill=True)
@@ -207,12 +205,15 @@ class World:
             element.reset_wire()
 
     async def step_clock(self) -> None:
-        self.random.choice(self.elements).tell(clock=self.random.choice((0, 3600, -3600, 5, -5, 86400 * 400)))
+        self.random.choice(self.simulated).tell(clock=self.random.choice(STEPS))
+
+    async def step_clock_of_collector(self) -> None:
+        self._clock(self.random.choice(self._names)).write_text(str(self.random.choice(STEPS)))
 
     async def overrun_retention(self) -> None:
         """Events are thrown away that nobody has read: the only loss there may be, and it must be on
         record."""
-        element = self.random.choice(self.elements)
+        element = self.random.choice(self.simulated)
         os.kill(element.wire.pid, signal.SIGSTOP)
         await asyncio.sleep(1)
         element.kill()
@@ -223,40 +224,49 @@ class World:
         element.reset_wire()
 
     MATRIX = (
-        ("a BNG", 3, kill_element),
-        ("one of three collectors", 3, kill_collector),
+        ("control", 4, kill_control),
+        ("management", 4, kill_management),
+        ("control and management by the end of run", 2, kill_run),
+        ("all of a BNG", 4, kill_element),
+        ("a BNG and all collectors", 2, kill_element_and_collectors),
+        ("one of the collectors", 3, kill_collector),
         ("a collector falls silent", 2, stop_collector),
         ("all collectors", 1, kill_all_collectors),
         ("PostgreSQL", 2, kill_postgresql),
         ("PostgreSQL falls silent", 1, stop_postgresql),
         ("network", 2, cut_wire),
-        ("clock", 1, step_clock),
+        ("clock of a BNG", 1, step_clock),
+        ("clock of a collector's host", 1, step_clock_of_collector),
         ("retention overrun", 1, overrun_retention),
     )
 
-    def plan(self, kills: int) -> list[tuple[str, Callable[[World], Any]]]:
+    def plan(self, kills: int) -> list[str]:
         """Everything at least once, if there are so many, and the rest by weight."""
-        chosen = [(name, action) for name, _, action in self.MATRIX]
+        chosen = [name for name, *_ in self.MATRIX]
         self.random.shuffle(chosen)
-        weighted = [(name, action) for name, weight, action in self.MATRIX for _ in range(weight)]
+        weighted = [name for name, weight, _ in self.MATRIX for _ in range(weight)]
         while len(chosen) < kills:
             chosen.append(self.random.choice(weighted))
         return chosen[:kills]
 
-    async def run(self, kills: int) -> None:
-        """Kill so many times, then let all come to rest."""
+    async def run(self, plan: Sequence[str]) -> None:
+        """Kill what is named, one after the other, then let all come to rest."""
+        actions: dict[str, Callable[[World], Any]] = {name: action for name, _, action in self.MATRIX}
+        self._start_collectors()
+        for element in self.real:
+            element.begin()
         await self.collecting()
-        for number, (name, action) in enumerate(self.plan(kills), 1):
+        for number, name in enumerate(plan, 1):
             began = time.monotonic()
-            await action(self)
+            await actions[name](self)
             self.kills[name] = self.kills.get(name, 0) + 1
             self.say(f"{number:3} {name}: {time.monotonic() - began:.1f} s")
-            await asyncio.sleep(self.random.uniform(0.1, min(1.5, kills / 40)))
-        await self.collecting()
+            await asyncio.sleep(self.random.uniform(0.1, min(1.5, len(plan) / 40)))
         for element in self.elements:
-            element.tell(most=1)  # no more events
-        await asyncio.sleep(0.5)
+            element.quiet()
         await self.collecting()
+        await asyncio.sleep(0.5)  # what was under way
+        self.marks = await self.collecting()
         await asyncio.sleep(1.5)  # a last sample
 
     def end(self) -> None:
@@ -265,4 +275,4 @@ class World:
                 os.kill(process.pid, signal.SIGCONT)
         self.rig.end()
         for element in self.elements:
-            element.rig.end()
+            element.end()

@@ -250,8 +250,8 @@ async def test_messages_that_are_gone_from_the_middle_are_seen(server: NatsServe
         await client.jetstream().delete_msg("AETHER", seq)
     follower, found = Follower(Place()), list[int]()
     async with aclosing(read(bus, "b", follower, Budget(1 << 20))) as batches:
-        async for messages, _ in batches:
-            found += [message.seq for message in messages]
+        async for batch in batches:
+            found += [message.seq for message in batch.messages]
             if found[-1] == 9:
                 break
     assert (found, follower.holes) == ([1, 2, 4, 5, 8, 9], 2)

@@ -14,6 +14,7 @@ import pytest
 from collector import lease, partitions, rollup, writer
 from collector.migrations import migrate
 from collector.template import Samples
+from collector.ticks import Part
 from tests.support import postgres
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
@@ -58,7 +59,9 @@ class Store:
         sessions = [name * 16 for name in totals]
         values = np.array([[round(seconds), *[total] * 6] for total in totals.values()], np.int64)
         samples = Samples(round(at.timestamp() * 1e9), sessions, values)
-        await writer.write_samples(on or self.connection, self._encoder, ("bng-01", 1), samples, 10)
+        await writer.write_samples(
+            on or self.connection, self._encoder, ("bng-01", 1), Part(samples, True, False), 10
+        )
 
     async def turn(self, minutes: float) -> int:
         """A turn so long after noon."""

@@ -6,8 +6,10 @@ are asked for. Event n is the start of session (n+1)//2 when n is odd, and its s
 count on while it is dead.
 
 OPTIONS is a JSON object: `per_turn` events are made each 10 ms (50); `flood` sessions are sampled without a
-pause, in messages of 200, in place of the one that lives. `FOLDER/control.json`, read again and again, may
-have `clock`, seconds that its clock is ahead, and `oldest`, the first event that is still there.
+pause, in messages of 200, in place of the one that lives; `live` more sessions are there for who asks once.
+`FOLDER/control.json`, read again and again, may
+have `clock`, seconds that its clock is ahead, `oldest`, the first event that is still there, and `torn`: of
+the two messages of a tick only the first is sent, and nothing after it.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import json
 import struct
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -78,10 +80,27 @@ def event(seq: int, time_ns: int) -> gnmi_pb2.SubscribeResponse:
     return gnmi_pb2.SubscribeResponse(update=notification)
 
 
+def _identity() -> gnmi_pb2.SubscribeResponse:
+    prefix = gnmi_pb2.Path(elem=[gnmi_pb2.PathElem(name=name) for name in ("aether-bng:bng", "identity")])
+    update = [_update("instance-id", INSTANCE)]
+    return gnmi_pb2.SubscribeResponse(update=gnmi_pb2.Notification(prefix=prefix, update=update))
+
+
+def _live(number: int) -> gnmi_pb2.SubscribeResponse:
+    """A session that no event tells of."""
+    entry = gnmi_pb2.PathElem(name="session", key={"id": f"{number + 0xA000_0000:016x}"})
+    prefix = gnmi_pb2.Path(elem=[gnmi_pb2.PathElem(name="aether-subscriber:sessions"), entry])
+    leaves = {"username": f"bng-01/node-2/1/0/{number}", "status": "active", "interface": "x" * 600}
+    update = [_update(name, value) for name, value in leaves.items()]
+    return gnmi_pb2.SubscribeResponse(update=gnmi_pb2.Notification(prefix=prefix, update=update))
+
+
 class Target:
     """Makes events up to a number, durable in a file; serves them."""
 
-    def __init__(self, folder: Path, most: int, oldest: int = 1, per_turn: int = 50, flood: int = 0) -> None:
+    def __init__(
+        self, folder: Path, most: int, oldest: int = 1, per_turn: int = 50, flood: int = 0, live: int = 0
+    ) -> None:
         self._folder = folder
         self._file = (folder / "journal").open("a+b")
         self._file.seek(0)
@@ -89,8 +108,8 @@ class Target:
         whole = len(data) - len(data) % RECORD.size
         self._file.truncate(whole)
         self.events = [RECORD.unpack_from(data, at) for at in range(0, whole, RECORD.size)]
-        self.most, self.oldest, self.clock = most, oldest, 0.0
-        self.per_turn, self.flood = per_turn, flood
+        self.most, self.oldest, self.clock, self.torn = most, oldest, 0.0, False
+        self.per_turn, self.flood, self.live = per_turn, flood, live
         self._news = asyncio.Event()
 
     async def look(self) -> None:
@@ -100,7 +119,7 @@ class Target:
         except (OSError, ValueError):
             return
         self.clock, self.oldest = told.get("clock", 0.0), told.get("oldest", self.oldest)
-        self.most = told.get("most", self.most)
+        self.most, self.torn = told.get("most", self.most), told.get("torn", False)
 
     async def obey(self) -> None:
         while True:
@@ -130,9 +149,7 @@ class Target:
     async def get(self, request: gnmi_pb2.GetRequest, _context: object) -> gnmi_pb2.GetResponse:
         names = [e.name.rpartition(":")[2] for e in request.path[0].elem]
         if names[-1] == "identity":
-            notification = gnmi_pb2.Notification(
-                prefix=request.path[0], update=[_update("instance-id", INSTANCE)]
-            )
+            notification = _identity().update
         elif names[-1] == "journal":
             notification = gnmi_pb2.Notification(
                 prefix=request.path[0], update=[_update("oldest-seq", self.oldest)]
@@ -145,6 +162,11 @@ class Target:
         self, requests: AsyncIterator[gnmi_pb2.SubscribeRequest], context: grpc.aio.ServicerContext
     ) -> AsyncIterator[gnmi_pb2.SubscribeResponse]:
         request = await anext(requests)
+        if request.subscribe.mode == gnmi_pb2.SubscriptionList.ONCE:
+            for number in range(self.live):
+                yield _live(number)
+            yield gnmi_pb2.SubscribeResponse(sync_response=True)
+            return
         kind = request.subscribe.subscription[0].path.elem[0].name
         if kind == "aether-events:events":
             since = request.extension[0].history.range.start if request.extension else 0
@@ -161,14 +183,20 @@ class Target:
                     yield event(*self.events[at])
                     at += 1
                 await news.wait()
-        interval = request.subscribe.subscription[0].sample_interval / 1e9 or 1
+        asked = request.subscribe.subscription
+        interval = asked[0].sample_interval / 1e9 or 1
         if kind == "aether-subscriber:sessions" and self.flood:
             async for message in self._flood():
                 yield message
         while True:
             tick = int(time.monotonic() / interval)
             if kind == "aether-subscriber:sessions":
-                yield self._sample(tick)
+                for message in self._sample(tick):
+                    yield message
+                    while self.torn:
+                        await asyncio.sleep(1)
+                if len(asked) > 1:
+                    yield _identity()
             await asyncio.sleep((tick + 1) * interval - time.monotonic())
 
     async def _flood(self) -> AsyncIterator[gnmi_pb2.SubscribeResponse]:
@@ -186,18 +214,19 @@ class Target:
                 yield gnmi_pb2.SubscribeResponse.FromString(block.message(values[rows], now))
                 await asyncio.sleep(0)
 
-    def _sample(self, tick: int) -> gnmi_pb2.SubscribeResponse:
-        """Counters of the live session, which are 10 × tick and up."""
-        number = (len(self.events) + 1) // 2
+    def _sample(self, tick: int) -> Iterator[gnmi_pb2.SubscribeResponse]:
+        """Counters of the live session and of the one that comes next, which are 10 × tick and up; a message
+        each."""
+        number, now = (len(self.events) + 1) // 2, self.now()
         prefix = gnmi_pb2.Path(elem=[gnmi_pb2.PathElem(name="aether-subscriber:sessions")])
-        updates = []
-        for i, name in enumerate((*COUNTERS, "tick")):
-            update = _update(f"session/counters/{name}", tick if name == "tick" else 10 * tick + i)
-            update.path.elem[0].key["id"] = session_id(number)
-            updates.append(update)
-        return gnmi_pb2.SubscribeResponse(
-            update=gnmi_pb2.Notification(timestamp=self.now(), prefix=prefix, update=updates)
-        )
+        for session in (number, number + 1):
+            updates = []
+            for i, name in enumerate((*COUNTERS, "tick")):
+                update = _update(f"session/counters/{name}", tick if name == "tick" else 10 * tick + i)
+                update.path.elem[0].key["id"] = session_id(session)
+                updates.append(update)
+            notification = gnmi_pb2.Notification(timestamp=now, prefix=prefix, update=updates)
+            yield gnmi_pb2.SubscribeResponse(update=notification)
 
 
 async def main(port: int, folder: Path, most: int, oldest: int, options: dict[str, int]) -> None:

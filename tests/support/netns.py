@@ -26,6 +26,16 @@ def run(*command: str, check: bool = True, **options: Any) -> subprocess.Complet
     return done
 
 
+def enter(name: str) -> None:
+    """Put this thread into a namespace. Sockets that it has stay where they were made."""
+    descriptor = os.open(Path("/run/netns") / name, os.O_RDONLY)
+    try:
+        if _libc.setns(descriptor, _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "setns")
+    finally:
+        os.close(descriptor)
+
+
 class Namespaces:
     """Some namespaces, named by a key each, and the processes that were started in them."""
 
@@ -91,12 +101,7 @@ class Namespaces:
 
         def body() -> None:
             try:
-                descriptor = os.open(Path("/run/netns") / self.name(key), os.O_RDONLY)
-                try:
-                    if _libc.setns(descriptor, _CLONE_NEWNET):
-                        raise OSError(ctypes.get_errno(), "setns")
-                finally:
-                    os.close(descriptor)
+                enter(self.name(key))
                 outcome.extend((function(), None))
             except BaseException as error:
                 outcome.extend((None, error))

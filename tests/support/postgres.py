@@ -78,10 +78,30 @@ class Cluster:
     def dsn(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@/{database}?host={self.folder}"
 
-    def create(self, database: str) -> str:
+    def create(self, database: str, *options: str) -> str:
         """Make a database; returns its DSN."""
-        self._run("createdb", "-h", str(self.folder), "-U", "postgres", database)
+        self._run("createdb", "-h", str(self.folder), "-U", "postgres", *options, database)
         return self.dsn(database)
+
+    def sql(self, statement: str) -> None:
+        """Carry out a statement."""
+        self._run("psql", "-h", str(self.folder), "-U", "postgres", "-c", statement)
+
+    @contextlib.contextmanager
+    def small_disk(self, mebibytes: int) -> Iterator[Path]:
+        """A file system of its own, that the tablespace `small` is on, for a database `small`. Root."""
+        place = self.folder / "small"
+        place.mkdir()
+        size = f"size={mebibytes}m,mode=777"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(place)], check=True)
+        try:
+            self._run("/bin/mkdir", str(place / "space"))
+            self.sql(f"CREATE TABLESPACE small LOCATION '{place / 'space'}'")
+            yield place
+            self._run("dropdb", "-h", str(self.folder), "-U", "postgres", "--force", "small")
+            self.sql("DROP TABLESPACE small")
+        finally:
+            subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from yang.datastore.data import EMPTY, Tree
 from yang.datastore.history import Entry, Store
 from yang.datastore.migration import UNRECORDED
 from yang.datastore.model import Session
+from yang.datastore.past import schema_path
 from yang.datastore.running import Running
 from yang.datastore.store import Datastores
 from yang.datastore.stored import read
@@ -23,8 +23,6 @@ from yang.schema import Schema
 
 _MAX_CHANGED: Final = 100
 _DEFAULT_TIMEOUT: Final = 600
-_PREDICATE: Final = re.compile(r"""\[(?:'[^']*'|"(?:[^"\\]|\\.)*"|[^\]'"])*\]""", re.DOTALL)
-"""In an instance-identifier: what its schema path does not have."""
 
 
 class CommitRecord:
@@ -88,7 +86,7 @@ class CommitLog:
         if known is None or known[0] is not entry:
             if len(self._changed) > 2 * len(self._store.entries):
                 self._changed.clear()
-            nodes = dict.fromkeys(_PREDICATE.sub("", path) for path in entry.changed)
+            nodes = dict.fromkeys(map(schema_path, entry.changed))
             known = self._changed[entry.number] = entry, tuple(nodes)[:_MAX_CHANGED]
         return known[1]
 
@@ -162,10 +160,11 @@ class CommitLog:
         Raises:
             OperationError: ``data-missing``: it is not remembered; or it does not fit the model any more.
         """
-        tree: Tree = await self._running.in_worker(self._read, number)
+        tree: Tree = await self._running.in_worker(self.read, number)
         return tree
 
-    def _read(self, number: int) -> Tree:
+    def read(self, number: int) -> Tree:
+        """The same, in the worker."""
         document = self._store.configuration(number)
         if document is None:
             known = self._store.entries

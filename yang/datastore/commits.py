@@ -118,7 +118,14 @@ class Commits:
         self._check_candidate_lock(session)
         self._locks.check(session.id, *self._written_by_commits())
         timeout = confirm_timeout if confirmed else None
-        author = Author(session.user.name, session.origin, comment, session.id, confirm_timeout=timeout)
+        author = Author(
+            session.user.name,
+            session.origin,
+            comment,
+            session.id,
+            confirm_timeout=timeout,
+            confirm_id=persist,
+        )
         return await finish(self._commit(session, author, persist, persist_id, rollback))
 
     async def _commit(
@@ -321,7 +328,12 @@ class Commits:
 
     async def _revert_now(self, author: Author, event: Event = "cancel") -> None:
         backup, committed = self._confirm.backup, self.running.tree
-        author = replace(author, kind="revert", restores=self._confirm.backup_number)
+        author = replace(
+            author,
+            kind="revert",
+            restores=self._confirm.backup_number,
+            confirm_id=self._confirm.persist,
+        )
         private = self._candidates.find(self._confirm.session)
         await self._running.replace(backup, author)
         if private is not None:
@@ -378,8 +390,10 @@ class Commits:
                 raise OperationError("in-use", "a confirmed commit is under way")
             backup = self.running.tree
             apply = self._edits.of_paths(_in_gnmi_order(operations))
-            tree = await self._running.in_worker(apply, backup)
-            author = Author(user.name, origin, comment, confirm_timeout=confirm_timeout)
+            tree = await self._edited(user, backup, apply)
+            author = Author(
+                user.name, origin, comment, confirm_timeout=confirm_timeout, confirm_id=persist_id
+            )
             result = await self._replace(0, user, tree, author)
             if self._candidates.shared is not None:
                 # otherwise the next commit of candidate would undo this one
@@ -401,6 +415,6 @@ class Commits:
 
 
 def _in_gnmi_order(operations: Sequence[PathOperation]) -> list[PathOperation]:
-    """Deletes first, then replaces, then updates (gNMI specification 3.4.3)."""
-    order: Mapping[str, int] = {"delete": 0, "remove": 0, "replace": 1, "update": 2, "create": 2}
+    """Deletes first, then the union, replaces, updates (gNMI specification 3.4.3)."""
+    order: Mapping[str, int] = {"delete": 0, "remove": 0, "union": 1, "replace": 2, "update": 3, "create": 3}
     return sorted(operations, key=lambda operation: order[operation.op])

@@ -56,6 +56,11 @@ class ConfirmedCommit:
         self.author = Author("", "")
         self.listeners: list[Callable[[Event, Author, float | None], None]] = []
 
+    @property
+    def persist(self) -> str | None:
+        """Who knows it confirms or cancels; None when that is the session that made the commit."""
+        return self._persist or None
+
     def is_foreign(self, session_id: int) -> bool:
         """True when one is under way that another session began."""
         return self.active and self.session != session_id

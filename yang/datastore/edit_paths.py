@@ -33,13 +33,14 @@ def edits_of_operations(
         OperationError: ``unknown-element``, ``invalid-value``, ``missing-element``.
     """
     what = _OPERATIONS[operation.op]
+    module = operation.path.module_only
     if what == "remove" and has_wildcards(schema, operation.path):
         exact = expand(schema, operation.path, values, tree)
         return [
             _nest(_nodes(schema, path), PathOperation("delete", path), values, what) for path in exact
         ], "merge"
-    if not operation.path.steps:
-        return _of_root(schema, operation, values, tree, what)
+    if not operation.path.steps or module is not None:
+        return _of_root(schema, operation, values, tree, what, module)
     nodes = _nodes(schema, operation.path)
     values.check_config(nodes[-1])
     if nodes[-1].is_key:
@@ -63,14 +64,16 @@ def _of_key(nodes: list[SchemaNode], operation: PathOperation, values: ValueRead
 
 
 def _of_root(
-    schema: Schema, operation: PathOperation, values: ValueReader, tree: Tree, what: str
+    schema: Schema, operation: PathOperation, values: ValueReader, tree: Tree, what: str, module: str | None
 ) -> tuple[list[Edit], str]:
     everything: list[Edit] = []
     if what in ("remove", "replace"):
-        everything = [
-            Edit(node, "remove") for name in tree if (node := schema.root.child_json(name)) is not None
-        ]
+        nodes = [node for name in tree if (node := schema.root.child_json(name)) is not None]
+        everything = [Edit(node, "remove") for node in nodes if module in (None, node.module)]
     edits = [] if what == "remove" else edits_of_json(schema.root, operation.value, values)
+    for edit in edits if module is not None else ():
+        if edit.node.module != module:
+            raise values.error(edit.node, "invalid-value", f"{edit.node.path} is not of the origin {module}")
     return [*everything, *edits], "merge"
 
 

@@ -14,6 +14,7 @@ from yang.datastore.edit_paths import edits_of_operations
 from yang.datastore.edit_plain import NotPlain, merge_plain
 from yang.datastore.edit_xml import XmlEdits
 from yang.datastore.model import PathOperation
+from yang.datastore.union import unite
 from yang.datastore.validator import Validator
 from yang.path import DataPath, PathError, Step
 from yang.provider import OperationError, OperationErrors
@@ -68,14 +69,24 @@ class Edits:
         return apply
 
     def of_paths(self, operations: Sequence[PathOperation]) -> Change:
-        """The change that operations on paths ask for, one after the other."""
+        """The change that operations on paths ask for, one after the other; unions are one operation."""
 
         def apply(tree: Tree) -> Tree:
             named: list[Edit] = []
-            for operation in operations:
-                edits, default = edits_of_operations(self._schema, operation, self._values, tree)
+            united = [operation for operation in operations if operation.op == "union"]
+            for number, operation in enumerate(operations):
+                if operation.op == "union" and operation is not united[0]:
+                    continue
+                try:
+                    if operation.op == "union":
+                        tree, edits = unite(self._schema, united, self._values, tree)
+                    else:
+                        edits, default = edits_of_operations(self._schema, operation, self._values, tree)
+                        tree = Editor().apply(tree, edits, default)
+                except OperationError as error:
+                    error.operation = number + (error.operation or 0)
+                    raise
                 named.extend(edits)
-                tree = Editor().apply(tree, edits, default)
             self._named = named
             return tree
 
@@ -94,9 +105,10 @@ class Edits:
         with self.concealing(rules, asked=True):
             after = change(before)
         if rules.enabled:
-            if self._unread is not None and not rules.read_everything:
-                self._named = self._unread()  # the short way does not list what the request names
-            self._check_guesses(self._named, rules, rules.start)
+            if not rules.read_everything:
+                if self._unread is not None:
+                    self._named = self._unread()  # the short way does not list what the request names
+                self._check_guesses(self._named, rules, rules.start)
             self.check_access(before, after, rules)
         if validate:
             with self.concealing(rules):
@@ -132,7 +144,9 @@ class Edits:
         if rules.reads(self._schema.root, steps):
             return error
         if asked and error.tag in ("data-exists", "data-missing"):
-            return OperationError("access-denied", f"you may not change {error.path}", path=error.path)
+            denied = OperationError("access-denied", f"you may not change {error.path}", path=error.path)
+            denied.operation = error.operation
+            return denied
         if asked and error.app_tag != "missing-instance":
             return error  # about what the request says, not about what is there
         return OperationError(error.tag, "a constraint does not hold at a place that you may not see")

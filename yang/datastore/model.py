@@ -32,14 +32,16 @@ class PathOperation:
     """One edit of a path.
 
     Attributes:
-        op: ``delete`` (what is not there is not an error), ``replace``, ``update`` (merge), or NETCONF's
-            ``create`` and ``remove``.
-        path: exact path of a container, list entry, leaf, leaf-list or leaf-list entry; for delete also a
-            list (all its entries), the root, or one with wildcards, and then what it leads to.
+        op: ``delete`` (what is not there is not an error), ``replace``, ``update`` (merge), ``union`` (gNMI's
+            union_replace: all of these together replace what is at their paths), or NETCONF's ``create`` and
+            ``remove``.
+        path: exact path of a container, list entry, leaf, leaf-list or leaf-list entry; the root, or its
+            nodes of one module (`yang.path.DataPath.of_module`); for delete also a list (all its entries), or
+            one with wildcards, and then what it leads to.
         value: RFC 7951 value; None for delete.
     """
 
-    op: Literal["delete", "remove", "replace", "update", "create"]
+    op: Literal["delete", "remove", "union", "replace", "update", "create"]
     path: DataPath
     value: Any = None
 

@@ -70,7 +70,11 @@ def complete(schema: Schema, validator: Validator, tree: Tree, before: Snapshot)
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who makes a commit; session 0 is no NETCONF session. The rest is of `yang.datastore.history.Entry`."""
+    """Who makes a commit; session 0 is no NETCONF session. The rest is of `yang.datastore.history.Entry`.
+
+    Attributes:
+        confirm_id: the token of the confirmed commit that is made or reverted.
+    """
 
     user: str
     origin: str
@@ -79,6 +83,7 @@ class Author:
     kind: str = "commit"
     restores: int | None = None
     confirm_timeout: float | None = None
+    confirm_id: str | None = None
 
 
 class Running:

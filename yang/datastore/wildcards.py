@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from yang.datastore.data import Tree, entry_step, plain_step
+from yang.datastore.data import Tree, entry_step, plain_step, value_step
 from yang.datastore.edit import ValueReader
 from yang.path import ANY, DESCEND, DataPath, Step
 from yang.provider import OperationError
+from yang.query.paths import takes_keys
 from yang.schema import Schema, SchemaNode
 
 MAX_EXPANDED: Final = 100_000
@@ -96,10 +97,15 @@ def _children(
         child = node.child_json(name)
         if child is None or not _takes(step, child):
             continue
+        given = {key: text for key, text in step.keys if text != ANY}
+        if child.kind == "leaf-list" and "." in given:
+            entry = values.from_text(child, given["."], None)
+            if entry in value:
+                yield child, entry, value_step(child, entry)
+            continue
         if child.kind != "list":
             yield child, value, plain_step(child)
             continue
-        given = {key: text for key, text in step.keys if text != ANY}
         own = [
             values.from_text(key, given[key.name], None) if key.name in given else None
             for key in child.key_nodes
@@ -111,5 +117,7 @@ def _children(
 
 def _takes(step: Step, node: SchemaNode) -> bool:
     if step.module and node.module != step.module:
+        return False
+    if not takes_keys(step, node):
         return False
     return not node.is_key if step.name == ANY else node.name == step.name

@@ -75,11 +75,22 @@ def _expand(schema: Schema, path: DataPath, chains: list[_Chain], step: Step, sk
 
 def _matching(parent: SchemaNode, step: Step, *, exact: bool) -> list[SchemaNode]:
     if step.name == ANY:
-        return [node for node in parent.data_children if not step.module or node.module == step.module]
+        named = [node for node in parent.data_children if not step.module or node.module == step.module]
+        return [node for node in named if takes_keys(step, node)]
     found = parent.child(step.name, step.module or None)
     if found is None and not exact and not step.module:
-        return [node for node in parent.data_children if node.name == step.name]
-    return [found] if found is not None and found in tuple(parent.data_children) else []
+        named = [node for node in parent.data_children if node.name == step.name]
+        return [node for node in named if takes_keys(step, node)]
+    if found is None or not (exact or takes_keys(step, found)):
+        return []
+    return [found] if found in tuple(parent.data_children) else []
+
+
+def takes_keys(step: Step, node: SchemaNode) -> bool:
+    """Whether a node is one that can have the keys of a step that a wildcard has led to."""
+    if node.kind == "list":
+        return all(name in node.keys for name, _ in step.keys)
+    return all(name == "." and node.kind == "leaf-list" for name, _ in step.keys)
 
 
 def _descents(parent: SchemaNode) -> Iterable[tuple[SchemaNode, ...]]:

@@ -27,6 +27,11 @@ def history(start: int, end: int = 0) -> ext.Extension:
     return ext.Extension(history=ext.History(range=ext.TimeRange(start=start, end=end)))
 
 
+def snapshot(at: int) -> ext.Extension:
+    """The History extension with the time of a snapshot."""
+    return ext.Extension(history=ext.History(snapshot_time=at))
+
+
 @dataclass
 class Picture:
     """What a subscriber knows after some messages: text of a path → value."""

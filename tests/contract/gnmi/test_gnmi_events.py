@@ -8,13 +8,12 @@ import pytest
 from telemetry.protocol import gnmi_ext_pb2 as ext
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.protocol.paths import steps_of, to_text
-from tests.contract.gnmi.client import Picture, history
+from tests.contract.gnmi.client import Picture, history, snapshot
 from tests.contract.gnmi.element import FIRST_EVENT, make_session
 
 EVENTS = "/aether-events:events/event"
 SECOND = 1_000_000_000
 STREAM, ONCE, POLL = pb.SubscriptionList.STREAM, pb.SubscriptionList.ONCE, pb.SubscriptionList.POLL
-SNAPSHOT = ext.Extension(history=ext.History(snapshot_time=1))
 Code = grpc.StatusCode
 
 
@@ -66,7 +65,7 @@ async def test_what_the_user_may_not_read_is_left_out(target):
 async def test_once_and_poll(target, client):
     assert numbers(await client.once(EVENTS)) == [1, 2, 3]
     subscription = await client.subscribe(EVENTS, list_mode=POLL)
-    assert numbers(await subscription.poll()) == [1, 2, 3]
+    assert numbers(await subscription.until_sync()) == [1, 2, 3]
     target.element.journal.append("session-stop", make_session(1))
     assert numbers(await subscription.poll()) == [1, 2, 3, 4]
 
@@ -154,8 +153,10 @@ async def test_one_entry_is_no_log(client):
         (history(-1), STREAM, Code.INVALID_ARGUMENT),
         (history(1), ONCE, Code.INVALID_ARGUMENT),
         (history(1), POLL, Code.INVALID_ARGUMENT),
-        (SNAPSHOT, STREAM, Code.INVALID_ARGUMENT),
-        (SNAPSHOT, ONCE, Code.UNIMPLEMENTED),
+        (snapshot(1), STREAM, Code.INVALID_ARGUMENT),
+        (snapshot(1), POLL, Code.INVALID_ARGUMENT),
+        (snapshot(2**62), ONCE, Code.UNIMPLEMENTED),
+        (snapshot(-1), ONCE, Code.INVALID_ARGUMENT),
         (ext.Extension(history=ext.History()), STREAM, Code.INVALID_ARGUMENT),
     ],
 )
@@ -179,7 +180,11 @@ async def test_updates_only_of_a_range_begins_with_the_sync_response(client):
     assert (await subscription.status())[0] is Code.OK
 
 
-async def test_config_subscriptions_are_refused(client):
-    asked = ext.Extension(config_subscription=ext.ConfigSubscription(start=ext.ConfigSubscriptionStart()))
-    subscription = await client.subscribe("/aether-shaping:shaping-profiles", extension=[asked])
-    assert (await subscription.status())[0] is Code.UNIMPLEMENTED
+async def test_the_log_as_it_was(serve):
+    target = await serve(events=5, retain=3)
+    client = target.client()
+    for after, expected in ((2, [3]), (3, [3, 4]), (3.5, [3, 4]), (60, [3, 4, 5])):
+        at = snapshot(FIRST_EVENT + int(after * SECOND))
+        assert numbers(await client.once(EVENTS, extension=[at])) == expected
+    lost = await client.subscribe(EVENTS, list_mode=ONCE, extension=[snapshot(FIRST_EVENT + SECOND)])
+    assert await lost.status() == (Code.DATA_LOSS, "oldest-seq=3")

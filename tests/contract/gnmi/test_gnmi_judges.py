@@ -1,19 +1,23 @@
-"""gnmic with a configuration file and outputs of its own and with a certificate; pygnmi's other modes.
-
-gnmic polls only at an interactive prompt, so pygnmi does.
-"""
+"""gnmic with a configuration file and outputs of its own, with a certificate, at its prompt for polls, and
+asking for the past; pygnmi's other modes."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pty
 import socket
 import sys
+import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from telemetry.protocol import gnmi_pb2 as pb
+from tests.contract.gnmi.client import path
 from tests.contract.gnmi.element import PASSWORDS, make_session
 from tests.contract.gnmi.test_gnmi_clients import (
     COUNTERS,
@@ -21,6 +25,8 @@ from tests.contract.gnmi.test_gnmi_clients import (
     EVENTS,
     GNMIC,
     SESSION,
+    gnmic_command,
+    gnmic_stream,
     needs_gnmic,
     run,
 )
@@ -33,6 +39,12 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def now() -> str:
+    """RFC 3339 with nanoseconds, the only form of a time that gnmic takes."""
+    at = time.time_ns()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at // 10**9)) + f".{at % 10**9:09d}Z"
 
 
 async def until(found: Callable[[], Any], process: asyncio.subprocess.Process) -> Any:
@@ -129,6 +141,73 @@ async def test_gnmic_with_a_certificate_instead_of_a_password(serve, tmp_path):
     assert (code, "active" in out) == (0, True), error
     code, _, error = await run(*common, "--timeout", "2s", *arguments)
     assert code != 0, error
+
+
+@needs_gnmic
+async def test_gnmic_polls_at_its_prompt(target):
+    ours, theirs = pty.openpty()
+    os.set_blocking(ours, False)
+    arguments = ["-e", "proto", "subscribe", "--mode", "poll", "--path", f"{SESSION}/counters/in-octets"]
+    process = await asyncio.create_subprocess_exec(
+        *gnmic_command(target, *arguments), stdin=theirs, stdout=theirs, stderr=theirs,
+        env={**os.environ, "TERM": "xterm"}, start_new_session=True,
+    )  # fmt: skip
+    said = ""
+
+    async def until_said(*texts: str) -> None:
+        nonlocal said
+        async with asyncio.timeout(DEADLINE):
+            while not all(text in said for text in texts):
+                with suppress(BlockingIOError):
+                    said += os.read(ours, 65536).decode()
+                await asyncio.sleep(0.02)
+        said = ""
+
+    try:
+        await until_said('in-octets": 1000', "sync response", "target to poll", str(target.port))
+        target.element.sessions.sweep()
+        os.write(ours, b"\r")
+        await until_said("subscription to poll", "default-")
+        os.write(ours, b"\r")
+        await until_said('in-octets": 1007', "sync response")
+    finally:
+        process.kill()
+        await process.wait()
+        os.close(ours)
+        os.close(theirs)
+
+
+@needs_gnmic
+async def test_gnmic_replaces_by_a_union(target, tmp_path):
+    profiles = tmp_path / "profiles.json"
+    rate = {"rate": "1000000"}
+    entry = {"name": "iron", "download": rate, "upload": rate}
+    profiles.write_text(json.dumps({"profile": [entry]}))
+    place = "/aether-shaping:shaping-profiles"
+    arguments = ["--union-replace-path", place, "--union-replace-file", str(profiles)]
+    code, out, error = await run(*gnmic_command(target, "-e", "json_ietf", "set", *arguments))
+    assert (code, "UNION_REPLACE" in out) == (0, True), error
+    names = await run(*gnmic_command(target, "-e", "proto", "get", "--path", f"{place}/profile/name"))
+    assert ("iron" in names[1], "gold" in names[1]) == (True, False)
+
+
+@needs_gnmic
+async def test_gnmic_asks_for_the_past(target, client):
+    rate = "/aether-shaping:shaping-profiles/profile[name=gold]/download/rate"
+    times = [now()]
+    for value in (1_000_000, 2_000_000):
+        await client.set(update=[pb.Update(path=path(rate), val=pb.TypedValue(uint_val=value))])
+        times.append(now())
+    common = ["-e", "proto", "subscribe", "--format", "flat", "--path", rate]
+    code, out, error = await run(
+        *gnmic_command(target, *common, "--mode", "once", "--history-snapshot", times[1])
+    )
+    assert (code, out.split()[-1:]) == (0, ["1000000"]), error
+    span = ["--history-start", times[0], "--history-end", times[2]]
+    arguments = ["--stream-mode", "on-change", "-e", "proto", "--path", rate, *span]
+    async with gnmic_stream(target, *arguments) as next_event:
+        found = {(await next_event())["values"].popitem()[1] for _ in range(3)}
+    assert found == {100_000_000, 1_000_000, 2_000_000}
 
 
 PYGNMI = """

@@ -105,8 +105,6 @@ async def test_all_or_nothing(client):
         ({"update": [update(f"{PROFILES}/.../priority", 1)]}, Code.INVALID_ARGUMENT),
         ({"update": [update("/aether-subscriber:summary/total", 1)]}, Code.INVALID_ARGUMENT),
         ({"replace": [update(f"{PROFILES}/profile[name=x]/priority", 1)]}, Code.INVALID_ARGUMENT),
-        ({"union_replace": [update(f"{GOLD}/priority", 1)]}, Code.UNIMPLEMENTED),
-        ({"union_replace": [update(f"{GOLD}/priority", 1)], "delete": [path(GOLD)]}, Code.INVALID_ARGUMENT),
         ({"delete": [pb.Path(element=["a"])]}, Code.INVALID_ARGUMENT),
     ],
 )

@@ -225,6 +225,28 @@ async def test_models_restrict_what_is_read(client):
     assert (await subscription.status())[0] is Code.UNIMPLEMENTED
 
 
+async def test_identities_of_other_models_are_not_used(client):
+    interface, library = "/ietf-interfaces:interfaces/interface[name=eth9]", "/ietf-yang-library:yang-library"
+    await client.set(update=[update(f"{interface}/type", ietf("iana-if-type:ethernetCsmacd"))])
+    alone = [pb.ModelData(name="ietf-interfaces")]
+    with_types = [*alone, pb.ModelData(name="iana-if-type")]
+    for encoding in (pb.PROTO, pb.JSON_IETF):
+        for models, typed in ((alone, False), (with_types, True)):
+            asked = {"encoding": encoding, "use_models": models}
+            (found,) = await client.get(interface, type=pb.GetRequest.CONFIG, **asked)
+            assert found.values
+            assert ("iana-if-type" in str(found.values)) is typed
+            once = await client.once(interface, **asked)
+            assert f"{interface}/name" in once.values
+            assert (f"{interface}/type" in once.values) is typed
+    # a key that is such an identity
+    for encoding in (pb.PROTO, pb.JSON_IETF):
+        for names in (["ietf-yang-library"], ["ietf-yang-library", "ietf-datastores"]):
+            models = [pb.ModelData(name=name) for name in names]
+            (found,) = await client.get(library, encoding=encoding, use_models=models)
+            assert ("ietf-datastores:running" in str(found.values)) is (len(names) == 2)
+
+
 # --- 3.3 Get
 
 
@@ -353,6 +375,8 @@ async def test_paths_and_encodings_that_set_does_not_know(client):
         (f"{PROFILES}/profile[name=none]/description", {"gold", "silver"}),
         ("/.../profile[name=silver]", {"gold"}),
         ("/*/profile[name=silver]", {"gold"}),
+        ("/*/*[name=silver]", {"gold"}),
+        ("/.../*[nonsense=silver]", {"gold", "silver"}),
         ("/*/no-such-thing", None),
     ],
 )
@@ -371,6 +395,15 @@ async def test_leaves_of_all_entries_are_deleted(client):
     await client.set(delete=[path(f"{PROFILES}/profile/priority")])
     (found,) = await client.get(f"{PROFILES}/profile/priority")
     assert set(found.values.values()) == {4}
+
+
+async def test_entries_of_leaf_lists_are_deleted(client):
+    groups = "/ietf-netconf-acm:nacm/groups"
+    await client.set(update=[update(f"{groups}/group[name=viewer]/user-name", ietf(["viewer", "blind"]))])
+    await client.set(delete=[path(f"{groups}/group[name=*]/user-name[.=blind]")])
+    (found,) = await client.get(f"{groups}/group/user-name")
+    names = {known.split("name=")[1].split("]")[0]: value for known, value in found.values.items()}
+    assert names == {"admin": ["admin"], "viewer": ["viewer"]}
 
 
 async def test_wildcards_delete_nothing_that_is_forbidden(target):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from collector.bus import chain, message
-from collector.bus.chain import Chain, Follower, Place, Seat, Watch
+from collector.bus.chain import Age, Chain, Follower, Place, Seat, Watch
 from collector.bus.message import EXPECTED, Assembler, FormatError, Message
 from collector.config import ConfigError, parse
 
@@ -245,3 +245,13 @@ def test_configurations_that_are_refused(bus: dict[str, Any], text: str) -> None
 def test_what_does_not_go_with_a_bus(more: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="another collector"):
         parse({**configuration(), **more})
+
+
+def test_when_a_message_was_stored_by_postgresqls_clock() -> None:
+    age = Age()
+    age.hear(5_000, 1_000)  # the server's is ahead
+    assert age.at(4_500) == 500
+    age.hear(None, 2_000)
+    assert (age.at(4_500), age.at(9_000)) == (500, 2_000)  # it is set while nobody looks: not after now
+    age.hear(8_500, 2_100)
+    assert age.at(8_400) == 2_000

@@ -14,6 +14,7 @@ from yang.path import DataPath
 SESSIONS = "/aether-subscriber:sessions/session"
 EVENTS = "/aether-events:events/event"
 PROFILES = "/aether-shaping:shaping-profiles/profile"
+RULES = "/ietf-netconf-acm:nacm/rule-list"
 ONE = "[id='0000000000000001']"
 
 
@@ -90,6 +91,12 @@ async def test_nothing_is_selected_twice_or_left_out(tree):
         ("/*/session/status", [f"{SESSIONS}/status"]),
         (f"{SESSIONS}[id=0000000000000001]/...", [f"{SESSIONS}{ONE}"]),
         ("/sessions/.../session[id=0000000000000001]/counters/tick", [f"{SESSIONS}{ONE}/counters/tick"]),
+        ("/.../session[id=0000000000000001]/.../tick", [f"{SESSIONS}{ONE}/counters/tick"]),
+        ("/.../.../*[id=0000000000000001]/.../tick/...", [f"{SESSIONS}{ONE}/counters/tick"]),
+        (
+            "/ietf-netconf-acm:nacm/.../*[name=x]/.../action",
+            [f"{RULES}[name='x']/rule/action", f"{RULES}/rule[name='x']/action"],
+        ),
     ],
 )
 async def test_keys_stay_where_wildcards_were(tree, text, expected):

@@ -1,0 +1,35 @@
+"""How a session reads what came."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import numpy as np
+
+from collector.config import Target, parse
+from collector.session import Session
+from telemetry.encoder import ColumnEncoder, ColumnShape
+from telemetry.protocol import gnmi_pb2
+from tests.support.journal_target import COUNTERS, session_id
+
+
+async def test_learning_layouts_holds_nobody_up() -> None:
+    """A transaction that waits for the loop would be ended by PostgreSQL."""
+    prefix = gnmi_pb2.Path(elem=[gnmi_pb2.PathElem(name="aether-subscriber:sessions")])
+    leaves = tuple(("counters", name) for name in ("tick", *COUNTERS))
+    encoder = ColumnEncoder(ColumnShape(prefix, "session", ("id",), leaves))
+    keys = [(session_id(number),) for number in range(1000)]
+    now, values = time.time_ns(), np.ones((len(keys), len(leaves)), np.uint64)
+    layout = encoder.layout(keys, membership=1)
+    messages = [block.message(values[rows], now) for block, rows in layout.blocks]
+    config = parse({"database": "x", "targets": []})
+    session = Session(config, Target("b", "192.0.2.1:57400", "u", "p", Path("ca")), 1)
+    reading = asyncio.create_task(session._read(messages, now))
+    turns = 0
+    while not reading.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns >= len(messages) > 1
+    assert sum(len(samples.sessions) for samples in reading.result() if samples) == len(keys)
