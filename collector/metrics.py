@@ -54,7 +54,18 @@ OUTPUT_CURRENT = Gauge(
     ["output"],
 )
 
-_PER_TARGET = (TARGET_UP, LAG)
+BUS_PUBLISHED = Counter(
+    "aether_collector_bus_published", "Messages that JetStream has acknowledged", ["bng_id", "kind"]
+)
+BUS_OCTETS = Counter(
+    "aether_collector_bus_published_bytes",
+    "Octets of the messages that JetStream has acknowledged",
+    ["bng_id"],
+)
+BUS_HOLES = Counter("aether_collector_bus_holes", "Times that a writer found messages gone", ["bng_id"])
+BUS_WAITING = Gauge("aether_collector_bus_waiting", "Messages that a writer has not read yet", ["bng_id"])
+
+_PER_TARGET = (TARGET_UP, LAG, BUS_WAITING)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 import asyncpg
 import structlog
 
-from collector import balance, clock, lease, metrics, partitions, upkeep, writer
+from collector import balance, clock, lease, metrics, partitions, tunnel, upkeep, writer
 from collector.budget import Budget
 from collector.config import CollectorConfig, Target
 from collector.foreign.session import ForeignSession
@@ -19,7 +19,6 @@ from collector.outputs.relay import Relay
 from collector.session import Session
 from collector.store import Store
 from collector.targets import AnyTarget, Targets
-from collector.tunnel import TunnelServer
 from collector.upkeep import UNAVAILABLE
 
 log = structlog.get_logger()
@@ -45,7 +44,7 @@ class Service:
         self._turn = balance.Turn(config.owner, config.lease_ttl)
         self._announced = False
         self._store = Store(config.database, config.owner, config.lease_ttl)
-        self._tunnel: TunnelServer | None = None
+        self._tunnel: tunnel.TunnelServer | None = None
 
     async def run(self) -> None:
         """Migrate, then hold leases and collect. Waits for PostgreSQL as long as it takes."""
@@ -73,14 +72,7 @@ class Service:
                 log.error("collector.metrics-not-served", address=self.config.metrics, error=str(error))
 
     async def _serve_tunnel(self) -> None:
-        if self.config.tunnel:
-            tunnel = TunnelServer(self.config.tunnel)
-            try:
-                await tunnel.start()
-            except OSError as error:  # targets that can be dialled are collected all the same
-                log.error("collector.tunnel-not-served", error=str(error))
-            else:
-                self._tunnel = tunnel
+        self._tunnel = await tunnel.serve(self.config.tunnel)
 
     async def _until_done(self, work: object) -> None:
         while not self.stop.is_set():

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import asyncpg
@@ -40,6 +39,18 @@ counted into the future."""
 def near(time_ns: int, now: int) -> bool:
     """Whether a BNG's time is to be taken as it is."""
     return -CLOCK_BEHIND <= (time_ns - now) / 1e9 <= CLOCK_AHEAD
+
+
+def counters(interval: float) -> gnmi_pb2.SubscribeRequest:
+    """All counters every `interval` seconds, and what says that a tick is whole."""
+    return gnmi.stream(gnmi.sampled(COUNTERS, interval), gnmi.sampled(INSTANCE, interval))
+
+
+def merge(live: dict[str, dict[str, Any]], notification: gnmi_pb2.Notification) -> None:
+    """Add what a notification tells of sessions; what belongs to one of them may come in several."""
+    for path, leaves in decode.entries(notification, below="session"):
+        known = {name: leaf for name, leaf in decode.session(leaves).items() if leaf is not None}
+        live.setdefault(path[-1][1]["id"], {}).update(known)
 
 
 class Session(link.Link):
@@ -88,13 +99,6 @@ class Session(link.Link):
         await stream
         raise ConnectionError("the BNG ended the stream")
 
-    @asynccontextmanager
-    async def _writing(self, kind: str) -> AsyncIterator[asyncpg.Connection]:
-        """A connection for one transaction, which is timed and counted."""
-        async with self.store.borrow() as connection:
-            with metrics.writing(kind):
-                yield connection
-
     async def _identity(self, client: gnmi.Client) -> dict[str, str]:
         found: dict[str, str] = {}
         for notification in await client.get(gnmi.path("aether-bng:bng", "identity")):
@@ -139,16 +143,20 @@ class Session(link.Link):
             verdict = tracker.judge(event["seq"], event["time_ns"]) if event else gaps.KNOWN
             if verdict == gaps.BROKEN:
                 if fresh:
-                    await self._write_events(fresh)
+                    await self._write_fresh(fresh)
                 await self._start_over(client, tracker, "the journal began anew or has a hole")
                 return
             if verdict == gaps.NEXT and event:
                 fresh.append(event)
         if fresh:
-            await self._write_events(fresh)
+            await self._write_fresh(fresh)
 
-    async def _write_events(self, events: list[dict[str, Any]]) -> None:
-        async with self._writing("events") as connection:
+    async def _write_fresh(self, events: list[dict[str, Any]]) -> None:
+        async with self.store.borrow() as connection:
+            await self._write_events(connection, events)
+
+    async def _write_events(self, connection: asyncpg.Connection, events: list[dict[str, Any]]) -> None:
+        with metrics.writing("events"):
             await writer.write_events(connection, self.target.bng_id, self.epoch, events)
         EVENTS.labels(self.target.bng_id).inc(len(events))
         metrics.committed(self.target.bng_id, "events", events[-1]["time_ns"])
@@ -161,9 +169,7 @@ class Session(link.Link):
                 oldest = decode.integer(leaves.get("oldest-seq")) or oldest
         live: dict[str, dict[str, Any]] = {}
         async for notification in client.once(gnmi.path("aether-subscriber:sessions", "session")):
-            for path, leaves in decode.entries(notification, below="session"):
-                known = {name: leaf for name, leaf in decode.session(leaves).items() if leaf is not None}
-                live.setdefault(path[-1][1]["id"], {}).update(known)
+            merge(live, notification)
         lost = (tracker.seq + 1, max(tracker.seq + 1, oldest - 1))
         async with self.store.borrow() as connection:
             await writer.rebaseline(
@@ -183,8 +189,7 @@ class Session(link.Link):
 
     async def _samples(self, client: gnmi.Client) -> None:
         encoder = copyformat.SampleEncoder(self.target.bng_id)
-        interval = self.config.sample_interval
-        request = gnmi.stream(gnmi.sampled(COUNTERS, interval), gnmi.sampled(INSTANCE, interval))
+        request = counters(self.config.sample_interval)
         async with self.store.borrow() as connection:
             cutter = ticks.Ticks(await writer.newest_tick(connection, (self.name, self.epoch)))
         pace = gaps.Pace()
@@ -211,10 +216,10 @@ class Session(link.Link):
         rows = sum(len(samples.sessions) for samples in found)
         self.budget.take(rows * copyformat.OCTETS_PER_ROW)
         try:
-            async with self._writing("samples") as connection:
-                await writer.write_samples(
-                    connection, encoder, (self.name, self.epoch), parts, self.config.sample_interval
-                )
+            async with self.store.borrow() as connection:
+                with metrics.writing("samples"):
+                    owner, interval = (self.name, self.epoch), self.config.sample_interval
+                    await writer.write_samples(connection, encoder, owner, parts, interval)
         finally:
             self.budget.give(rows * copyformat.OCTETS_PER_ROW)
         if found:
@@ -255,30 +260,34 @@ class Session(link.Link):
             gnmi.sampled(ROUTERS, max(self.config.sample_interval, 10)),
         )
         async for batch in client.notifications(request, most=MOST_MESSAGES, quiet=0.2):
-            health: dict[str, Any] = {}
-            routers: dict[str, dict[str, Any]] = {}
-            for notification in batch:
-                for _, leaves in decode.entries(notification, below="health"):
-                    health.update(leaves)
-                for below in ("access-router", "discovered"):
-                    for path, leaves in decode.entries(notification, below=below):
-                        row = {**path[-1][1], **leaves}
-                        routers.setdefault(f"{below}:{sorted(path[-1][1].values())}", {"_": below}).update(
-                            row
-                        )
-            if health:
-                told, now = batch[-1].timestamp, await self.store.clock.now_ns()
-                at = decode.stamp(told if near(told, now) else now)
-                async with self._writing("health") as connection:
-                    await writer.write_health(connection, self.target.bng_id, at, decode.health(health))
-                last_seen = await self.store.clock.now()
-                async with self.store.borrow() as connection:
-                    await writer.write_state(connection, self.target.bng_id, last_seen=last_seen)
-            if routers:
-                rows = [
-                    decode.router(row, configured=row.pop("_") == "access-router") for row in routers.values()
-                ]
-                async with self._writing("routers") as connection:
-                    await writer.write_routers(
-                        connection, self.target.bng_id, [row for row in rows if row["remote_id"]]
-                    )
+            now = await self.store.clock.now_ns()
+            async with self.store.borrow() as connection:
+                await self._write_condition(connection, batch, now)
+
+    async def _write_condition(
+        self, connection: asyncpg.Connection, batch: Sequence[gnmi_pb2.Notification], now: int
+    ) -> None:
+        """`now` is PostgreSQL's time of when the batch came."""
+        health: dict[str, Any] = {}
+        routers: dict[str, dict[str, Any]] = {}
+        for notification in batch:
+            for _, leaves in decode.entries(notification, below="health"):
+                health.update(leaves)
+            for below in ("access-router", "discovered"):
+                for path, leaves in decode.entries(notification, below=below):
+                    row = {**path[-1][1], **leaves}
+                    routers.setdefault(f"{below}:{sorted(path[-1][1].values())}", {"_": below}).update(row)
+        if health:
+            told = batch[-1].timestamp
+            at = decode.stamp(told if near(told, now) else now)
+            with metrics.writing("health"):
+                await writer.write_health(connection, self.target.bng_id, at, decode.health(health))
+            await writer.write_state(connection, self.target.bng_id, last_seen=decode.stamp(now))
+        if routers:
+            rows = [
+                decode.router(row, configured=row.pop("_") == "access-router") for row in routers.values()
+            ]
+            with metrics.writing("routers"):
+                await writer.write_routers(
+                    connection, self.target.bng_id, [row for row in rows if row["remote_id"]]
+                )

@@ -204,7 +204,7 @@ async def write_samples(
         return
     long, short = encoder.long(found), encoder.short(newest(found))
     times = [decode.stamp(samples.time_ns) for samples in found]
-    tick = found[-1].tick
+    tick, nested = found[-1].tick, connection.is_in_transaction()
     async with connection.transaction():
         last = await connection.fetchrow(
             "SELECT tick, sampled_at, tick_whole FROM cursors WHERE bng_id = $1 AND epoch = $2 FOR UPDATE",
@@ -230,6 +230,8 @@ async def write_samples(
             "staged_counters", source=BytesIO(short), columns=STAGED_COUNTERS, format="binary"
         )
         await connection.execute(COUNT, bng_id)
+        if nested:  # there may be more samples in the transaction
+            await connection.execute("DELETE FROM staged_counters")
         await notify(connection, schema.CHANNEL_SAMPLES, bng_id=bng_id, tick=tick)
     if missing:
         metrics.GAPS.labels(bng_id, "samples").inc(len(missing))

@@ -226,7 +226,14 @@ async def test_several_ticks_in_one_transaction(database: str) -> None:
         last = await writer.newest_tick(connection, owner)
         await write(Ticks(last), samples(8, "a", "b"), samples(9, "a", "b"), None)
         assert await counts(gaps) == [(3, 5), (7, 7)]
-        assert (await writer.newest_tick(connection, owner)).whole
+        last = await writer.newest_tick(connection, owner)
+        assert last.whole
+        # more of them in the transaction of who calls
+        again = Ticks(last)
+        async with connection.transaction():
+            await write(again, samples(10, "a", "b"))
+            await write(again, samples(11, "a"), None)
+        assert await counts(live) == [("a", 11, 11), ("b", 10, 10), ("c", 2, 2)]
     finally:
         await connection.close()
 

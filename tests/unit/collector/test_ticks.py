@@ -6,7 +6,7 @@ import numpy as np
 
 from collector.gaps import torn
 from collector.template import SESSION_ID, Samples
-from collector.ticks import Part, Ticks, Written
+from collector.ticks import CUT, GOES_ON, Part, Ticks, Written
 
 SECOND = 10**9
 
@@ -76,3 +76,33 @@ def test_what_is_missing_with_a_torn_tick() -> None:
     assert torn(7, None)[:2] == (7, 7)
     assert torn(7, (8, 11, "no samples for 4.0 s"))[:2] == (7, 11)
     assert torn(7, (8, 11, "no samples for 4.0 s"))[2].endswith("; no samples for 4.0 s")
+
+
+def test_a_stream_that_goes_on_with_another_reader() -> None:
+    last = Written(7, 7 * SECOND, False, ids("a"))
+    assert told(Ticks(last, GOES_ON).take([message(7, "b"), None], more=False)) == [(7, "b", True, False)]
+    assert told(Ticks(last, GOES_ON).take([None, message(8, "a")], more=False)) == [
+        (0, "", True, True),
+        (8, "a", False, False),
+    ]
+    assert told(Ticks(last, GOES_ON).take([message(8, "a")], more=False)) == [(8, "a", False, False)]
+    # one that begins without samples says nothing of the tick before
+    assert told(Ticks(last).take([None, message(8, "a"), None], more=False)) == [(8, "a", True, True)]
+
+
+def test_what_comes_behind_a_cut_is_no_whole_tick() -> None:
+    last = Written(7, 7 * SECOND, False, ids("a"))
+    for begin in (message(7, "c"), message(8, "c")):
+        ticks, tick = Ticks(last, CUT), begin.time_ns // SECOND
+        assert told(ticks.take([begin], more=False)) == [(tick, "c", False, True)]
+        assert told(ticks.take([message(tick, "d")], more=False)) == [(tick, "d", False, True)]
+        assert not ticks.settled
+        assert told(ticks.take([None], more=False)) == []
+        assert not ticks.settled
+        assert told(ticks.take([message(9, "a"), None], more=False)) == [(9, "a", True, True)]
+        assert ticks.settled
+    assert told(Ticks(last, CUT).take([message(8, "c"), message(9, "a"), None], more=False)) == [
+        (8, "c", False, True),
+        (9, "a", True, True),
+    ]
+    assert told(Ticks(last, CUT).take([None, message(8, "a")], more=False)) == [(8, "a", False, True)]
