@@ -71,6 +71,9 @@ STAGE = (
     + ") ON COMMIT DELETE ROWS",
 )
 
+UNSTAGE = "TRUNCATE staged_counters"
+"""Between two `write_samples` in one transaction of the caller's: each is to see its own rows only."""
+
 COUNT = f"""
     UPDATE sessions_active a SET ({", ".join(schema.COUNTERS)}, tick, sampled_at)
         = ({", ".join(f"s.{c}" for c in schema.COUNTERS)}, s.tick, $2)

@@ -268,6 +268,7 @@ class Writing(Session):
             tick, time_ns = int(part.samples.values[:, 0].max()), part.samples.time_ns
             seen = self._pace.seen(tick, run.stored[time_ns])
             await writer.write_samples(connection, self._encoder, owner, part, interval, seen)
+            await connection.execute(writer.UNSTAGE)
 
     async def _write_conditions(self, connection: asyncpg.Connection, found: Sequence[Message]) -> None:
         """Each report for itself: their order is their time."""
