@@ -226,12 +226,12 @@ async def write_samples(
         await connection.copy_to_table(
             "session_samples", source=BytesIO(long), columns=SAMPLE, format="binary"
         )
+        if nested:  # what was written before in the transaction
+            await connection.execute("DELETE FROM staged_counters")
         await connection.copy_to_table(
             "staged_counters", source=BytesIO(short), columns=STAGED_COUNTERS, format="binary"
         )
         await connection.execute(COUNT, bng_id)
-        if nested:  # there may be more samples in the transaction
-            await connection.execute("DELETE FROM staged_counters")
         await notify(connection, schema.CHANNEL_SAMPLES, bng_id=bng_id, tick=tick)
     if missing:
         metrics.GAPS.labels(bng_id, "samples").inc(len(missing))
