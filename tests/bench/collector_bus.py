@@ -90,6 +90,7 @@ async def through_the_bus(dsn: str, url: str, connection: asyncpg.Connection) ->
         task.result()  # it should go on for ever: say what ended it
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    writing.store.close()
     await bus.close()
     return (after - before) / (ended - began)
 
@@ -102,12 +103,13 @@ async def prepare(dsn: str) -> None:
     await connection.close()
 
 
-async def directly(dsn: str, port: int, folder: Path) -> float:
+async def directly(dsn: str, port: int, folder: Path, server: int) -> float:
     connection = await asyncpg.connect(dsn)
     target = Target("bng-01", f"127.0.0.1:{port}", "u", "p", folder / "cert.pem")
-    rate = await collect(CollectorConfig(dsn, (target,), sample_interval=1, owner="bench"), connection)
+    config = CollectorConfig(dsn, (target,), sample_interval=1, owner="bench")
+    rate = await collect(config, connection, server)
     await connection.close()
-    return rate
+    return rate.rows
 
 
 async def with_bus(dsn: str, url: str) -> float:
@@ -136,7 +138,7 @@ def main() -> None:
         target.start()
         try:
             wait_for(port)
-            baseline = asyncio.run(directly(direct, port, folder))
+            baseline = asyncio.run(directly(direct, port, folder, target.pid or 0))
             publisher.start()
             rate = asyncio.run(with_bus(bused, nats.url))
         finally:
