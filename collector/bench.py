@@ -7,9 +7,8 @@ from io import BytesIO
 from typing import Any
 
 import asyncpg
-import numpy as np
 
-from collector import decode, template, writer
+from collector import copyformat, decode, template
 from collector.schema import COUNTERS
 from telemetry.protocol import gnmi_pb2
 
@@ -45,19 +44,16 @@ async def bench(database: str, sessions: int = 10_000, seconds: float = 5.0) -> 
     try:
         await connection.execute(TABLE)
         messages = [message(first, 1) for first in range(0, sessions, PER_MESSAGE)]
-        reader, encoder = template.Reader(), writer.SampleEncoder("bench")
+        reader, encoder = template.Reader(), copyformat.SampleEncoder("bench")
         for octets in messages:
             reader.read(octets)
 
         async def fast() -> int:
             parts = [samples for octets in messages if (samples := reader.read(octets))]
-            names = [name for part in parts for name in part.sessions]
-            values = np.concatenate([part.values for part in parts])
-            long, _ = encoder.encode(template.Samples(parts[0].time_ns, names, values))
             await connection.copy_to_table(
-                "bench", source=BytesIO(long), columns=writer.SAMPLE, format="binary"
+                "bench", source=BytesIO(encoder.long(parts)), columns=copyformat.SAMPLE, format="binary"
             )
-            return len(names)
+            return sum(len(part.sessions) for part in parts)
 
         async def ordinary() -> int:
             updates = [gnmi_pb2.SubscribeResponse.FromString(octets).update for octets in messages]
@@ -66,7 +62,7 @@ async def bench(database: str, sessions: int = 10_000, seconds: float = 5.0) -> 
                 for update in updates
                 for session, tick, values in decode.samples(update)
             ]
-            await connection.copy_records_to_table("bench", columns=writer.SAMPLE, records=records)
+            await connection.copy_records_to_table("bench", columns=copyformat.SAMPLE, records=records)
             return len(records)
 
         rates = []

@@ -12,11 +12,15 @@ import sys
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from collector.config import CollectorConfig, ConfigError, load
+
+if TYPE_CHECKING:
+    from collector.bus.publishing import PublishService
+    from collector.service import Service
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,12 +28,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("collector", help="gNMI to PostgreSQL")
     verbs = parser.add_subparsers(dest="collector_verb", required=True, metavar="VERB")
     for name, text, func in (
-        ("run", "collect until SIGTERM", _run),
+        ("run", "collect until SIGTERM: into PostgreSQL, or onto the bus if there is one", _run),
+        ("write", "write what is on the bus to PostgreSQL until SIGTERM", _write),
         ("migrate", "bring the database's tables up to date and end", _migrate),
     ):
         _add(verbs, name, text, func)
     for name, text, ask in (
-        ("status", "targets with their state, collector and last samples; rollups", _status),
+        ("status", "targets with their state, collector and last samples; collectors; rollups", _status),
         ("gaps", "events and samples that are missing; 1 when there are any", _gaps),
         ("replay", "read a BNG's journal again and add the events that are missing", _replay),
         ("bench", "rows per second of this machine and database, in a temporary table", _bench),
@@ -103,6 +108,7 @@ async def _status(args: argparse.Namespace, config: CollectorConfig) -> int:
     parts = [report.table(found["targets"], columns)]
     if args.bng:
         parts.append(report.table(found["history"], ("state", "since", "until", "collector", "reason")))
+    parts.append(report.table(found["collectors"], ("collector", "alive", "since", "held", "targets")))
     parts.append(report.table(found["rollups"], ("step", "rolled_to", "age", "late")))
     _print(args, found, "\n\n".join(parts))
     if args.bng and not found["targets"]:
@@ -178,11 +184,30 @@ def _run(args: argparse.Namespace) -> int:
     config = _load(args)
     if config is None:
         return 2
+    if config.bus:
+        from collector.bus.publishing import PublishService
 
+        return _serve(PublishService(config, args.config))
+    from collector.service import Service
+
+    return _serve(Service(config, args.config))
+
+
+def _write(args: argparse.Namespace) -> int:
+    config = _load(args)
+    if config is None:
+        return 2
+    for name in ("bus", "database"):
+        if not getattr(config, name):
+            print(f"aether collector: {args.config}: 'write' needs '{name}'", file=sys.stderr)
+            return 2
+    from collector.bus.service import WriteService
+
+    return _serve(WriteService(config, args.config))
+
+
+def _serve(service: Service | PublishService) -> int:
     async def main() -> None:
-        from collector.service import Service
-
-        service = Service(config, args.config)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, service.reload.set)
         for number in (signal.SIGTERM, signal.SIGINT):

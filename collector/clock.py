@@ -4,6 +4,8 @@ of the collectors' hosts need not agree, and may be set."""
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -21,18 +23,20 @@ async def ask(connection: asyncpg.Connection) -> datetime:
 
 
 class Clock:
-    """PostgreSQL's clock as seen over one connection. Raises what asyncpg does."""
+    """PostgreSQL's clock as seen over connections that are borrowed. Raises what asyncpg does."""
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
-        self._connection = connection
+    def __init__(self, borrow: Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]) -> None:
+        self._borrow = borrow
         self._asked: tuple[datetime, float] | None = None
 
     async def now(self) -> datetime:
         """Its time; right to the time that a question takes."""
-        here = time.monotonic()
-        if self._asked is None or here - self._asked[1] > LOOK:
-            self._asked = await ask(self._connection), here
-        return self._asked[0] + timedelta(seconds=here - self._asked[1])
+        asked = self._asked
+        if asked is None or time.monotonic() - asked[1] > LOOK:
+            async with self._borrow() as connection:
+                here = time.monotonic()
+                self._asked = asked = await ask(connection), here
+        return asked[0] + timedelta(seconds=time.monotonic() - asked[1])
 
     async def now_ns(self) -> int:
         """The same in nanoseconds since 1970."""

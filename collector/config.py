@@ -13,6 +13,8 @@ from typing import Any
 import yaml
 
 from collector import retention
+from collector.bus import config as bus_config
+from collector.bus.config import BusConfig
 from collector.foreign.config import Foreign, ForeignError, read_foreign
 from collector.outputs import registry
 from collector.outputs.interface import Output
@@ -61,6 +63,7 @@ class CollectorConfig:
         metrics: address of the Prometheus endpoint, None for none.
         outputs: what makes the outputs besides PostgreSQL.
         tunnel: where targets call that cannot be dialled, None for nowhere.
+        bus: what `run` publishes to and `write` reads from, None for none; `run` then needs no `database`.
     """
 
     database: str = field(repr=False)
@@ -75,6 +78,7 @@ class CollectorConfig:
     metrics: tuple[str, int] | None = None
     outputs: tuple[Callable[[], Output], ...] = ()
     tunnel: TunnelConfig | None = None
+    bus: BusConfig | None = None
 
 
 def _text(source: dict[str, Any], key: str, where: str) -> str:
@@ -162,6 +166,17 @@ def _foreign(source: Any, base: Path) -> Foreign | None:
         raise ConfigError(f"{where}: {' '.join(str(error).split())}") from None
 
 
+def _bus(source: dict[str, Any], base: Path) -> BusConfig | None:
+    try:
+        bus = bus_config.parse(source.get("bus"), base)
+    except ValueError as error:
+        raise ConfigError(f"'bus': {error}") from None
+    for name in ("foreign", "registry") if bus else ():
+        if source.get(name):
+            raise ConfigError(f"'bus': '{name}' does not go with it; another collector can have that")
+    return bus
+
+
 def parse(source: Any, base: Path = Path()) -> CollectorConfig:
     """Check a decoded configuration; names of files in it are relative to `base`. Raises ConfigError."""
     if not isinstance(source, dict):
@@ -179,8 +194,9 @@ def parse(source: Any, base: Path = Path()) -> CollectorConfig:
         outputs = registry.parse(source.get("outputs", {}))
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    bus = _bus(source, base)
     return CollectorConfig(
-        database=_text(source, "database", "configuration"),
+        database=_text(source, "database", "configuration") if not bus or "database" in source else "",
         targets=targets,
         sample_interval=_number(source, "sample_interval", 5.0, 1, 3600),
         owner=source.get("owner") or f"{socket.gethostname()}:{os.getpid()}",
@@ -192,6 +208,7 @@ def parse(source: Any, base: Path = Path()) -> CollectorConfig:
         metrics=_metrics(source.get("metrics")),
         outputs=outputs,
         tunnel=_tunnel(source.get("tunnel")),
+        bus=bus,
     )
 
 

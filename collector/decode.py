@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 
@@ -178,13 +178,18 @@ def _router(leaves: Leaves) -> dict[str, Any] | None:
     return found or None
 
 
+def is_session(text: str | None) -> TypeGuard[str]:
+    """Whether this may be the id of one of our sessions."""
+    return text is not None and len(text) == 16 and text.isascii() and text.isprintable()
+
+
 def samples(notification: gnmi_pb2.Notification) -> Iterable[tuple[str, int, tuple[int, ...]]]:
     """Counter samples in a notification: (session id, tick, counters in the order of COUNTERS)."""
     for path, leaves in entries(notification, below="session"):
         session = path[-1][1].get("id")
         found = [number for number in counters(leaves).values() if number is not None]
         tick = integer(leaves.get("counters/tick"))
-        if session is None or len(session) != 16 or tick is None or len(found) != len(COUNTERS):
+        if not is_session(session) or tick is None or len(found) != len(COUNTERS):
             continue  # a partial update, or not one of our sessions: no full sample
         yield session, tick, tuple(found)
 

@@ -1,8 +1,8 @@
 """Who collects from which BNG: rows in PostgreSQL that expire, with an epoch that fences off the last owner.
 
-Any number of collectors may run with the same targets. A collector holds a target while it renews its lease;
-when it falls silent, another one takes over with a higher epoch. Each transaction of data checks the epoch
-(`writer`), so an owner that only believes to be one writes nothing.
+Any number of collectors may run with the same targets, and divide them (`balance`). A collector holds a
+target while it renews its lease; when it falls silent, another one takes over with a higher epoch. Each
+transaction of data checks the epoch (`writer`), so an owner that only believes to be one writes nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 import asyncpg
+
+from collector.balance import Collector
 
 ACQUIRE = """
     INSERT INTO leases AS held (bng_id, owner, epoch, expires)
@@ -26,9 +28,9 @@ RENEW = """
     RETURNING bng_id"""
 
 
-def session_name(owner: str, bng_id: str) -> str:
-    """The application_name of the connections that a collector writes for a BNG with."""
-    return "aether-collector " + blake2b(f"{owner}\0{bng_id}".encode(), digest_size=16).hexdigest()
+def session_name(owner: str) -> str:
+    """The application_name of the connections that a collector writes with."""
+    return "aether-collector " + blake2b(owner.encode(), digest_size=16).hexdigest()
 
 
 async def connect(database: str, ttl: float, name: str = "aether-collector") -> asyncpg.Connection:
@@ -44,12 +46,14 @@ async def connect(database: str, ttl: float, name: str = "aether-collector") -> 
 
 
 async def evict(connection: asyncpg.Connection, wanted: Sequence[str]) -> None:
-    """End what the owners whose leases ran out are still doing: a COPY whose client is silent is not idle,
-    and its locks would keep the next owner out."""
+    """End what owners that fell silent are still doing: a COPY whose client is silent is not idle, and its
+    locks would keep the next owner out. One that says that it is alive ends its transactions itself."""
     rows = await connection.fetch(
-        "SELECT owner, bng_id FROM leases WHERE bng_id = ANY($1::text[]) AND expires < now()", list(wanted)
+        """SELECT DISTINCT owner FROM leases gone WHERE bng_id = ANY($1::text[]) AND expires < now()
+           AND NOT EXISTS (SELECT 1 FROM collectors c WHERE c.owner = gone.owner AND c.expires >= now())""",
+        list(wanted),
     )
-    names = [session_name(row["owner"], row["bng_id"]) for row in rows]
+    names = [session_name(row["owner"]) for row in rows]
     if names:
         await connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = ANY($1::text[]) "
@@ -59,18 +63,18 @@ async def evict(connection: asyncpg.Connection, wanted: Sequence[str]) -> None:
 
 
 async def acquire(
-    connection: asyncpg.Connection, wanted: Sequence[str], owner: str, ttl: float, limit: int | None = None
+    connection: asyncpg.Connection, wanted: Sequence[str], owner: str, ttl: float
 ) -> dict[str, int]:
-    """Take what nobody holds, `limit` at most. Returns BNG → epoch of what was taken.
+    """Take what nobody holds. Returns BNG → epoch of what was taken.
 
     The cursor of each learns the new epoch in the same transaction: from then on the last owner's
     transactions fail.
     """
     if not wanted:
         return {}
-    await evict(connection, list(wanted)[:limit])
+    await evict(connection, list(wanted))
     async with connection.transaction():
-        rows = await connection.fetch(ACQUIRE, list(wanted)[:limit], owner, ttl)
+        rows = await connection.fetch(ACQUIRE, list(wanted), owner, ttl)
         taken = {row["bng_id"]: row["epoch"] for row in rows}
         await connection.execute(
             """INSERT INTO cursors (bng_id, epoch) SELECT * FROM unnest($1::text[], $2::bigint[])
@@ -81,13 +85,49 @@ async def acquire(
     return taken
 
 
-async def expiry(connection: asyncpg.Connection, wanted: Sequence[str]) -> float | None:
-    """Seconds until the first of these leases runs out, below 0 if one did; None if there are none."""
-    seconds: float | None = await connection.fetchval(
-        "SELECT extract(epoch FROM min(expires) - now())::float8 FROM leases WHERE bng_id = ANY($1::text[])",
+async def announce(
+    connection: asyncpg.Connection, owner: str, targets: Sequence[str], ttl: float, *, anew: bool
+) -> None:
+    """Say that this collector is alive, and what it is configured with. `anew`: it has just started."""
+    await connection.execute(
+        """INSERT INTO collectors AS known (owner, since, expires, targets)
+           VALUES ($1, now(), now() + make_interval(secs => $3), $2)
+           ON CONFLICT (owner) DO UPDATE SET expires = excluded.expires, targets = excluded.targets,
+               since = CASE WHEN $4 OR known.expires < now() THEN now() ELSE known.since END""",
+        *(owner, list(targets), ttl, anew),
+    )
+
+
+async def depart(connection: asyncpg.Connection, owner: str) -> None:
+    """This collector ends; those that ended without a word are forgotten after an hour."""
+    await connection.execute(
+        "DELETE FROM collectors WHERE owner = $1 OR expires < now() - interval '1 hour'", owner
+    )
+
+
+async def alive(connection: asyncpg.Connection, settled: float) -> dict[str, Collector]:
+    """The collectors that are alive. `settled`: seconds after which one may be given what another holds."""
+    rows = await connection.fetch(
+        """SELECT owner, targets, since < now() - make_interval(secs => $1) AS settled,
+                  (SELECT count(*) FROM leases l WHERE l.owner = c.owner AND l.expires > now()) AS held
+           FROM collectors c WHERE expires > now()""",
+        settled,
+    )
+    return {row["owner"]: Collector(row["held"], set(row["targets"]), row["settled"]) for row in rows}
+
+
+async def due(connection: asyncpg.Connection, wanted: Sequence[str]) -> tuple[list[str], float | None]:
+    """Which of these nobody holds, and the seconds until the first other one's lease runs out; None if there
+    is no other."""
+    rows = await connection.fetch(
+        """SELECT name, extract(epoch FROM expires - now())::float8 AS left
+           FROM unnest($1::text[]) AS name LEFT JOIN leases ON bng_id = name""",
         list(wanted),
     )
-    return seconds
+    free = [row["name"] for row in rows if row["left"] is None or row["left"] < 0]
+    return free, min(
+        (row["left"] for row in rows if row["left"] is not None and row["left"] >= 0), default=None
+    )
 
 
 async def renew(connection: asyncpg.Connection, held: dict[str, int], owner: str, ttl: float) -> set[str]:

@@ -10,11 +10,12 @@ import asyncpg
 import grpc
 import structlog
 
-from collector import decode, gnmi, lease, metrics, writer
+from collector import decode, gnmi, metrics, writer
 from collector.budget import WINDOW_MOST, Budget
 from collector.config import CollectorConfig, Target
 from collector.foreign.config import ForeignTarget
 from collector.metrics import RECONNECTS, TARGET_UP
+from collector.store import Store
 
 log = structlog.get_logger()
 
@@ -44,7 +45,9 @@ class Link:
         epoch: int,
         budget: Budget | None = None,
         window: int = WINDOW_MOST,
+        store: Store | None = None,
     ) -> None:
+        self.store = store or Store(config.database, config.owner, config.lease_ttl)
         self.config, self.name, self.epoch = config, name, epoch
         self.budget = budget or Budget(config.memory << 20)
         self._dial = target
@@ -95,23 +98,14 @@ class Link:
         """Put the state of this target on record, if the database is there. Raises FencedError."""
         TARGET_UP.labels(self.name).set(up)
         try:
-            connection = await self.database()
-            try:
+            async with self.store.borrow() as connection:
                 state = "up" if up else "down"
                 await writer.write_target_state(
                     connection, (self.name, self.epoch), state, error, self.config.owner
                 )
                 await self.said(connection, up, error, **columns)
-            finally:
-                connection.terminate()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as problem:
             self.log.warning("collector.state-not-written", error=str(problem))
 
     async def said(self, connection: asyncpg.Connection, up: bool, error: str | None, **columns: Any) -> None:
         """What else is to be written with the state."""
-
-    async def database(self) -> asyncpg.Connection:
-        """A connection of this target. Raises what asyncpg.connect does."""
-        return await lease.connect(
-            self.config.database, self.config.lease_ttl, lease.session_name(self.config.owner, self.name)
-        )

@@ -17,6 +17,7 @@ OWNED = Gauge("aether_collector_owned_targets", "Targets that this collector hol
 TAKEN = Counter("aether_collector_leases_taken", "Leases taken")
 TAKEOVERS = Counter("aether_collector_takeovers", "Leases taken that another owner or run had before")
 LOST = Counter("aether_collector_leases_lost", "Leases lost, or given up because the session ended")
+HANDED_OVER = Counter("aether_collector_leases_handed_over", "Leases handed over to balance the collectors")
 RECONNECTS = Counter("aether_collector_reconnects", "Sessions to a target that broke", ["bng_id"])
 
 EVENTS = Counter("aether_collector_events", "Events committed", ["bng_id"])
@@ -53,7 +54,18 @@ OUTPUT_CURRENT = Gauge(
     ["output"],
 )
 
-_PER_TARGET = (TARGET_UP, LAG)
+BUS_PUBLISHED = Counter(
+    "aether_collector_bus_published", "Messages that JetStream has acknowledged", ["bng_id", "kind"]
+)
+BUS_OCTETS = Counter(
+    "aether_collector_bus_published_bytes",
+    "Octets of the messages that JetStream has acknowledged",
+    ["bng_id"],
+)
+BUS_HOLES = Counter("aether_collector_bus_holes", "Times that a writer found messages gone", ["bng_id"])
+BUS_WAITING = Gauge("aether_collector_bus_waiting", "Messages that a writer has not read yet", ["bng_id"])
+
+_PER_TARGET = (TARGET_UP, LAG, BUS_WAITING)
 
 
 @contextmanager

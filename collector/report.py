@@ -19,6 +19,11 @@ STATUS = """
     LEFT JOIN target_state s ON s.target = coalesce(l.bng_id, c.bng_id) AND s.until IS NULL
     ORDER BY 1"""
 
+COLLECTORS = """
+    SELECT owner AS collector, since, expires > now() AS alive, cardinality(targets) AS targets,
+           (SELECT count(*) FROM leases l WHERE l.owner = c.owner AND l.expires > now()) AS held
+    FROM collectors c ORDER BY 1"""
+
 ROLLUPS = """
     SELECT step, rolled_to, extract(epoch FROM now() - rolled_to)::float8 AS age,
            (SELECT count(*) FROM rollups_late l WHERE l.step = r.step) AS late
@@ -42,11 +47,12 @@ def _plain(row: asyncpg.Record) -> dict[str, Any]:
 
 
 async def status(connection: asyncpg.Connection, target: str | None = None) -> dict[str, Any]:
-    """All targets, or one with its past states; rollups."""
+    """All targets, or one with its past states; collectors and how many targets each holds; rollups."""
     rows = [_plain(row) for row in await connection.fetch(STATUS)]
     found: dict[str, Any] = {"targets": [row for row in rows if target in (None, row["target"])]}
     if target is not None:
         found["history"] = [_plain(row) for row in await connection.fetch(HISTORY, target)]
+    found["collectors"] = [_plain(row) for row in await connection.fetch(COLLECTORS)]
     found["rollups"] = [_plain(row) for row in await connection.fetch(ROLLUPS)]
     return found
 

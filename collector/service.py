@@ -9,7 +9,7 @@ from pathlib import Path
 import asyncpg
 import structlog
 
-from collector import clock, lease, metrics, partitions, upkeep, writer
+from collector import balance, clock, lease, metrics, partitions, tunnel, upkeep, writer
 from collector.budget import Budget
 from collector.config import CollectorConfig, Target
 from collector.foreign.session import ForeignSession
@@ -17,11 +17,14 @@ from collector.metrics import IN_FLIGHT, OWNED
 from collector.migrations import migrate
 from collector.outputs.relay import Relay
 from collector.session import Session
+from collector.store import Store
 from collector.targets import AnyTarget, Targets
-from collector.tunnel import TunnelServer
 from collector.upkeep import UNAVAILABLE
 
 log = structlog.get_logger()
+
+SETTLED = 2.0
+"""Times of a lease that a collector must have been alive for before it is given what another one holds."""
 
 
 class Service:
@@ -38,7 +41,10 @@ class Service:
         self._held: dict[str, int] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._relays: list[asyncio.Task[None]] = []
-        self._tunnel: TunnelServer | None = None
+        self._turn = balance.Turn(config.owner, config.lease_ttl)
+        self._announced = False
+        self._store = Store(config.database, config.owner, config.lease_ttl)
+        self._tunnel: tunnel.TunnelServer | None = None
 
     async def run(self) -> None:
         """Migrate, then hold leases and collect. Waits for PostgreSQL as long as it takes."""
@@ -66,14 +72,7 @@ class Service:
                 log.error("collector.metrics-not-served", address=self.config.metrics, error=str(error))
 
     async def _serve_tunnel(self) -> None:
-        if self.config.tunnel:
-            tunnel = TunnelServer(self.config.tunnel)
-            try:
-                await tunnel.start()
-            except OSError as error:  # targets that can be dialled are collected all the same
-                log.error("collector.tunnel-not-served", error=str(error))
-            else:
-                self._tunnel = tunnel
+        self._tunnel = await tunnel.serve(self.config.tunnel)
 
     async def _until_done(self, work: object) -> None:
         while not self.stop.is_set():
@@ -106,24 +105,44 @@ class Service:
                 lost = await lease.renew(connection, self._held, owner, ttl)
                 for bng_id in lost | {b for b, task in self._tasks.items() if task.done()}:
                     await self._drop(bng_id)
-                free = [bng_id for bng_id in self._targets if bng_id not in self._held]
-                taken = await lease.acquire(connection, free, owner, ttl)
+                pause = ttl / 4
+                others = [bng_id for bng_id in self._targets if bng_id not in self._held]
+                free, soonest = await lease.due(connection, others)
+                if soonest is not None:
+                    pause = min(pause, max(0.1, soonest + 0.02))
+                alive = await self._alive(connection)
+                taken = await lease.acquire(connection, self._turn.mine(free, alive), owner, ttl)
                 for bng_id, epoch in taken.items():
                     log.info("collector.lease-taken", bng_id=bng_id, epoch=epoch, owner=owner)
                     metrics.TAKEN.inc()
                     metrics.TAKEOVERS.inc(epoch > 1)
                     self._start(bng_id, epoch)
+                left = [bng_id for bng_id in free if bng_id not in taken]
+                await self._hand_over(connection, self._turn.surplus(self._held, left, alive))
                 OWNED.set(len(self._held))
-                await self._pause(await self._until_due(connection))
+                await self._pause(pause)
         finally:
             connection.terminate()
 
-    async def _until_due(self, connection: asyncpg.Connection) -> float:
-        """Seconds until leases must be looked at: a quarter of their time, or when one of others runs out."""
-        quarter = self.config.lease_ttl / 4
-        others = [name for name in self._targets if name not in self._held]
-        soonest = await lease.expiry(connection, others) if others else None
-        return quarter if soonest is None else min(quarter, max(0.1, soonest + 0.02))
+    async def _alive(self, connection: asyncpg.Connection) -> dict[str, balance.Collector]:
+        """The collectors that are alive, this one after it said so."""
+        ttl = self.config.lease_ttl
+        await lease.announce(
+            connection, self.config.owner, list(self._targets), ttl, anew=not self._announced
+        )
+        self._announced = True
+        return await lease.alive(connection, SETTLED * ttl)
+
+    async def _hand_over(self, connection: asyncpg.Connection, names: list[str]) -> None:
+        """Give leases back that another collector is to take: it goes on after what was committed by then."""
+        if not names:
+            return
+        await asyncio.gather(*(self._cancel(name) for name in names))
+        given = {name: self._held.pop(name) for name in names}
+        await lease.release(connection, given, self.config.owner)
+        metrics.HANDED_OVER.inc(len(given))
+        for name in names:
+            log.info("collector.lease-handed-over", bng_id=name, epoch=given[name])
 
     async def _reconfigure(self, connection: asyncpg.Connection) -> None:
         """Follow the configuration: sessions of targets that stay as they are go on untouched."""
@@ -175,8 +194,8 @@ class Service:
     def _session(self, target: AnyTarget, epoch: int) -> Session | ForeignSession:
         window = self.budget.window(3 * len(self._targets))
         if isinstance(target, Target):
-            return Session(self.config, target, epoch, self.budget, window)
-        return ForeignSession(self.config, target, epoch, self.budget, window)
+            return Session(self.config, target, epoch, self.budget, window, self._store)
+        return ForeignSession(self.config, target, epoch, self.budget, window, self._store)
 
     async def _cancel(self, name: str) -> object:
         """End a session; returns what it ended with."""
@@ -202,10 +221,12 @@ class Service:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._store.close()
         if self._tunnel is not None:
             await self._tunnel.stop()
         with suppress(*UNAVAILABLE):
             connection = await asyncpg.connect(self.config.database, timeout=2)
             await lease.release(connection, held, self.config.owner)
+            await lease.depart(connection, self.config.owner)
             await connection.close()
         log.info("collector.stopped", owner=self.config.owner)

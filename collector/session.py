@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import asyncpg
 import grpc
 
-from collector import clock, decode, gaps, gnmi, link, metrics, template, ticks, writer
+from collector import clock, copyformat, decode, gaps, gnmi, link, metrics, template, ticks, writer
 from collector.budget import WINDOW_MOST, Budget
 from collector.config import CollectorConfig, Target
 from collector.metrics import EVENTS, SAMPLES
+from collector.store import Store
 from telemetry.protocol import gnmi_pb2
 
 COUNTERS = gnmi.path("aether-subscriber:sessions", "session", "counters")
@@ -40,6 +41,18 @@ def near(time_ns: int, now: int) -> bool:
     return -CLOCK_BEHIND <= (time_ns - now) / 1e9 <= CLOCK_AHEAD
 
 
+def counters(interval: float) -> gnmi_pb2.SubscribeRequest:
+    """All counters every `interval` seconds, and what says that a tick is whole."""
+    return gnmi.stream(gnmi.sampled(COUNTERS, interval), gnmi.sampled(INSTANCE, interval))
+
+
+def merge(live: dict[str, dict[str, Any]], notification: gnmi_pb2.Notification) -> None:
+    """Add what a notification tells of sessions; what belongs to one of them may come in several."""
+    for path, leaves in decode.entries(notification, below="session"):
+        known = {name: leaf for name, leaf in decode.session(leaves).items() if leaf is not None}
+        live.setdefault(path[-1][1]["id"], {}).update(known)
+
+
 class Session(link.Link):
     """Collects from one BNG."""
 
@@ -50,8 +63,9 @@ class Session(link.Link):
         epoch: int,
         budget: Budget | None = None,
         window: int = WINDOW_MOST,
+        store: Store | None = None,
     ) -> None:
-        super().__init__(config, target, target.bng_id, epoch, budget, window)
+        super().__init__(config, target, target.bng_id, epoch, budget, window, store)
         self.target = target
         self._reader = template.Reader()
         self._clock_off = False
@@ -67,7 +81,7 @@ class Session(link.Link):
         )
 
     async def connected(self) -> None:
-        """Three streams, each with a connection to the database of its own."""
+        """Three streams."""
         client = self.client()
         try:
             await client.capabilities()
@@ -75,20 +89,15 @@ class Session(link.Link):
             await self.say(True, None, **identity)
             self.log.info("collector.connected", address=self.target.address, **identity)
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._with_database(client, self._events))
-                group.create_task(self._with_database(client, self._samples))
-                group.create_task(self._with_database(client, self._condition))
+                for stream in (self._events, self._samples, self._condition):
+                    group.create_task(self._until_ended(stream(client)))
         finally:
             await client.close()
 
-    async def _with_database(self, client: gnmi.Client, work: Any) -> None:
-        connection = await self.database()
-        try:
-            await writer.prepare(connection)
-            await work(client, connection)
-            raise ConnectionError("the BNG ended the stream")
-        finally:
-            connection.terminate()
+    @staticmethod
+    async def _until_ended(stream: Coroutine[Any, Any, None]) -> None:
+        await stream
+        raise ConnectionError("the BNG ended the stream")
 
     async def _identity(self, client: gnmi.Client) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -101,12 +110,14 @@ class Session(link.Link):
 
     # -- events ---------------------------------------------------------------------------------------
 
-    async def _events(self, client: gnmi.Client, connection: asyncpg.Connection) -> None:
-        cursor = await connection.fetchrow(
-            "SELECT seq, time_ns FROM cursors WHERE bng_id = $1 AND epoch = $2",
-            self.target.bng_id,
-            self.epoch,
-        )
+    async def _events(self, client: gnmi.Client) -> None:
+        async with self.store.borrow() as connection:
+            cursor = await connection.fetchrow(
+                # waits for what a stream that broke off is just committing
+                "SELECT seq, time_ns FROM cursors WHERE bng_id = $1 AND epoch = $2 FOR UPDATE",
+                self.target.bng_id,
+                self.epoch,
+            )
         if cursor is None:
             raise writer.FencedError
         tracker = gaps.Tracker(cursor["seq"], cursor["time_ns"])
@@ -114,16 +125,15 @@ class Session(link.Link):
         request = gnmi.stream(subscription, since_ns=tracker.time_ns)
         try:
             async for batch in client.notifications(request, most=MOST_EVENTS, quiet=0.02):
-                await self._event_batch(client, connection, tracker, batch)
+                await self._event_batch(client, tracker, batch)
         except grpc.aio.AioRpcError as error:
             if error.code() != grpc.StatusCode.DATA_LOSS:
                 raise
-            await self._start_over(client, connection, tracker, "the journal no longer holds these events")
+            await self._start_over(client, tracker, "the journal no longer holds these events")
 
     async def _event_batch(
         self,
         client: gnmi.Client,
-        connection: asyncpg.Connection,
         tracker: gaps.Tracker,
         batch: Sequence[gnmi_pb2.Notification],
     ) -> None:
@@ -133,13 +143,17 @@ class Session(link.Link):
             verdict = tracker.judge(event["seq"], event["time_ns"]) if event else gaps.KNOWN
             if verdict == gaps.BROKEN:
                 if fresh:
-                    await self._write_events(connection, fresh)
-                await self._start_over(client, connection, tracker, "the journal began anew or has a hole")
+                    await self._write_fresh(fresh)
+                await self._start_over(client, tracker, "the journal began anew or has a hole")
                 return
             if verdict == gaps.NEXT and event:
                 fresh.append(event)
         if fresh:
-            await self._write_events(connection, fresh)
+            await self._write_fresh(fresh)
+
+    async def _write_fresh(self, events: list[dict[str, Any]]) -> None:
+        async with self.store.borrow() as connection:
+            await self._write_events(connection, events)
 
     async def _write_events(self, connection: asyncpg.Connection, events: list[dict[str, Any]]) -> None:
         with metrics.writing("events"):
@@ -147,9 +161,7 @@ class Session(link.Link):
         EVENTS.labels(self.target.bng_id).inc(len(events))
         metrics.committed(self.target.bng_id, "events", events[-1]["time_ns"])
 
-    async def _start_over(
-        self, client: gnmi.Client, connection: asyncpg.Connection, tracker: gaps.Tracker, reason: str
-    ) -> None:
+    async def _start_over(self, client: gnmi.Client, tracker: gaps.Tracker, reason: str) -> None:
         """Baseline from what is there, record what is missing, read the journal from its oldest event."""
         oldest = 1
         for notification in await client.get(gnmi.path("aether-events:events", "journal")):
@@ -157,44 +169,62 @@ class Session(link.Link):
                 oldest = decode.integer(leaves.get("oldest-seq")) or oldest
         live: dict[str, dict[str, Any]] = {}
         async for notification in client.once(gnmi.path("aether-subscriber:sessions", "session")):
-            for path, leaves in decode.entries(notification, below="session"):
-                known = {name: leaf for name, leaf in decode.session(leaves).items() if leaf is not None}
-                live.setdefault(path[-1][1]["id"], {}).update(known)
+            merge(live, notification)
         lost = (tracker.seq + 1, max(tracker.seq + 1, oldest - 1))
-        await writer.rebaseline(
-            connection,
-            self.target.bng_id,
-            self.epoch,
-            cursor=(oldest - 1, 0),
-            live=live,
-            lost=lost,
-            reason=reason,
-        )
+        async with self.store.borrow() as connection:
+            await writer.rebaseline(
+                connection,
+                self.target.bng_id,
+                self.epoch,
+                cursor=(oldest - 1, 0),
+                live=live,
+                lost=lost,
+                reason=reason,
+            )
         metrics.GAPS.labels(self.target.bng_id, "events").inc()
         self.log.warning("collector.gap", first=lost[0], last=lost[1], reason=reason)
         raise ConnectionError(f"{reason}; subscribing anew")
 
     # -- samples --------------------------------------------------------------------------------------
 
-    async def _samples(self, client: gnmi.Client, connection: asyncpg.Connection) -> None:
-        encoder = writer.SampleEncoder(self.target.bng_id)
-        interval = self.config.sample_interval
-        request = gnmi.stream(gnmi.sampled(COUNTERS, interval), gnmi.sampled(INSTANCE, interval))
-        owner = self.target.bng_id, self.epoch
+    async def _samples(self, client: gnmi.Client) -> None:
+        encoder = copyformat.SampleEncoder(self.target.bng_id)
+        request = counters(self.config.sample_interval)
+        async with self.store.borrow() as connection:
+            cutter = ticks.Ticks(await writer.newest_tick(connection, (self.name, self.epoch)))
         pace = gaps.Pace()
-        cutter = ticks.Ticks(await writer.newest_tick(connection, owner))
-        database = clock.Clock(connection)
-        async for batch in client.batches(request, most=MOST_MESSAGES, quiet=0.2):
-            found = await self._read(batch, await database.now_ns())
-            for part in cutter.take(found, more=len(batch) == MOST_MESSAGES):
-                if part.samples is None:
-                    await writer.close_tick(connection, owner)
-                    continue
-                seen = pace.seen(int(part.samples.values[:, 0].max()), time.monotonic())
+        writing: asyncio.Task[None] | None = None
+        # what was read is decoded while what was read before is written; a write that fails ends both
+        async with asyncio.TaskGroup() as group:
+            async for batch in client.batches(request, most=MOST_MESSAGES, quiet=0.2):
+                found = await self._read(batch, await self.store.clock.now_ns())
+                parts = cutter.take(found, more=len(batch) == MOST_MESSAGES)
+                if parts:
+                    seen = [(part, self._seen(pace, part)) for part in parts]
+                    if writing:
+                        await asyncio.wait([writing])
+                    writing = group.create_task(self._write_parts(encoder, seen))
+
+    @staticmethod
+    def _seen(pace: gaps.Pace, part: ticks.Part) -> float:
+        return pace.seen(part.samples.tick, time.monotonic()) if part.samples else 0.0
+
+    async def _write_parts(
+        self, encoder: copyformat.SampleEncoder, parts: Sequence[tuple[ticks.Part, float]]
+    ) -> None:
+        found = [part.samples for part, _ in parts if part.samples]
+        rows = sum(len(samples.sessions) for samples in found)
+        self.budget.take(rows * copyformat.OCTETS_PER_ROW)
+        try:
+            async with self.store.borrow() as connection:
                 with metrics.writing("samples"):
-                    await writer.write_samples(connection, encoder, owner, part, interval, seen)
-                SAMPLES.labels(self.target.bng_id).inc(len(part.samples.sessions))
-                metrics.committed(self.target.bng_id, "samples", part.samples.time_ns)
+                    owner, interval = (self.name, self.epoch), self.config.sample_interval
+                    await writer.write_samples(connection, encoder, owner, parts, interval)
+        finally:
+            self.budget.give(rows * copyformat.OCTETS_PER_ROW)
+        if found:
+            SAMPLES.labels(self.name).inc(rows)
+            metrics.committed(self.name, "samples", found[-1].time_ns)
 
     async def _read(self, batch: Sequence[bytes], now: int) -> list[template.Samples | None]:
         """The samples of each message, None where it has none."""
@@ -202,8 +232,9 @@ class Session(link.Link):
         for message in batch:
             samples = self._reader.read(message)
             found.append(samples and self._in_time(samples, now))
-            # a layout takes tens of milliseconds to learn: no transaction of others shall wait for many
-            await asyncio.sleep(0)
+            if not self._reader.known:
+                # a layout takes milliseconds to learn: no transaction of others shall wait for many
+                await asyncio.sleep(0)
         return found
 
     def _in_time(self, samples: template.Samples, now: int) -> template.Samples:
@@ -222,36 +253,41 @@ class Session(link.Link):
             self._stamped = samples.time_ns, now  # one time for all messages of a tick
         return dataclasses.replace(samples, time_ns=self._stamped[1])
 
-    async def _condition(self, client: gnmi.Client, connection: asyncpg.Connection) -> None:
+    async def _condition(self, client: gnmi.Client) -> None:
         """Health and access routers."""
         request = gnmi.stream(
             gnmi.sampled(HEALTH, self.config.sample_interval),
             gnmi.sampled(ROUTERS, max(self.config.sample_interval, 10)),
         )
-        database = clock.Clock(connection)
         async for batch in client.notifications(request, most=MOST_MESSAGES, quiet=0.2):
-            health: dict[str, Any] = {}
-            routers: dict[str, dict[str, Any]] = {}
-            for notification in batch:
-                for _, leaves in decode.entries(notification, below="health"):
-                    health.update(leaves)
-                for below in ("access-router", "discovered"):
-                    for path, leaves in decode.entries(notification, below=below):
-                        row = {**path[-1][1], **leaves}
-                        routers.setdefault(f"{below}:{sorted(path[-1][1].values())}", {"_": below}).update(
-                            row
-                        )
-            if health:
-                told, now = batch[-1].timestamp, await database.now_ns()
-                at = decode.stamp(told if near(told, now) else now)
-                with metrics.writing("health"):
-                    await writer.write_health(connection, self.target.bng_id, at, decode.health(health))
-                await writer.write_state(connection, self.target.bng_id, last_seen=await database.now())
-            if routers:
-                rows = [
-                    decode.router(row, configured=row.pop("_") == "access-router") for row in routers.values()
-                ]
-                with metrics.writing("routers"):
-                    await writer.write_routers(
-                        connection, self.target.bng_id, [row for row in rows if row["remote_id"]]
-                    )
+            now = await self.store.clock.now_ns()
+            async with self.store.borrow() as connection:
+                await self._write_condition(connection, batch, now)
+
+    async def _write_condition(
+        self, connection: asyncpg.Connection, batch: Sequence[gnmi_pb2.Notification], now: int
+    ) -> None:
+        """`now` is PostgreSQL's time of when the batch came."""
+        health: dict[str, Any] = {}
+        routers: dict[str, dict[str, Any]] = {}
+        for notification in batch:
+            for _, leaves in decode.entries(notification, below="health"):
+                health.update(leaves)
+            for below in ("access-router", "discovered"):
+                for path, leaves in decode.entries(notification, below=below):
+                    row = {**path[-1][1], **leaves}
+                    routers.setdefault(f"{below}:{sorted(path[-1][1].values())}", {"_": below}).update(row)
+        if health:
+            told = batch[-1].timestamp
+            at = decode.stamp(told if near(told, now) else now)
+            with metrics.writing("health"):
+                await writer.write_health(connection, self.target.bng_id, at, decode.health(health))
+            await writer.write_state(connection, self.target.bng_id, last_seen=decode.stamp(now))
+        if routers:
+            rows = [
+                decode.router(row, configured=row.pop("_") == "access-router") for row in routers.values()
+            ]
+            with metrics.writing("routers"):
+                await writer.write_routers(
+                    connection, self.target.bng_id, [row for row in rows if row["remote_id"]]
+                )

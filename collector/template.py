@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,9 @@ from collector.schema import COUNTERS
 from telemetry.protocol import gnmi_pb2
 
 COLUMNS = ("tick", *COUNTERS)
+SESSION_ID = "S16"
+"""How numpy has a session id: that of a SubscriberSession is 16 characters of ASCII."""
+
 _COLUMN = {name.replace("_", "-"): number for number, name in enumerate(COLUMNS)}
 
 MOST_TEMPLATES = 2048
@@ -35,13 +39,31 @@ class Samples:
 
     Attributes:
         time_ns: timestamp of the notification.
-        sessions: session ids, 16 characters each.
+        sessions: session ids, 16 characters each, as an array of SESSION_ID.
         values: int64, one row per session, columns as COLUMNS.
     """
 
     time_ns: int
-    sessions: Sequence[str]
+    sessions: np.ndarray
     values: np.ndarray
+
+    @property
+    def tick(self) -> int:
+        """The newest tick among the rows."""
+        return int(self.values[:, 0].max())
+
+
+def newest(ticks: Sequence[Samples]) -> list[Samples]:
+    """Of each session its last row, in pieces by tick, the newest tick first."""
+    found = [ticks[-1]]
+    for tick in reversed(ticks[:-1]):
+        # mostly the sessions are the same, in the same order; who is in no later tick has ended meanwhile
+        if np.array_equal(tick.sessions, found[0].sessions):
+            continue
+        rest = ~np.isin(tick.sessions, np.concatenate([later.sessions for later in found]))
+        if rest.any():
+            found.append(Samples(tick.time_ns, tick.sessions[rest], tick.values[rest]))
+    return found
 
 
 class _Mismatch(Exception):
@@ -91,19 +113,39 @@ def _spans(message: bytes) -> tuple[tuple[int, int], list[tuple[int, int]], list
     return time, values, duplicates
 
 
-def _update(message: bytes, begin: int, end: int, duplicates: list[tuple[int, int]]) -> tuple[int, int]:
+def _update(message: bytes, at: int, end: int, duplicates: list[tuple[int, int]]) -> tuple[int, int]:
+    """Where the uint_val of an update is. Written out, as a fleet that is new has a million of them."""
     value: tuple[int, int] | None = None
-    for number, inner_begin, inner_end in _fields(message, begin, end):
-        if number == 3:
-            for kind, value_begin, value_end in _fields(message, inner_begin, inner_end):
-                if kind != 3:
-                    raise _Mismatch
-                value = value_begin, value_end
-        elif number == 4:
-            duplicates.append((inner_begin, inner_end))
+    while at < end:
+        key, length, begin = message[at], message[at + 1], at + 2
+        if length >= 0x80:
+            length, begin = _varint(message, at + 1)
+        if key == 0x20:  # duplicates
+            duplicates.append((at + 1, begin))
+            at = begin
+            continue
+        if key & 0x87 != 2:
+            raise _Mismatch
+        at = begin + length
+        if key == 0x1A:  # val, which is to be one varint: `Template.read` looks at its octets
+            if message[begin] != 0x18:
+                raise _Mismatch
+            value = begin + 1, at
     if value is None:
         raise _Mismatch
     return value
+
+
+def _parsed(message: bytes) -> gnmi_pb2.Notification:
+    try:
+        notification: gnmi_pb2.Notification = gnmi_pb2.SubscribeResponse.FromString(message).update
+    except Exception as error:  # protobuf's own DecodeError has no stable place
+        raise decode.DecodeError(f"not a SubscribeResponse: {error}") from None
+    return notification
+
+
+def _is_session(element: gnmi_pb2.PathElem) -> bool:
+    return element.name in ("session", "aether-subscriber:session")
 
 
 class Template:
@@ -111,62 +153,104 @@ class Template:
 
     def __init__(self, message: bytes) -> None:
         time, values, duplicates = _spans(message)
-        updates = gnmi_pb2.SubscribeResponse.FromString(message).update
-        base = decode.steps(updates.prefix)
+        updates = _parsed(message)
+        base = next((e.key["id"] for e in updates.prefix.elem if _is_session(e)), "")
         rows: dict[str, int] = {}
         places = np.empty((len(values), 2), np.int64)
         for number, update in enumerate(updates.update):
-            path = [*base, *decode.steps(update.path)]
-            session = next((keys.get("id", "") for name, keys in path if name == "session"), "")
-            if len(session) != 16 or path[-1][0] not in _COLUMN:
+            elements = update.path.elem
+            session = next((e.key["id"] for e in elements if _is_session(e)), base)
+            column = _COLUMN.get(elements[-1].name.rpartition(":")[2])
+            if column is None or not decode.is_session(session):
                 raise _Mismatch
-            places[number] = rows.setdefault(session, len(rows)), _COLUMN[path[-1][0]]
-        if len(values) != len(rows) * len(COLUMNS):
+            places[number] = rows.setdefault(session, len(rows)), column
+        if not rows or len(values) != len(rows) * len(COLUMNS):
             raise _Mismatch
-        self.sessions = list(rows)
+        self.sessions = np.array(list(rows), SESSION_ID)
         self._time = time
-        self._keep = np.full(len(message), 0xFF, np.uint8)
+        self._size = len(message)
+        keep = np.full(self._size, 0xFF, np.uint8)
         for begin, end in (time, *values, *duplicates):
-            self._keep[begin:end] = 0
-        self._fixed = np.frombuffer(message, np.uint8) & self._keep
-        self._groups = list(self._by_width(values, places))
+            keep[begin:end] = 0
+        self._keep = _words(keep.tobytes())
+        self._fixed = _words(message) & self._keep
+        self._groups = list(self._by_width(values, places[:, 0] * len(COLUMNS) + places[:, 1]))
 
     def _by_width(
         self, values: Sequence[tuple[int, int]], places: np.ndarray
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Width of varints, where they begin in the message, and where they belong in the values."""
         spans = np.array(values, np.int64)
         widths = spans[:, 1] - spans[:, 0]
         for width in np.unique(widths):
             chosen = widths == width
-            yield spans[chosen, :1] + np.arange(width), places[chosen, 0], places[chosen, 1]
+            if width > 10:
+                raise _Mismatch
+            yield int(width), spans[chosen, 0], places[chosen]
 
     def read(self, message: bytes) -> Samples | None:
         """The samples of a message of this layout, None when it is of another."""
-        octets = np.frombuffer(message, np.uint8)
-        if octets.size != self._fixed.size or not np.array_equal(octets & self._keep, self._fixed):
+        if len(message) != self._size:
             return None
-        values = np.empty((len(self.sessions), len(COLUMNS)), np.uint64)
-        for index, row, column in self._groups:
-            varints = octets[index]
-            if (varints[:, :-1] < 0x80).any() or (varints[:, -1] >= 0x80).any():
+        words = _words(message)
+        if not np.array_equal(words & self._keep, self._fixed):
+            return None
+        values = np.empty(len(self.sessions) * len(COLUMNS), np.uint64)
+        for width, begins, places in self._groups:
+            numbers = _varints(words, begins, width)
+            if numbers is None:
                 return None
-            total = np.zeros(len(varints), np.uint64)
-            for place in range(varints.shape[1]):
-                total |= (varints[:, place] & np.uint8(0x7F)).astype(np.uint64) << np.uint64(7 * place)
-            values[row, column] = total
+            values[places] = numbers
         if values.max() > decode.MAX_BIGINT:
             raise decode.DecodeError("a counter does not fit into a bigint")
         time_ns, end = _varint(message, self._time[0])
-        return Samples(time_ns, self.sessions, values.astype(np.int64)) if end == self._time[1] else None
+        if end != self._time[1]:
+            return None
+        return Samples(time_ns, self.sessions, values.view(np.int64).reshape(-1, len(COLUMNS)))
+
+
+def _words(message: bytes) -> np.ndarray:
+    """A message as words of eight octets, with at least one word of zeros after its end."""
+    return np.frombuffer(message + bytes(16 - len(message) % 8), "<u8")
+
+
+def _varints(words: np.ndarray, begins: np.ndarray, width: int) -> np.ndarray | None:
+    """The varints of `width` octets that begin at these octets; None if one has another width."""
+    octets = words.size * 8
+    low: np.ndarray = np.ndarray((octets - 7,), "<u8", words, 0, (1,))[begins]
+    if width < 8:
+        low &= np.uint64((1 << 8 * width) - 1)
+    continued = 0x8080808080808080 & ((1 << 8 * min(8, width - 1)) - 1)
+    if ((low & np.uint64(0x8080808080808080)) != np.uint64(continued)).any():
+        return None
+    # the inverse of `telemetry.encoder.spread`: ever larger groups of bits are moved together
+    word = np.uint64
+    low = (low & word(0x7F007F007F007F00)) >> word(1) | low & word(0x007F007F007F007F)
+    low = (low & word(0x3FFF00003FFF0000)) >> word(2) | low & word(0x00003FFF00003FFF)
+    low = (low & word(0x0FFFFFFF00000000)) >> word(4) | low & word(0x0FFFFFFF)
+    if width > 8:
+        high = np.ndarray((octets - 1,), "<u2", words, 0, (1,))[begins + 8].astype(word)
+        if width == 9:
+            high &= word(0xFF)
+        if ((high & word(0x8080)) != word(0x80 * (width - 9))).any():
+            return None
+        low |= (high & word(0x7F)) << word(56) | (high >> word(8)) << word(63)
+    return low
 
 
 class Reader:
-    """Reads samples; learns layouts as they come, and forgets the ones not seen for longest."""
+    """Reads samples; learns layouts as they come, and forgets the ones not seen for longest.
+
+    Attributes:
+        learnt: layouts that were learnt.
+        known: whether the last message had a layout that was learnt before; one that had not takes long.
+    """
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[int, bytes], Template | None] = OrderedDict()
         self._octets = 0
         self.learnt = 0
+        self.known = False
 
     def read(self, message: bytes) -> Samples | None:
         """Samples of a SubscribeResponse; None when it carries none. Raises DecodeError."""
@@ -175,33 +259,33 @@ class Reader:
         key = (len(message), message[at + 6 : at + 22] if at >= 0 else b"")
         template = self._known.get(key)
         found = template.read(message) if template else None
+        self.known = found is not None
         if found is None:
-            found = self._slow(message)
             if key not in self._known or template is not None:
-                self._learn(key, message)
-        elif len(self._known) > MOST_TEMPLATES // 2:
-            self._known.move_to_end(key)
+                template = self._learn(key, message)
+                found = template.read(message) if template else None
+            return found or self._slow(message)
+        self._known.move_to_end(key)
         return found
 
-    def _learn(self, key: tuple[int, bytes], message: bytes) -> None:
+    def _learn(self, key: tuple[int, bytes], message: bytes) -> Template | None:
+        learnt: Template | None = None
         if key not in self._known:
             self._octets += len(message)
-        try:
-            self._known[key] = Template(message)
+        with suppress(_Mismatch, IndexError):
+            learnt = Template(message)
             self.learnt += 1
-        except (_Mismatch, IndexError):
-            self._known[key] = None
+        self._known[key] = learnt
         while len(self._known) > MOST_TEMPLATES or self._octets > MOST_OCTETS:
             (length, _), _ = self._known.popitem(last=False)
             self._octets -= length
+        return learnt
 
     @staticmethod
     def _slow(message: bytes) -> Samples | None:
-        try:
-            response = gnmi_pb2.SubscribeResponse.FromString(message)
-        except Exception as error:  # protobuf's own DecodeError has no stable place
-            raise decode.DecodeError(f"not a SubscribeResponse: {error}") from None
-        rows = {session: (tick, *values) for session, tick, values in decode.samples(response.update)}
+        update = _parsed(message)
+        rows = {session: (tick, *values) for session, tick, values in decode.samples(update)}
         if not rows:
             return None
-        return Samples(response.update.timestamp, list(rows), np.array(list(rows.values()), np.int64))
+        sessions = np.array(list(rows), SESSION_ID)
+        return Samples(update.timestamp, sessions, np.array(list(rows.values()), np.int64))

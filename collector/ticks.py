@@ -12,10 +12,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from collector.template import Samples
+from collector.template import SESSION_ID, Samples
 
 NEAR_NS = 2_000
 """What a time may have lost on its way through the database, which keeps microseconds."""
+
+NEW = "new"
+"""A stream begins, and with it a tick."""
+GOES_ON = "goes on"
+"""It is the stream that the last tick came from, and nothing of it is missing in between."""
+CUT = "cut"
+"""A part of a stream is missing before this: what comes may be the rest of a tick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +32,13 @@ class Written:
     Attributes:
         tick, time_ns: None when there was none.
         whole: all of it was read.
-        sessions: whose samples were.
+        sessions: whose samples were, as in `Samples`.
     """
 
     tick: int | None = None
     time_ns: int | None = None
     whole: bool = True
-    sessions: frozenset[str] = field(default=frozenset())
+    sessions: np.ndarray = field(default_factory=lambda: np.empty(0, SESSION_ID))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +48,8 @@ class Part:
     Attributes:
         samples: those that were not written before; None when the only news is that the tick is whole.
         whole: nothing more of this tick can come.
-        first: it is of the first tick of its stream; the one before was read from another.
+        first: it is of the first tick of its stream; the one before was read from another, or what followed
+            it is missing.
     """
 
     samples: Samples | None
@@ -50,15 +58,21 @@ class Part:
 
 
 class Ticks:
-    """The ticks of one stream, which begins after `last` was written."""
+    """The ticks of one stream, from where `last` was written; `begins` is NEW, GOES_ON or CUT."""
 
-    def __init__(self, last: Written) -> None:
+    def __init__(self, last: Written, begins: str = NEW) -> None:
         self._last = last
+        self._cut, self._goes_on = begins == CUT, begins == GOES_ON
         self._held: list[Samples] = []
         self._time: int | None = None
-        self._known: list[Iterable[str]] = []
+        self._known: list[np.ndarray] = []
         self._open = not last.whole
         self._first = True
+
+    @property
+    def settled(self) -> bool:
+        """Whether who takes the stream from here on may say that it GOES_ON."""
+        return self._goes_on or (self._time is not None and not self._cut)
 
     def take(self, messages: Iterable[Samples | None], *, more: bool) -> list[Part]:
         """What is to be written now.
@@ -70,27 +84,34 @@ class Ticks:
         made: list[Part] = []
         for message in messages:
             if self._held and (message is None or message.time_ns != self._held[0].time_ns):
-                made += self._hand_out(whole=True)
+                made += self._hand_out(whole=not self._cut)
+            if self._cut and (message is None or self._time not in (None, message.time_ns)):
+                self._begin_anew()
             if message is not None:
                 self._held.append(message)
-            elif self._open:
+            elif self._open and (self._goes_on or self._time is not None):
                 self._open = False
                 made.append(Part(None, True, self._first))
         if self._held and not (more and made):
             made += self._hand_out(whole=False)
         return made
 
+    def _begin_anew(self) -> None:
+        """A tick begins behind what was cut; the one before is not whole."""
+        self._cut, self._open, self._time, self._last = False, False, None, Written()
+
     def _hand_out(self, *, whole: bool) -> list[Part]:
         time_ns = self._held[0].time_ns
         samples, self._held = joined(self._held), []
         if time_ns != self._time:
-            self._first, self._time = self._time is None, time_ns
-            again = self._is_last(samples)
+            begins, self._time = self._time is None, time_ns
+            again = begins and self._is_last(samples)
+            self._first = begins and not self._goes_on
             self._known = [self._last.sessions] if again else []
             self._open = self._open and again
-        if any(self._known):
-            samples = without(samples, frozenset().union(*self._known))
-        if samples.sessions:
+        if self._known:
+            samples = without(samples, np.concatenate(self._known))
+        if samples.sessions.size:
             self._known.append(samples.sessions)
             self._open = not whole
             return [Part(samples, whole, self._first)]
@@ -99,21 +120,21 @@ class Ticks:
 
     def _is_last(self, samples: Samples) -> bool:
         """Whether these are of the tick that was written before this stream began."""
-        if not self._first or self._last.time_ns is None:
+        if self._last.time_ns is None:
             return False
         near = abs(samples.time_ns - self._last.time_ns) <= NEAR_NS
-        return near and int(samples.values[:, 0].max()) == self._last.tick
+        return near and samples.tick == self._last.tick
 
 
 def joined(parts: Sequence[Samples]) -> Samples:
     """Messages of one tick as one."""
     if len(parts) == 1:
         return parts[0]
-    sessions = [session for part in parts for session in part.sessions]
+    sessions = np.concatenate([part.sessions for part in parts])
     return Samples(parts[0].time_ns, sessions, np.concatenate([part.values for part in parts]))
 
 
-def without(samples: Samples, known: frozenset[str]) -> Samples:
+def without(samples: Samples, known: np.ndarray) -> Samples:
     """The samples of other sessions than these."""
-    fresh = [row for row, session in enumerate(samples.sessions) if session not in known]
-    return Samples(samples.time_ns, [samples.sessions[row] for row in fresh], samples.values[fresh])
+    fresh = ~np.isin(samples.sessions, known)
+    return Samples(samples.time_ns, samples.sessions[fresh], samples.values[fresh])

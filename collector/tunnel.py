@@ -258,3 +258,17 @@ def _tag_of(octets: bytes | None) -> int:
         return int(tunnel_pb2.Data.FromString(octets or b"").tag)
     except DecodeError:
         return 0
+
+
+async def serve(config: TunnelConfig | None) -> TunnelServer | None:
+    """A tunnel server that runs; None where none is wanted, or it cannot be: targets that can be dialled are
+    collected all the same."""
+    if config is None:
+        return None
+    server = TunnelServer(config)
+    try:
+        await server.start()
+    except OSError as error:
+        log.error("collector.tunnel-not-served", error=str(error))
+        return None
+    return server

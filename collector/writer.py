@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
@@ -11,11 +11,12 @@ import asyncpg
 import numpy as np
 import orjson
 
-from collector import clock, metrics, schema
+from collector import clock, decode, metrics, schema
+from collector.copyformat import SAMPLE, STAGED_COUNTERS, SampleEncoder
 from collector.fold import Row, fold
 from collector.gaps import missed, torn
 from collector.rollup import NOTE
-from collector.template import Samples
+from collector.template import SESSION_ID, newest
 from collector.ticks import Part, Written
 
 STAGED = ("session_id", *schema.SESSION)
@@ -66,14 +67,14 @@ STAGE = (
     "FROM sessions_active WITH NO DATA",
     f"CREATE TEMP TABLE staged_stops ON COMMIT DELETE ROWS AS SELECT {', '.join(STOPPED)} "
     "FROM sessions_history WITH NO DATA",
-    "CREATE TEMP TABLE staged_counters (session_id text, tick bigint, "
+    "CREATE TEMP TABLE staged_counters (time timestamptz, session_id text, tick bigint, "
     + ", ".join(f"{c} bigint" for c in schema.COUNTERS)
     + ") ON COMMIT DELETE ROWS",
 )
 
 COUNT = f"""
     UPDATE sessions_active a SET ({", ".join(schema.COUNTERS)}, tick, sampled_at)
-        = ({", ".join(f"s.{c}" for c in schema.COUNTERS)}, s.tick, $2)
+        = ({", ".join(f"s.{c}" for c in schema.COUNTERS)}, s.tick, s.time)
     FROM staged_counters s WHERE a.bng_id = $1 AND a.session_id = s.session_id"""
 
 
@@ -181,62 +182,29 @@ async def rebaseline(
         await notify(connection, schema.CHANNEL_SESSIONS, bng_id=bng_id, seq=cursor[0], session_ids=[])
 
 
-class SampleEncoder:
-    """Builds PostgreSQL's binary COPY format of samples with numpy: all rows have one length.
-
-    A row is time, bng_id, session_id, tick and the six counters (`session_samples`), or without the first
-    two (`staged_counters`).
-    """
-
-    HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-    TRAILER = b"\xff\xff"
-    EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-
-    def __init__(self, bng_id: str) -> None:
-        self._name = bng_id.encode()
-        number = [("length", ">i4"), ("value", ">i8")]
-        head = [("time", number), ("bng_length", ">i4"), ("bng", f"S{len(self._name)}")]
-        tail = [("id_length", ">i4"), ("id", "S16"), ("numbers", number, (1 + len(schema.COUNTERS),))]
-        self._short = np.dtype([("fields", ">i2"), *tail])
-        self._long = np.dtype([("fields", ">i2"), *head, *tail])
-
-    def encode(self, samples: Samples) -> tuple[bytes, bytes]:
-        """What to COPY into `session_samples` and into `staged_counters`."""
-        long, short = (np.zeros(len(samples.sessions), dtype) for dtype in (self._long, self._short))
-        identity = np.array(samples.sessions, "S16")
-        for rows, fields in ((long, 4), (short, 2)):
-            rows["fields"] = fields + len(schema.COUNTERS)
-            rows["id_length"], rows["id"] = 16, identity
-            rows["numbers"]["length"], rows["numbers"]["value"] = 8, samples.values
-        time = datetime.fromtimestamp(samples.time_ns // 1000 / 1_000_000, UTC)
-        long["time"]["length"], long["time"]["value"] = 8, (time - self.EPOCH) // timedelta(microseconds=1)
-        long["bng_length"], long["bng"] = len(self._name), self._name
-        return tuple(self.HEADER + rows.tobytes() + self.TRAILER for rows in (long, short))  # type: ignore[return-value]
-
-
-SAMPLE = ("time", "bng_id", "session_id", "tick", *schema.COUNTERS)
-
-
 async def write_samples(
     connection: asyncpg.Connection,
     encoder: SampleEncoder,
     owner: tuple[str, int],
-    part: Part,
+    parts: Sequence[tuple[Part, float]],
     interval: float,
-    seen: float = 0.0,
 ) -> None:
-    """Append samples of one tick, of which there are some, and bring the live sessions' counters up to them.
+    """Append samples of one or more ticks and bring the live sessions' counters up to the newest, in one
+    transaction.
 
-    `owner` is (bng_id, epoch), `interval` and `seen` are as in `gaps.missed`. Ticks that are missing since
-    the last one become a row of `gaps`; so does the last one, if another stream brought a part of it. A
-    sample of a window that was rolled up already leaves a note for it. Raises FencedError.
+    `owner` is (bng_id, epoch); `parts` are in order, each with `seen`, which with `interval` is as in
+    `gaps.missed`. Ticks that are missing since the last one become rows of `gaps`; so does the last one, if
+    another stream brought a part of it. A sample of a window that was rolled up already leaves a note for
+    it. Raises FencedError.
     """
-    samples = part.samples
-    assert samples is not None
     bng_id, epoch = owner
-    tick = int(samples.values[:, 0].max())
-    time = datetime.fromtimestamp(samples.time_ns / 1e9, UTC)
-    long, short = encoder.encode(samples)
+    found = [part.samples for part, _ in parts if part.samples]
+    if not found:
+        await close_tick(connection, owner)
+        return
+    long, short = encoder.long(found), encoder.short(newest(found))
+    times = [decode.stamp(samples.time_ns) for samples in found]
+    tick, nested = found[-1].tick, connection.is_in_transaction()
     async with connection.transaction():
         last = await connection.fetchrow(
             "SELECT tick, sampled_at, tick_whole FROM cursors WHERE bng_id = $1 AND epoch = $2 FOR UPDATE",
@@ -248,43 +216,63 @@ async def write_samples(
         closed = await connection.fetchval(
             "UPDATE cursors SET tick = $3, sampled_at = $4, tick_whole = $5 "
             "WHERE bng_id = $1 AND epoch = $2 RETURNING (SELECT closed_to FROM rollups WHERE step = 60)",
-            *(bng_id, epoch, tick, time, part.whole),
+            *(bng_id, epoch, tick, times[-1], parts[-1][0].whole),
         )
-        before = last["tick"], last["sampled_at"]
-        missing = missed(before, (tick, time), interval, seen)
-        if part.first and not last["tick_whole"] and before != (tick, time):
-            missing = torn(last["tick"], missing)
-        if missing:
-            await record_gap(connection, bng_id, "samples", *missing)
-        if closed and time < closed:
-            await connection.execute(NOTE, 60, bng_id, time)
+        missing = _missing(last, parts, interval)
+        for first, until, reason in missing:
+            await record_gap(connection, bng_id, "samples", first, until, reason)
+        for minute in {time.replace(second=0, microsecond=0) for time in times if closed and time < closed}:
+            await connection.execute(NOTE, 60, bng_id, minute)
         await connection.copy_to_table(
             "session_samples", source=BytesIO(long), columns=SAMPLE, format="binary"
         )
+        if nested:  # what was written before in the transaction
+            await connection.execute("DELETE FROM staged_counters")
         await connection.copy_to_table(
-            "staged_counters", source=BytesIO(short), columns=SAMPLE[2:], format="binary"
+            "staged_counters", source=BytesIO(short), columns=STAGED_COUNTERS, format="binary"
         )
-        await connection.execute(COUNT, bng_id, time)
+        await connection.execute(COUNT, bng_id)
         await notify(connection, schema.CHANNEL_SAMPLES, bng_id=bng_id, tick=tick)
     if missing:
-        metrics.GAPS.labels(bng_id, "samples").inc()
+        metrics.GAPS.labels(bng_id, "samples").inc(len(missing))
+
+
+def _missing(
+    last: Mapping[str, Any], parts: Sequence[tuple[Part, float]], interval: float
+) -> list[tuple[int, int, str]]:
+    """What is missing before each part. `last` is the cursor: tick, sampled_at, tick_whole."""
+    before, whole = (last["tick"], last["sampled_at"]), last["tick_whole"]
+    found = []
+    for part, seen in parts:
+        if part.samples:
+            this = part.samples.tick, decode.stamp(part.samples.time_ns)
+            gap = missed(before, this, interval, seen)
+            if part.first and not whole and before != this:
+                gap = torn(before[0], gap)
+            found.append(gap)
+            before = this
+        whole = part.whole
+    return [gap for gap in found if gap]
 
 
 async def newest_tick(connection: asyncpg.Connection, owner: tuple[str, int]) -> Written:
     """The tick of samples that was written last, by whomever. Raises FencedError."""
-    row = await connection.fetchrow(
-        """SELECT tick, sampled_at, tick_whole, ARRAY(
-               SELECT a.session_id FROM sessions_active a
-               WHERE a.bng_id = c.bng_id AND a.tick = c.tick AND a.sampled_at = c.sampled_at) AS sessions
-           FROM cursors c WHERE bng_id = $1 AND epoch = $2""",
-        *owner,
-    )
+    async with connection.transaction():
+        # a stream that broke off may have left a transaction that is just being committed: it has the lock
+        await connection.execute("SELECT FROM cursors WHERE bng_id = $1 FOR UPDATE", owner[0])
+        row = await connection.fetchrow(
+            """SELECT tick, sampled_at, tick_whole, ARRAY(
+                   SELECT a.session_id FROM sessions_active a
+                   WHERE a.bng_id = c.bng_id AND a.tick = c.tick AND a.sampled_at = c.sampled_at) AS sessions
+               FROM cursors c WHERE bng_id = $1 AND epoch = $2""",
+            *owner,
+        )
     if row is None:
         raise FencedError
     if row["sampled_at"] is None:
         return Written()
     time_ns = (row["sampled_at"] - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
-    return Written(row["tick"], time_ns, row["tick_whole"], frozenset(row["sessions"]))
+    return Written(row["tick"], time_ns, row["tick_whole"], np.array(row["sessions"], SESSION_ID))
 
 
 async def close_tick(connection: asyncpg.Connection, owner: tuple[str, int]) -> None:

@@ -6,7 +6,7 @@ from lab import tools, topology
 from lab.config.model import Bng, LabConfig
 from lab.paths import LabPaths
 from lab.render.bng import GNMI_PORT, LEASE_API_PORT, NETCONF_PORT
-from lab.render.files import REDIS_PORT
+from lab.render.files import NATS_PORT, REDIS_PORT
 from lab.supervisor.spec import Probe, ProcessSpec, aether, python
 from lab.topology import Topology, host_name
 
@@ -193,10 +193,33 @@ def _redis(network: Topology, paths: LabPaths) -> ProcessSpec:
     )
 
 
+def _bus(network: Topology, paths: LabPaths) -> list[ProcessSpec]:
+    """The optional bus, and who writes what is on it."""
+    namespace = network.namespace("collector")
+    where = ("-a", "127.0.0.1", "-p", str(NATS_PORT), "-js", "-sd", str(paths.root / "nats"))
+    return [
+        ProcessSpec(
+            "nats",
+            "collector",
+            ("nats-server", *where),
+            namespace=namespace,
+            ready=Probe(log="Server is ready"),
+        ),
+        ProcessSpec(
+            "writer",
+            "collector",
+            aether("collector", "write", "--config", str(paths.root / "writer.json")),
+            namespace=namespace,
+            after=("postgres-databases", "nats"),
+        ),
+    ]
+
+
 def _management(config: LabConfig, network: Topology, paths: LabPaths) -> list[ProcessSpec]:
     services = config.services_at
     return [
         *([_redis(network, paths)] if services.redis_streams.own else []),
+        *(_bus(network, paths) if services.jetstream.enabled else []),
         ProcessSpec(
             "collector",
             "collector",

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Sequence
 
 import asyncpg
 
-from collector import clock, gnmi, link, metrics, writer
+from collector import gnmi, link, metrics, writer
 from collector.budget import WINDOW_MOST, Budget
 from collector.config import CollectorConfig
 from collector.foreign import decode
 from collector.foreign.config import ForeignTarget, Subscription, parse_path
 from collector.metrics import FOREIGN
+from collector.store import Store
 from telemetry.protocol import gnmi_pb2
 
 MOST_MESSAGES = 256
@@ -66,8 +67,9 @@ class ForeignSession(link.Link):
         epoch: int,
         budget: Budget | None = None,
         window: int = WINDOW_MOST,
+        store: Store | None = None,
     ) -> None:
-        super().__init__(config, target, target.name, epoch, budget, window)
+        super().__init__(config, target, target.name, epoch, budget, window, store)
         self.target = target
         self._is_up = False
 
@@ -83,38 +85,30 @@ class ForeignSession(link.Link):
             await client.close()
 
     async def _collect(self, client: gnmi.Client, asked: Subscription) -> None:
-        connection = await self.database()
-        try:
-            await writer.prepare(connection)
-            while True:
-                batches = client.notifications(request(asked), most=MOST_MESSAGES, quiet=0.2)
-                await self._write(connection, asked, batches)
-                if asked.mode == "stream":
-                    raise ConnectionError(f"the target ended the stream of subscription {asked.name}")
-                await asyncio.sleep(asked.sample_interval / 1e9 or REPEAT_DEFAULT)
-        finally:
-            connection.terminate()
+        while True:
+            batches = client.notifications(request(asked), most=MOST_MESSAGES, quiet=0.2)
+            await self._write(asked, batches)
+            if asked.mode == "stream":
+                raise ConnectionError(f"the target ended the stream of subscription {asked.name}")
+            await asyncio.sleep(asked.sample_interval / 1e9 or REPEAT_DEFAULT)
 
     async def _write(
-        self,
-        connection: asyncpg.Connection,
-        asked: Subscription,
-        batches: AsyncIterator[Sequence[gnmi_pb2.Notification]],
+        self, asked: Subscription, batches: AsyncIterator[Sequence[gnmi_pb2.Notification]]
     ) -> None:
-        database = clock.Clock(connection)
         async for batch in batches:
             if not self._is_up:
                 self._is_up = True
                 self.log.info("collector.connected", address=self.target.address)
                 await self.say(True, None)
-            now = await database.now()
+            now = await self.store.clock.now()
             records = [
                 (row.time, self.name, asked.name, *row[1:])
                 for notification in batch
                 for row in decode.rows(notification, now)
             ]
-            with metrics.writing("foreign"):
-                await write(connection, (self.name, self.epoch), records)
+            async with self.store.borrow() as connection:
+                with metrics.writing("foreign"):
+                    await write(connection, (self.name, self.epoch), records)
             FOREIGN.labels(self.name).inc(len(records))
 
 

@@ -294,6 +294,12 @@ def _services(config: LabConfig, document: Document) -> Iterator[Problem]:
     yield from _duplicates(document, "the access line", lines)
 
 
+def _bus(config: LabConfig, document: Document) -> Iterator[Problem]:
+    if config.services_at.jetstream.enabled and config.collecting.foreign:
+        message = "does not go with jetstream, which takes BNGs alone; leave one of the two out"
+        yield document.problem(("shared", "collector", "foreign"), message)
+
+
 def _published(config: LabConfig, document: Document) -> Iterator[Problem]:
     publish = config.publish
     base: DataPath = ("shared", "publish")
@@ -320,5 +326,6 @@ _CHECKS: tuple[Check, ...] = (
     _access_models,
     _pools,
     _services,
+    _bus,
     _published,
 )

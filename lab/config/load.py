@@ -15,6 +15,7 @@ from lab.config.model import (
     Bng,
     Collecting,
     Customer,
+    JetStream,
     LabConfig,
     Plan,
     Publish,
@@ -95,6 +96,7 @@ def _services(data: dict[str, Any]) -> ServiceAddresses:
         oss_port=data["oss"]["port"],
         collector_metrics_port=data["collector"]["metrics-port"],
         redis_streams=_redis_streams(data["collector"]["redis-streams"]),
+        jetstream=JetStream(**data["collector"]["jetstream"]),
     )
 
 

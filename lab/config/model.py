@@ -139,6 +139,14 @@ class RedisStreams:
 
 
 @dataclass(frozen=True)
+class JetStream:
+    """A bus between BNGs and PostgreSQL; ``size`` is in MiB."""
+
+    enabled: bool
+    size: int
+
+
+@dataclass(frozen=True)
 class ServiceAddresses:
     """Where the services live on the management network."""
 
@@ -153,6 +161,7 @@ class ServiceAddresses:
     oss_port: int
     collector_metrics_port: int
     redis_streams: RedisStreams
+    jetstream: JetStream
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from lab.render.artefacts import Artefact
 from lab.render.bng import GNMI_PORT, LEASE_API_PORT, NETCONF_PORT, startup
 from lab.secrets import CONSOLE_USER, Secrets
 
+NATS_PORT = 4222
+"""TCP port of the nats-server that the lab may run, on the loopback of the collector's namespace."""
 REDIS_PORT = 6379
 """TCP port of the Redis that the lab may run, on the loopback of the collector's namespace."""
 
@@ -39,6 +41,8 @@ def render(config: LabConfig, secrets: Secrets) -> list[Artefact]:
         _json("collector.json", _collector(config, secrets)),
         _json("oss.json", _oss(config, secrets)),
     ]
+    if config.services_at.jetstream.enabled:
+        artefacts.append(_json("writer.json", _writer(config, secrets)))
     for bng in config.bngs:
         artefacts.append(_json(f"bng/{bng.bng_id}/startup.json", startup(config, bng, secrets)))
         artefacts += [
@@ -119,6 +123,7 @@ def _collector(config: LabConfig, secrets: Secrets) -> dict[str, Any]:
         **({"foreign": str(foreign)} if foreign else {}),
         "metrics": {"host": "127.0.0.1", "port": config.services_at.collector_metrics_port},
         "outputs": _outputs(config),
+        **_bus(config),
         "targets": [
             {
                 "bng_id": bng.bng_id,
@@ -130,6 +135,18 @@ def _collector(config: LabConfig, secrets: Secrets) -> dict[str, Any]:
             for bng in config.bngs
         ],
     }
+
+
+def _bus(config: LabConfig) -> dict[str, Any]:
+    bus = config.services_at.jetstream
+    return {"bus": {"url": f"nats://127.0.0.1:{NATS_PORT}", "size": bus.size}} if bus.enabled else {}
+
+
+def _writer(config: LabConfig, secrets: Secrets) -> dict[str, Any]:
+    """The collector's, without the BNGs' secrets; who publishes has no outputs, who writes no targets."""
+    port = config.services_at.collector_metrics_port + 1
+    own = {"owner": f"{config.name}-writer", "metrics": {"host": "127.0.0.1", "port": port}, "targets": []}
+    return {**_collector(config, secrets), **own}
 
 
 def _outputs(config: LabConfig) -> dict[str, Any]:

@@ -9,8 +9,8 @@ WANTED="iproute2 nftables iputils-ping procps ca-certificates openssl curl
   build-essential pkg-config libyang2-dev libyang2-tools"
 # the browser of the end-to-end tests, and a NETCONF client that judges us
 WANTED="$WANTED chromium yangcli"
-# an optional output of the collector
-WANTED="$WANTED redis-server"
+# an optional output of the collector, and its optional bus
+WANTED="$WANTED redis-server nats-server"
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
@@ -39,7 +39,7 @@ fi
 have apt-get || fail "these Debian packages are missing, and this is not Debian:$missing"
 
 say "packages: installing$missing"
-# Kea, FreeRADIUS, PostgreSQL and Redis run inside of the lab only; Debian would start each of them on the machine
+# Kea, FreeRADIUS, PostgreSQL, Redis and NATS run inside of the lab only; Debian would start each of them on the machine
 guard=/usr/sbin/policy-rc.d
 if [ ! -e "$guard" ]; then
   printf '#!/bin/sh\nexit 101\n' >"$guard"
@@ -52,7 +52,7 @@ quietly apt-get update
 quietly apt-get install -y --no-install-recommends $missing
 # nor at the next boot
 if [ -d /run/systemd/system ]; then
-  for unit in kea-dhcp4-server kea-ctrl-agent freeradius postgresql redis-server; do
+  for unit in kea-dhcp4-server kea-ctrl-agent freeradius postgresql redis-server nats-server; do
     case " $missing " in *" ${unit} "*) systemctl disable --quiet "$unit" || true ;; esac
   done
 fi

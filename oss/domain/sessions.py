@@ -177,6 +177,13 @@ HistorySort = Literal["stopped", "started", "username", "in_octets", "out_octets
 _KEY = (Column("s.bng_id"), Column("s.session_id"))
 
 
+_SEARCHED = "concat_ws(' ', s.username, s.mac_address::text, host(s.ip_address), s.session_id)"
+
+
+_NAMED = """SELECT v.bng_id, v.remote_id, v.circuit_id FROM services v
+    JOIN customers n ON n.id = v.customer_id WHERE n.name ILIKE {}"""
+
+
 class Filter(BaseModel):
     """Which sessions or events are asked for; what is None does not restrict."""
 
@@ -211,11 +218,14 @@ class Filter(BaseModel):
         if self.type:
             where.add("s.type = ANY({}::text[])", self.type)
         if self.q and self.q.strip():
+            pattern = contains(self.q.strip())
+            # those of nobody who is asked for are passed over before their customers are looked up
             where.add(
-                "concat_ws(' ', s.username, s.mac_address::text, host(s.ip_address), s.session_id, c.name) "
-                "ILIKE {}",
-                contains(self.q.strip()),
+                f"({_SEARCHED} ILIKE {{}} OR (s.bng_id, s.remote_id, s.circuit_id) IN ({_NAMED}))",
+                pattern,
+                pattern,
             )
+            where.add(f"({_SEARCHED} ILIKE {{}} OR c.name ILIKE {{}})", pattern, pattern)
         if time_column and self.since:
             where.add(f"{time_column} >= {{}}", self.since)
         if time_column and self.until:

@@ -22,10 +22,11 @@ RANGES: dict[str, timedelta] = {
     "6h": timedelta(hours=6),
     "24h": timedelta(hours=24),
 }
-DEFAULT_BUCKET: dict[str, int] = {"15m": 10, "1h": 30, "6h": 120, "24h": 300}
+DEFAULT_BUCKET: dict[str, int] = {"15m": 10, "1h": 60, "6h": 300, "24h": 300}
 
 LOOKBACK = timedelta(minutes=5)
-"""How far outside of the range the samples may lie that the first and the last difference are taken from."""
+"""How far outside of the range the samples may lie that the first and the last difference are taken from, at
+least."""
 
 
 class TrafficPoint(BaseModel):
@@ -44,13 +45,13 @@ class TrafficSeries(BaseModel):
 
 
 _SERIES = """
-WITH samples AS (
-    SELECT time, in_octets, out_octets,
-           lag(time) OVER w AS before,
+WITH {wanted} samples AS (
+    SELECT s.time, in_octets, out_octets,
+           lag(s.time) OVER w AS before,
            lag(in_octets) OVER w AS in_before, lag(out_octets) OVER w AS out_before
     FROM {samples} s
-    WHERE time >= $1::timestamptz - $5::interval AND time <= $2::timestamptz + $5::interval {conditions}
-    WINDOW w AS (PARTITION BY bng_id, session_id ORDER BY time)
+    WHERE s.time >= $1::timestamptz - $5::interval AND s.time <= $2::timestamptz + $5::interval {conditions}
+    WINDOW w AS (PARTITION BY s.bng_id COLLATE "C", s.session_id COLLATE "C" ORDER BY s.time)
 ), deltas AS (
     SELECT before, time,
            CASE WHEN in_octets >= in_before THEN in_octets - in_before ELSE in_octets END AS in_delta,
@@ -104,16 +105,34 @@ SELECT min(newest) FROM (
     SELECT max(time) AS newest FROM session_samples
     WHERE time > $1 AND time <= $2 AND ($3::text IS NULL OR bng_id = $3) GROUP BY bng_id
 ) n"""
-FROM_ROLLUP = 120
-"""Buckets of so many seconds and more are computed from samples that were kept one a minute."""
+LEVELS: tuple[tuple[int, str], ...] = (
+    (3600, "session_samples_1h"),
+    (300, "session_samples_5m"),
+    (60, "session_samples_1m"),
+)
+"""Seconds between the samples that a rollup kept, and its table. Buckets are computed from the coarsest
+rollup that has a sample for each of them."""
 
-# what is rolled up, and after it the samples as they came
-_KEPT = """(
-        SELECT time, bng_id, session_id, in_octets, out_octets FROM session_samples_1m
-        WHERE time < (SELECT rolled_to FROM rollups WHERE step = 60)
-        UNION ALL
-        SELECT time, bng_id, session_id, in_octets, out_octets FROM session_samples
-        WHERE time >= (SELECT rolled_to FROM rollups WHERE step = 60))"""
+_ROLLED_TO = "(SELECT rolled_to FROM rollups WHERE step = {})"
+
+
+def _source(bucket: int) -> tuple[str, int]:
+    """Where buckets of so many seconds are computed from, as SQL, and the seconds between its samples.
+
+    What a rollup does not have yet is taken from the next finer one, and in the end from the samples as they
+    came.
+    """
+    levels = [(step, table) for step, table in LEVELS if step <= bucket]
+    parts, since = [], ""
+    for step, table in levels:
+        until = _ROLLED_TO.format(step)
+        parts.append(f"SELECT {_COLUMNS} FROM {table} WHERE time < {until} {since}")  # noqa: S608
+        since = f"AND time >= {until}"
+    parts.append(f"SELECT {_COLUMNS} FROM session_samples WHERE true {since}")  # noqa: S608
+    return f"({' UNION ALL '.join(parts)})", levels[0][0] if levels else 0
+
+
+_COLUMNS = "time, bng_id, session_id, in_octets, out_octets"
 _LATE = timedelta(seconds=30)
 """How much later than the end of its bucket the last sample of a bucket may arrive."""
 
@@ -134,34 +153,51 @@ async def series(
     now = now or datetime.now(UTC)
     newest = await pool.fetchval(_NEWEST, now - _LATE, now, bng_id)
     start, end = window(now, range_, bucket, newest)
-    parameters: list[object] = [start, end, timedelta(seconds=bucket), float(bucket), LOOKBACK]
-    conditions = ""
+    samples, step = _source(bucket)
+    lookback = max(LOOKBACK, timedelta(seconds=2 * step))
+    parameters: list[object] = [start, end, timedelta(seconds=bucket), float(bucket), lookback]
+    conditions = wanted = ""
     for name, value in (("bng_id", bng_id), ("session_id", session_id)):
         if value is not None:
             parameters.append(value)
             conditions += f" AND s.{name} = ${len(parameters)}"
     if remote_id is not None or customer_id is not None:
         parameters += [remote_id, customer_id]
-        conditions += _of_lines(len(parameters) - 1, len(parameters), of_customer=customer_id is not None)
-    samples = _KEPT if bucket >= FROM_ROLLUP else "session_samples"
-    rows = await pool.fetch(_SERIES.format(conditions=conditions, samples=samples), *parameters)
+        wanted, among = _of_lines(
+            len(parameters) - 1,
+            len(parameters),
+            of_bng=bng_id is not None,
+            of_customer=customer_id is not None,
+        )
+        conditions += among
+    sql = _SERIES.format(conditions=conditions, samples=samples, wanted=wanted)
+    rows = await pool.fetch(sql, *parameters)
     return TrafficSeries(range=range_, bucket=bucket, points=[TrafficPoint(**row) for row in rows])
 
 
-def _of_lines(remote: int, customer: int, *, of_customer: bool) -> str:
+def _of_lines(remote: int, customer: int, *, of_bng: bool, of_customer: bool) -> tuple[str, str]:
     """Samples carry no access line: those of the sessions, live and past, that have it.
 
-    A customer's are those from the time the line was theirs.
+    A customer's are those from the time the line was theirs. Returns the set of sessions, which is found
+    once, and the condition of the samples.
     """
     service = """JOIN services v ON v.bng_id = l.bng_id AND v.remote_id = l.remote_id
-            AND v.circuit_id = l.circuit_id AND v.created <= s.time
-            AND (v.terminated IS NULL OR v.terminated > s.time)"""
-    owned = f"v.customer_id = ${customer}" if of_customer else f"${customer}::bigint IS NULL"
-    return f""" AND EXISTS (
-        SELECT 1 FROM (SELECT bng_id, session_id, remote_id, circuit_id FROM sessions_active
-                       UNION ALL
-                       SELECT bng_id, session_id, remote_id, circuit_id FROM sessions_history
-                       WHERE stopped >= $1) l
-        {service if of_customer else ""}
-        WHERE l.bng_id = s.bng_id AND l.session_id = s.session_id
-          AND (${remote}::text IS NULL OR l.remote_id = ${remote}) AND {owned})"""  # noqa: S608
+            AND v.circuit_id = l.circuit_id"""
+    of = [f"v.customer_id = ${customer}" if of_customer else f"${customer}::bigint IS NULL"]
+    of.append(f"(${remote}::text IS NULL OR l.remote_id = ${remote})")
+    if of_bng:
+        of.append("l.bng_id = $6")
+    since, until = ("v.created", "v.terminated") if of_customer else ("NULL::timestamptz",) * 2
+    wanted = f"""lines AS MATERIALIZED (
+    SELECT DISTINCT l.bng_id, l.session_id, {since} AS since, {until} AS until
+    FROM (SELECT bng_id, session_id, remote_id, circuit_id FROM sessions_active
+          UNION ALL
+          SELECT bng_id, session_id, remote_id, circuit_id FROM sessions_history WHERE stopped >= $1) l
+    {service if of_customer else ""} WHERE {" AND ".join(of)}
+), """  # noqa: S608
+    # IS TRUE keeps this a look-up in a hash: a join would be planned for far fewer sessions than there are
+    among = " AND ((s.bng_id, s.session_id) IN (SELECT bng_id, session_id FROM lines)) IS TRUE"
+    theirs = """ AND EXISTS (
+        SELECT 1 FROM lines l WHERE l.bng_id = s.bng_id AND l.session_id = s.session_id
+          AND l.since <= s.time AND (l.until IS NULL OR l.until > s.time))"""
+    return wanted, among + (theirs if of_customer else "")

@@ -10,16 +10,17 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import numpy as np
 import pytest
 
-from collector import lease, partitions, writer
+from collector import copyformat, lease, partitions, writer
 from collector.migrations import migrate
 from collector.retention import Retention
-from collector.template import Samples
-from collector.ticks import Part
+from collector.template import SESSION_ID, Samples
+from collector.ticks import Part, Ticks
 from tests.support import postgres
 from tests.support.collector_rig import ROOT, Rig, rows
 
@@ -165,16 +166,74 @@ async def test_a_fenced_owner_writes_nothing(database: str) -> None:
         assert await lease.acquire(connection, ["bng-01"], "one", 0) == {"bng-01": 1}
         assert await lease.acquire(connection, ["bng-01"], "two", 60) == {"bng-01": 2}
         assert await lease.renew(connection, {"bng-01": 1}, "one", 60) == {"bng-01"}
-        samples = Part(Samples(time.time_ns(), ["0" * 16], np.ones((1, 7), np.int64)), True, True)
-        encoder = writer.SampleEncoder("bng-01")
+        samples = Samples(time.time_ns(), np.array(["0" * 16], SESSION_ID), np.ones((1, 7), np.int64))
+        part = Part(samples, True, True)
+        encoder = copyformat.SampleEncoder("bng-01")
         for epoch, fenced in ((1, True), (2, False)):
-            write = writer.write_samples(connection, encoder, ("bng-01", epoch), samples, 5)
+            write = writer.write_samples(connection, encoder, ("bng-01", epoch), [(part, 0.0)], 5)
             if fenced:
                 with pytest.raises(writer.FencedError):
                     await write
             else:
                 await write
         assert await connection.fetchval("SELECT count(*) FROM session_samples") == 1
+    finally:
+        await connection.close()
+
+
+async def test_several_ticks_in_one_transaction(database: str) -> None:
+    """Each is judged by the one before it, and only of the last one a part may be missing."""
+    await migrate(database)
+    connection = await asyncpg.connect(database)
+    encoder, owner = copyformat.SampleEncoder("bng-01"), ("bng-01", 1)
+    now = time.time_ns() // 1000 * 1000
+
+    def samples(tick: int, *names: str) -> Samples:
+        sessions = np.array([name * 16 for name in names], SESSION_ID)
+        return Samples(now + tick * 10**9, sessions, np.full((len(names), 7), tick, np.int64))
+
+    async def write(cutter: Ticks, *messages: Samples | None) -> None:
+        parts = [(part, 0.0) for part in cutter.take(messages, more=False)]
+        await writer.write_samples(connection, encoder, owner, parts, 1)
+
+    async def counts(select: str) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in await connection.fetch(select)]
+
+    try:
+        await writer.prepare(connection)
+        await partitions.maintain(connection, Retention())
+        await lease.acquire(connection, ["bng-01"], "one", 600)
+        await connection.execute(
+            "INSERT INTO sessions_active (bng_id, session_id) SELECT 'bng-01', repeat(s, 16) "
+            "FROM unnest($1::text[]) AS s",
+            ["a", "b", "c"],
+        )
+        first = Ticks(await writer.newest_tick(connection, owner))
+        await write(first, samples(1, "a", "b"), samples(2, "a", "b", "c"), None, samples(6, "a"))
+        gaps = "SELECT first, last FROM gaps ORDER BY id"
+        assert await counts(gaps) == [(3, 5)]
+        live = "SELECT left(session_id, 1), tick, in_octets FROM sessions_active ORDER BY 1"
+        assert await counts(live) == [("a", 6, 6), ("b", 2, 2), ("c", 2, 2)]
+        last = await writer.newest_tick(connection, owner)
+        assert (last.tick, last.whole, last.sessions.tolist()) == (6, False, [b"a" * 16])
+        # the same tick again, and more behind it
+        await write(Ticks(last), samples(6, "a"), samples(6, "b"), samples(7, "a", "b"))
+        assert await counts("SELECT tick, count(*) FROM session_samples GROUP BY tick ORDER BY tick") == [
+            *((1, 2), (2, 3), (6, 2), (7, 2))
+        ]
+        assert await counts(gaps) == [(3, 5)]
+        # another one: of the seventh only a part may have been read
+        last = await writer.newest_tick(connection, owner)
+        await write(Ticks(last), samples(8, "a", "b"), samples(9, "a", "b"), None)
+        assert await counts(gaps) == [(3, 5), (7, 7)]
+        last = await writer.newest_tick(connection, owner)
+        assert last.whole
+        # more of them in the transaction of who calls
+        again = Ticks(last)
+        async with connection.transaction():
+            await write(again, samples(10, "a", "b"))
+            await write(again, samples(11, "a"), None)
+        assert await counts(live) == [("a", 11, 11), ("b", 10, 10), ("c", 2, 2)]
     finally:
         await connection.close()
 

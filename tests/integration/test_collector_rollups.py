@@ -11,9 +11,9 @@ import asyncpg
 import numpy as np
 import pytest
 
-from collector import lease, partitions, rollup, writer
+from collector import copyformat, lease, partitions, rollup, writer
 from collector.migrations import migrate
-from collector.template import Samples
+from collector.template import SESSION_ID, Samples
 from collector.ticks import Part
 from tests.support import postgres
 
@@ -41,7 +41,7 @@ class Store:
 
     def __init__(self, dsn: str, connection: asyncpg.Connection) -> None:
         self.dsn, self.connection = dsn, connection
-        self._encoder = writer.SampleEncoder("bng-01")
+        self._encoder = copyformat.SampleEncoder("bng-01")
 
     @classmethod
     async def open(cls, dsn: str) -> Store:
@@ -56,12 +56,11 @@ class Store:
     async def sample(self, seconds: float, on: asyncpg.Connection | None = None, **totals: int) -> None:
         """A sample so long after noon; all counters of a session are the same."""
         at = NOON + timedelta(seconds=seconds)
-        sessions = [name * 16 for name in totals]
+        sessions = np.array([name * 16 for name in totals], SESSION_ID)
         values = np.array([[round(seconds), *[total] * 6] for total in totals.values()], np.int64)
         samples = Samples(round(at.timestamp() * 1e9), sessions, values)
-        await writer.write_samples(
-            on or self.connection, self._encoder, ("bng-01", 1), Part(samples, True, False), 10
-        )
+        part = Part(samples, True, False)
+        await writer.write_samples(on or self.connection, self._encoder, ("bng-01", 1), [(part, 0.0)], 10)
 
     async def turn(self, minutes: float) -> int:
         """A turn so long after noon."""

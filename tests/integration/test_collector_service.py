@@ -96,3 +96,28 @@ def test_a_new_configuration_is_taken_without_a_break(rig: Rig) -> None:
     rig.until(up, lambda names: names == "one")
     assert rows(rig.database, "SELECT connected_since FROM bngs WHERE bng_id = 'one'")[0][0] == since
     assert rows(rig.database, "SELECT count(*) FROM target_state WHERE target = 'one'")[0][0] == 1
+
+
+def holders(rig: Rig) -> dict[str, int]:
+    """How many targets each collector holds."""
+    held = "SELECT owner, count(*) FROM leases WHERE expires > now() GROUP BY 1"
+    return {row["owner"]: row["count"] for row in rows(rig.database, held)}
+
+
+def test_collectors_divide_the_targets_and_a_dead_ones_go_to_the_others(rig: Rig) -> None:
+    names = [f"bng-{number:02}" for number in range(6)]
+    several = {"targets": [rig.entry(name) for name in names]}
+    rig.target(600, per_turn=5)
+    rig.collector("one", lease_ttl=1, **several)
+    rig.until("SELECT count(*) FROM leases", lambda n: n == 6)
+    two = rig.collector("two", lease_ttl=1, **several)
+    rig.until("SELECT count(*) FROM leases WHERE owner = 'two' AND expires > now()", lambda n: n == 3)
+    rig.until("SELECT count(*) FROM leases WHERE expires > now()", lambda n: n == 6)
+    assert holders(rig) == {"one": 3, "two": 3}
+    _, status = rig.ask("status", "--json")
+    assert [(each["collector"], each["held"]) for each in status["collectors"]] == [("one", 3), ("two", 3)]
+    two.kill()
+    rig.until("SELECT count(*) FROM leases WHERE owner = 'one' AND expires > now()", lambda n: n == 6)
+    rig.until("SELECT count(*) FROM events", lambda n: n == 6 * 600)
+    assert rows(rig.database, "SELECT count(DISTINCT (bng_id, seq)) FROM events")[0][0] == 6 * 600
+    assert rows(rig.database, "SELECT count(*) FROM gaps WHERE kind = 'events'")[0][0] == 0

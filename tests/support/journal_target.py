@@ -81,7 +81,20 @@ def event(seq: int, time_ns: int) -> gnmi_pb2.SubscribeResponse:
     return gnmi_pb2.SubscribeResponse(update=notification)
 
 
-def _identity() -> gnmi_pb2.SubscribeResponse:
+def sample(session: int, tick: int, time_ns: int) -> gnmi_pb2.SubscribeResponse:
+    """Counters of one session, which are 10 × tick and up."""
+    updates = []
+    for i, name in enumerate((*COUNTERS, "tick")):
+        update = _update(f"session/counters/{name}", tick if name == "tick" else 10 * tick + i)
+        update.path.elem[0].key["id"] = session_id(session)
+        updates.append(update)
+    prefix = gnmi_pb2.Path(elem=[gnmi_pb2.PathElem(name="aether-subscriber:sessions")])
+    notification = gnmi_pb2.Notification(timestamp=time_ns, prefix=prefix, update=updates)
+    return gnmi_pb2.SubscribeResponse(update=notification)
+
+
+def identity() -> gnmi_pb2.SubscribeResponse:
+    """What follows a tick."""
     prefix = gnmi_pb2.Path(elem=[gnmi_pb2.PathElem(name=name) for name in ("aether-bng:bng", "identity")])
     update = [_update("instance-id", INSTANCE)]
     return gnmi_pb2.SubscribeResponse(update=gnmi_pb2.Notification(prefix=prefix, update=update))
@@ -150,7 +163,7 @@ class Target:
     async def get(self, request: gnmi_pb2.GetRequest, _context: object) -> gnmi_pb2.GetResponse:
         names = [e.name.rpartition(":")[2] for e in request.path[0].elem]
         if names[-1] == "identity":
-            notification = _identity().update
+            notification = identity().update
         elif names[-1] == "journal":
             notification = gnmi_pb2.Notification(
                 prefix=request.path[0], update=[_update("oldest-seq", self.oldest)]
@@ -197,7 +210,7 @@ class Target:
                     while self.torn:
                         await asyncio.sleep(1)
                 if len(asked) > 1:
-                    yield _identity()
+                    yield identity()
             await asyncio.sleep((tick + 1) * interval - time.monotonic())
 
     async def _flood(self) -> AsyncIterator[gnmi_pb2.SubscribeResponse]:
@@ -216,18 +229,10 @@ class Target:
                 await asyncio.sleep(0)
 
     def _sample(self, tick: int) -> Iterator[gnmi_pb2.SubscribeResponse]:
-        """Counters of the live session and of the one that comes next, which are 10 × tick and up; a message
-        each."""
+        """Counters of the live session and of the one that comes next; a message each."""
         number, now = (len(self.events) + 1) // 2, self.now()
-        prefix = gnmi_pb2.Path(elem=[gnmi_pb2.PathElem(name="aether-subscriber:sessions")])
         for session in (number, number + 1):
-            updates = []
-            for i, name in enumerate((*COUNTERS, "tick")):
-                update = _update(f"session/counters/{name}", tick if name == "tick" else 10 * tick + i)
-                update.path.elem[0].key["id"] = session_id(session)
-                updates.append(update)
-            notification = gnmi_pb2.Notification(timestamp=now, prefix=prefix, update=updates)
-            yield gnmi_pb2.SubscribeResponse(update=notification)
+            yield sample(session, tick, now)
 
 
 async def main(port: int, folder: Path, most: int, oldest: int, options: dict[str, int]) -> None:

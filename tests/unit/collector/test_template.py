@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector import decode
-from collector.template import COLUMNS, Reader, Samples
+from collector.template import COLUMNS, SESSION_ID, Reader, Samples, newest
 from telemetry.encoder import ColumnEncoder
 from telemetry.protocol import gnmi_pb2
+from telemetry.protocol.wire import delimited, padded_varint, tag, varint
 from telemetry.rows import ColumnShape
 
+SESSION = "0" * 16
 LEAVES = tuple(("counters", name.replace("_", "-")) for name in COLUMNS)
 
 
@@ -34,7 +36,7 @@ def ordinary(rows: dict[str, tuple[int, ...]], time_ns: int) -> bytes:
 def same(found: Samples | None, rows: dict[str, tuple[int, ...]], time_ns: int) -> None:
     assert found is not None
     assert found.time_ns == time_ns
-    got = dict(zip(found.sessions, map(tuple, found.values.tolist()), strict=True))
+    got = dict(zip(found.sessions.astype(str), map(tuple, found.values.tolist()), strict=True))
     assert got == rows
 
 
@@ -98,3 +100,43 @@ def test_garbage_is_an_error_or_nothing(garbage: bytes) -> None:
     for message in (garbage, good[: len(garbage)] + garbage):
         with contextlib.suppress(decode.DecodeError):
             reader.read(message)
+
+
+def samples(time_ns: int, **totals: int) -> Samples:
+    """A tick in which all counters of a session are the same."""
+    sessions = np.array([name * 16 for name in totals], SESSION_ID)
+    return Samples(time_ns, sessions, np.array([[time_ns, *[n] * 6] for n in totals.values()], np.int64))
+
+
+def test_the_newest_row_of_each_session_whatever_tick_it_is_in() -> None:
+    ticks = [samples(1, a=1, b=1, c=1), samples(2, a=2, b=2), samples(3, b=3, a=3, d=3), samples(4, b=4, a=4)]
+    found = newest(ticks)
+    rows = [(name[:1], piece.time_ns) for piece in found for name in piece.sessions.astype(str).tolist()]
+    assert rows == [("b", 4), ("a", 4), ("d", 3), ("c", 1)]
+    assert [piece.values[0, 1] for piece in found] == [4, 3, 1]
+
+
+@pytest.mark.parametrize("number", [0, 1, 127, 128, 2**35 - 1, 2**56 - 1, 2**56, 2**62 + 5, 2**63 - 1])
+@pytest.mark.parametrize("padded", [0, 8, 9, 10])
+def test_varints_of_any_width(number: int, padded: int) -> None:
+    rows = {SESSION: (number, *[number] * 6)}
+    plain = ordinary(rows, 1)
+    if padded and number < 1 << 7 * padded:
+        plain = relaid(padded_varint(number, padded))
+    reader = Reader()
+    for _ in range(2):
+        same(reader.read(plain), rows, 1)
+    assert reader.learnt == 1
+
+
+def relaid(octets: bytes) -> bytes:
+    """A message whose values are these octets."""
+    value = delimited(3, tag(3, 0) + octets)
+    updates = b""
+    for name in COLUMNS:
+        path = gnmi_pb2.Path()
+        path.elem.add(name="session", key={"id": SESSION})
+        path.elem.add(name="counters")
+        path.elem.add(name=name.replace("_", "-"))
+        updates += delimited(4, delimited(1, path.SerializeToString()) + value)
+    return delimited(1, tag(1, 0) + varint(1) + updates)

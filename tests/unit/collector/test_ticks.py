@@ -5,22 +5,26 @@ from __future__ import annotations
 import numpy as np
 
 from collector.gaps import torn
-from collector.template import Samples
-from collector.ticks import Part, Ticks, Written
+from collector.template import SESSION_ID, Samples
+from collector.ticks import CUT, GOES_ON, Part, Ticks, Written
 
 SECOND = 10**9
 
 
+def ids(*sessions: str) -> np.ndarray:
+    return np.array(sessions, SESSION_ID)
+
+
 def message(tick: int, *sessions: str) -> Samples:
-    return Samples(tick * SECOND, sessions, np.full((len(sessions), 7), tick, np.int64))
+    return Samples(tick * SECOND, ids(*sessions), np.full((len(sessions), 7), tick, np.int64))
 
 
 def told(parts: list[Part]) -> list[tuple[int, str, bool, bool]]:
     """Tick, sessions, whether whole and whether first."""
-    empty = Samples(0, (), np.zeros((0, 7), np.int64))
+    empty = Samples(0, ids(), np.zeros((0, 7), np.int64))
     found = [(part.samples or empty, part) for part in parts]
     return [
-        (samples.time_ns // SECOND, "".join(samples.sessions), part.whole, part.first)
+        (samples.time_ns // SECOND, "".join(samples.sessions.astype(str)), part.whole, part.first)
         for samples, part in found
     ]
 
@@ -49,7 +53,7 @@ def test_a_full_batch_that_ends_within_a_tick() -> None:
 
 
 def test_the_same_tick_again_brings_what_was_missing() -> None:
-    last = Written(7, 7 * SECOND - 999, False, frozenset("ab"))
+    last = Written(7, 7 * SECOND - 999, False, ids("a", "b"))
     ticks = Ticks(last)
     assert told(ticks.take([message(7, "a", "c"), message(7, "b")], more=False)) == [(7, "c", False, True)]
     assert told(ticks.take([None], more=False)) == [(0, "", True, True)]
@@ -61,7 +65,7 @@ def test_the_same_tick_again_brings_what_was_missing() -> None:
 
 def test_another_tick_comes_first() -> None:
     for last in (
-        Written(7, 7 * SECOND, False, frozenset("a")),
+        Written(7, 7 * SECOND, False, ids("a")),
         Written(8, 7 * SECOND),
         Written(7, 8 * SECOND),
     ):
@@ -72,3 +76,33 @@ def test_what_is_missing_with_a_torn_tick() -> None:
     assert torn(7, None)[:2] == (7, 7)
     assert torn(7, (8, 11, "no samples for 4.0 s"))[:2] == (7, 11)
     assert torn(7, (8, 11, "no samples for 4.0 s"))[2].endswith("; no samples for 4.0 s")
+
+
+def test_a_stream_that_goes_on_with_another_reader() -> None:
+    last = Written(7, 7 * SECOND, False, ids("a"))
+    assert told(Ticks(last, GOES_ON).take([message(7, "b"), None], more=False)) == [(7, "b", True, False)]
+    assert told(Ticks(last, GOES_ON).take([None, message(8, "a")], more=False)) == [
+        (0, "", True, True),
+        (8, "a", False, False),
+    ]
+    assert told(Ticks(last, GOES_ON).take([message(8, "a")], more=False)) == [(8, "a", False, False)]
+    # one that begins without samples says nothing of the tick before
+    assert told(Ticks(last).take([None, message(8, "a"), None], more=False)) == [(8, "a", True, True)]
+
+
+def test_what_comes_behind_a_cut_is_no_whole_tick() -> None:
+    last = Written(7, 7 * SECOND, False, ids("a"))
+    for begin in (message(7, "c"), message(8, "c")):
+        ticks, tick = Ticks(last, CUT), begin.time_ns // SECOND
+        assert told(ticks.take([begin], more=False)) == [(tick, "c", False, True)]
+        assert told(ticks.take([message(tick, "d")], more=False)) == [(tick, "d", False, True)]
+        assert not ticks.settled
+        assert told(ticks.take([None], more=False)) == []
+        assert not ticks.settled
+        assert told(ticks.take([message(9, "a"), None], more=False)) == [(9, "a", True, True)]
+        assert ticks.settled
+    assert told(Ticks(last, CUT).take([message(8, "c"), message(9, "a"), None], more=False)) == [
+        (8, "c", False, True),
+        (9, "a", True, True),
+    ]
+    assert told(Ticks(last, CUT).take([None, message(8, "a")], more=False)) == [(8, "a", False, True)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from lab.config import LabConfig, parse_config
+from lab.config import ConfigError, LabConfig, parse_config
 from lab.paths import LabPaths
 from lab.processes import processes
 from lab.render import changes, render, rendered_digest, write
@@ -244,3 +244,20 @@ def test_the_stream_of_the_predecessor_is_off_unless_asked_for(config: LabConfig
         assert (output["type"], output["url"], output["stream"]) == ("redis-streams", expected, "bng_events")
         names = [spec.name for spec in processes(asked, build(asked), LabPaths(Path("x")))]
         assert ("redis" in names) == (not url)
+
+
+def test_the_bus_is_off_unless_asked_for(config: LabConfig, secrets: Secrets) -> None:
+    off = rendered(config, secrets)
+    assert "writer.json" not in off and "bus" not in json.loads(off["collector.json"])
+    text = (ROOT / "aether.config.yaml").read_text()
+    services = "shared:\n  services:\n    collector:\n      jetstream: {enabled: true, size: 64}\n"
+    asked = parse_config(text.replace("shared:\n", services, 1))
+    files = {name: json.loads(rendered(asked, secrets)[name]) for name in ("collector.json", "writer.json")}
+    assert [file["bus"] for file in files.values()] == [{"url": "nats://127.0.0.1:4222", "size": 64}] * 2
+    assert files["writer.json"]["targets"] == [] and files["collector.json"]["targets"]
+    assert len({file["owner"] for file in files.values()}) == 2
+    names = [spec.name for spec in processes(asked, build(asked), LabPaths(Path("x")))]
+    assert {"nats", "writer", "collector"} <= set(names)
+    with pytest.raises(ConfigError, match="jetstream"):
+        foreign = services.replace("shared:\n", "shared:\n  collector: {foreign: gnmic.yaml}\n", 1)
+        parse_config(text.replace("shared:\n", foreign, 1))

@@ -1,0 +1,182 @@
+"""Messages on the bus: what their headers and bodies are. No I/O.
+
+A body is a sequence of gNMI messages as they came (`pack`), or a JSON object. One that is too long for NATS
+comes in several messages, its parts.
+"""
+
+from __future__ import annotations
+
+import string
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from collector.decode import DecodeError
+
+BEGIN = "begin"
+"""A publisher has taken the BNG over. JSON: owner."""
+STATE = "state"
+"""What the publisher says of the target. JSON: state, error, owner, and columns of `bngs`."""
+EVENTS, CONDITION = "events", "condition"
+"""SubscribeResponses."""
+SAMPLES = "samples"
+"""JSON (stream: one subscription's name; number of the message within it, from 1 on), then
+SubscribeResponses."""
+BASELINE = "baseline"
+"""The journal began anew or no longer holds what follows. JSON (oldest, reason), then Notifications of all
+sessions; what belongs to one session may be in several."""
+KINDS = (BEGIN, STATE, EVENTS, SAMPLES, CONDITION, BASELINE)
+
+FORMAT = "1"
+ID, EXPECTED = "Nats-Msg-Id", "Nats-Expected-Last-Subject-Sequence"
+_FORMAT, _KIND, _AFTER, _CURSOR, _PART = (
+    *("Aether-Format", "Aether-Kind", "Aether-After", "Aether-Cursor", "Aether-Part"),
+)
+
+_PLAIN = frozenset(string.ascii_letters + string.digits + "-_")
+_LENGTH = struct.Struct(">I")
+
+
+class FormatError(DecodeError):
+    """A message of another form than ours, say of a newer version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message, or one part of one.
+
+    Attributes:
+        kind: one of KINDS.
+        id: unique: tenure of the publisher and number within it.
+        after: id of the message before it on the subject, empty for the first.
+        cursor: seq and time (ns) of the last event that is published, this message included.
+        part, parts: which part it is of how many, from 1 on.
+        body: its octets.
+        seq: number within the stream, 0 while it is not stored.
+        time_ns: when the server stored it, by the server's clock.
+    """
+
+    kind: str
+    id: str
+    after: str
+    cursor: tuple[int, int]
+    body: bytes = b""
+    part: int = 1
+    parts: int = 1
+    seq: int = 0
+    time_ns: int = 0
+
+    @property
+    def tenure(self) -> str:
+        return tenure(self.id)
+
+    def headers(self, expected: int) -> dict[str, str]:
+        """What NATS is given: stored only behind the message of number `expected` of this subject."""
+        return {
+            ID: self.id,
+            EXPECTED: str(expected),
+            _FORMAT: FORMAT,
+            _KIND: self.kind,
+            _AFTER: self.after or "-",
+            _CURSOR: f"{self.cursor[0]} {self.cursor[1]}",
+            _PART: f"{self.part} {self.parts}",
+        }
+
+
+def parse(headers: Mapping[str, str] | None, body: bytes, seq: int, time_ns: int) -> Message:
+    """A message as it is stored. Raises FormatError."""
+    try:
+        if headers is None or headers[_FORMAT] != FORMAT or headers[_KIND] not in KINDS:
+            raise FormatError(f"message {seq} of the bus is of a form that this version does not know")
+        cursor = tuple(int(text) for text in headers[_CURSOR].split())
+        part, parts = (int(text) for text in headers[_PART].split())
+        after = "" if headers[_AFTER] == "-" else headers[_AFTER]
+        if len(cursor) != 2 or not 1 <= part <= parts:
+            raise ValueError
+        return Message(
+            headers[_KIND], headers[ID], after, (cursor[0], cursor[1]), body, part, parts, seq, time_ns
+        )
+    except (KeyError, ValueError) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(f"message {seq} of the bus has broken headers") from None
+
+
+def tenure(identity: str) -> str:
+    """The tenure in the id of a message."""
+    return identity.rpartition(".")[0]
+
+
+def token(bng_id: str) -> str:
+    """A BNG's name as one token of a subject: what is no letter, digit, - or _ is = and two hex digits."""
+    return "".join(chr(octet) if chr(octet) in _PLAIN else f"={octet:02X}" for octet in bng_id.encode())
+
+
+def name(of_token: str) -> str:
+    """The BNG of a token. Raises ValueError if it is none of `token`."""
+    head, *rest = of_token.split("=")
+    octets = head.encode() + b"".join(bytes.fromhex(part[:2]) + part[2:].encode() for part in rest)
+    found = octets.decode()
+    if not found or token(found) != of_token:
+        raise ValueError(f"no name of a BNG: {of_token!r}")
+    return found
+
+
+def pack(messages: Sequence[bytes]) -> bytes:
+    """Octet strings in one."""
+    return b"".join(part for message in messages for part in (_LENGTH.pack(len(message)), message))
+
+
+def unpack(body: bytes) -> list[bytes]:
+    """The octet strings of `pack`. Raises FormatError."""
+    found, at = [], 0
+    while at < len(body):
+        if at + _LENGTH.size > len(body):
+            raise FormatError("a body on the bus is cut off")
+        (length,) = _LENGTH.unpack_from(body, at)
+        at += _LENGTH.size
+        if at + length > len(body):
+            raise FormatError("a body on the bus is cut off")
+        found.append(body[at : at + length])
+        at += length
+    return found
+
+
+def groups(messages: Sequence[bytes], most: int) -> Iterator[Sequence[bytes]]:
+    """Messages in order, in groups whose packed form has at most so many octets, or is one message."""
+    group: list[bytes] = []
+    size = 0
+    for message in messages:
+        if group and size + _LENGTH.size + len(message) > most:
+            yield group
+            group, size = [], 0
+        group.append(message)
+        size += _LENGTH.size + len(message)
+    if group:
+        yield group
+
+
+class Assembler:
+    """Joins parts. What was not complete when another message began is dropped: its publisher died, and the
+    next one goes on from before it."""
+
+    def __init__(self) -> None:
+        self._parts: list[Message] = []
+
+    def add(self, message: Message) -> Message | None:
+        """The whole message, with the last part's place, when this was its last part."""
+        if message.part == 1:
+            self._parts = []
+        elif len(self._parts) != message.part - 1 or self._parts[-1].id != message.after:
+            self._parts = []
+            return None
+        if message.part < message.parts:
+            self._parts.append(message)
+            return None
+        body = b"".join([*(part.body for part in self._parts), message.body])
+        self._parts = []
+        return Message(
+            *(message.kind, message.id, message.after, message.cursor, body),
+            seq=message.seq,
+            time_ns=message.time_ns,
+        )
