@@ -281,8 +281,8 @@ class Session(link.Link):
             told = batch[-1].timestamp
             at = decode.stamp(told if near(told, now) else now)
             with metrics.writing("health"):
-                await writer.write_health(connection, self.target.bng_id, at, decode.health(health))
-            await writer.write_state(connection, self.target.bng_id, last_seen=decode.stamp(now))
+                row, seen = decode.health(health), decode.stamp(now)
+                await writer.write_health(connection, self.target.bng_id, at, row, seen)
         if routers:
             rows = [
                 decode.router(row, configured=row.pop("_") == "access-router") for row in routers.values()

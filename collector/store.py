@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from collector import lease, writer
+from collector.announce import Announcer, Said, announced
 from collector.clock import Clock
 
 MOST = 16
@@ -28,10 +29,12 @@ class Store:
         self._idle: list[asyncpg.Connection] = []
         self._room = asyncio.Semaphore(most)
         self.clock = Clock(self.borrow)
+        self._announcer = Announcer(self._notify)
 
     @asynccontextmanager
     async def borrow(self) -> AsyncIterator[asyncpg.Connection]:
-        """A connection for one transaction. One that something went wrong with is not used again.
+        """A connection for one transaction, whose announcements are sent afterwards. One that something went
+        wrong with is not used again.
 
         Raises what asyncpg.connect does.
         """
@@ -43,6 +46,18 @@ class Store:
                 connection.terminate()
                 raise
             self._idle.append(connection)
+            self._announcer.add(announced(connection))
+
+    async def _notify(self, said: list[Said]) -> None:
+        connection = await self._ready()  # not one of the few: hints do not wait behind data
+        try:
+            async with connection.transaction():
+                await connection.execute("SET LOCAL synchronous_commit = off")
+                await connection.executemany("SELECT pg_notify($1, $2)", said)
+        except BaseException:
+            connection.terminate()
+            raise
+        self._idle.append(connection)
 
     async def _ready(self) -> asyncpg.Connection:
         while self._idle:
@@ -59,5 +74,6 @@ class Store:
 
     def close(self) -> None:
         """End those that nobody has borrowed."""
+        self._announcer.close()
         while self._idle:
             self._idle.pop().terminate()

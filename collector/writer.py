@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 
 from collector import clock, decode, metrics, schema
+from collector.announce import announce
 from collector.copyformat import SAMPLE, STAGED_COUNTERS, SampleEncoder
 from collector.fold import Row, fold
 from collector.gaps import missed, torn
@@ -130,7 +131,7 @@ async def write_events(
         for router in changes.routers.values():
             await connection.execute(ROUTER, bng_id, *(router.get(c) for c in ROUTER_COLUMNS))
         sessions = sorted({*changes.live, *changes.stopped})
-        await notify(
+        announce(
             connection, schema.CHANNEL_SESSIONS, bng_id=bng_id, seq=last["seq"], session_ids=sessions[:100]
         )
 
@@ -179,7 +180,7 @@ async def rebaseline(
         gone = {row["session_id"] for row in rows} - set(live)
         await _apply(connection, bng_id, live, dict.fromkeys(gone, end))
         await record_gap(connection, bng_id, "events", *lost, reason)
-        await notify(connection, schema.CHANNEL_SESSIONS, bng_id=bng_id, seq=cursor[0], session_ids=[])
+        announce(connection, schema.CHANNEL_SESSIONS, bng_id=bng_id, seq=cursor[0], session_ids=[])
 
 
 async def write_samples(
@@ -232,7 +233,7 @@ async def write_samples(
             "staged_counters", source=BytesIO(short), columns=STAGED_COUNTERS, format="binary"
         )
         await connection.execute(COUNT, bng_id)
-        await notify(connection, schema.CHANNEL_SAMPLES, bng_id=bng_id, tick=tick)
+        announce(connection, schema.CHANNEL_SAMPLES, bng_id=bng_id, tick=tick)
     if missing:
         metrics.GAPS.labels(bng_id, "samples").inc(len(missing))
 
@@ -303,8 +304,10 @@ async def write_routers(connection: asyncpg.Connection, bng_id: str, routers: Se
         )
 
 
-async def write_health(connection: asyncpg.Connection, bng_id: str, time: datetime, row: Row) -> None:
-    """Append one health report."""
+async def write_health(
+    connection: asyncpg.Connection, bng_id: str, time: datetime, row: Row, seen: datetime
+) -> None:
+    """Append one health report, of `time`; the BNG was last seen when it came."""
     columns = ("time", "bng_id", *schema.HEALTH, "radius_servers", "dhcp_servers")
     places = ", ".join(f"${i}" for i in range(1, len(columns) + 1))
     async with connection.transaction():
@@ -312,7 +315,8 @@ async def write_health(connection: asyncpg.Connection, bng_id: str, time: dateti
             f"INSERT INTO health_samples ({', '.join(columns)}) VALUES ({places})",
             *(time, bng_id, *(row.get(c) for c in columns[2:])),
         )
-        await notify(connection, schema.CHANNEL_HEALTH, bng_id=bng_id)
+        await write_state(connection, bng_id, last_seen=seen)
+        announce(connection, schema.CHANNEL_HEALTH, bng_id=bng_id)
 
 
 async def write_state(connection: asyncpg.Connection, bng_id: str, **columns: Any) -> None:
@@ -320,13 +324,12 @@ async def write_state(connection: asyncpg.Connection, bng_id: str, **columns: An
     names = ", ".join(columns)
     places = ", ".join(f"${i}" for i in range(2, len(columns) + 2))
     updates = ", ".join(f"{name} = excluded.{name}" for name in columns)
-    async with connection.transaction():
-        await connection.execute(
-            f"INSERT INTO bngs (bng_id, {names}) VALUES ($1, {places}) "
-            f"ON CONFLICT (bng_id) DO UPDATE SET {updates}",
-            *(bng_id, *columns.values()),
-        )
-        await notify(connection, schema.CHANNEL_BNGS, bng_id=bng_id, state=columns.get("state"))
+    await connection.execute(
+        f"INSERT INTO bngs (bng_id, {names}) VALUES ($1, {places}) "
+        f"ON CONFLICT (bng_id) DO UPDATE SET {updates}",
+        *(bng_id, *columns.values()),
+    )
+    announce(connection, schema.CHANNEL_BNGS, bng_id=bng_id, state=columns.get("state"))
 
 
 async def write_target_state(
@@ -360,8 +363,3 @@ async def write_target_state(
                WHERE NOT EXISTS (SELECT 1 FROM target_state WHERE target = $1 AND until IS NULL)""",
             *(target, state, reason, collector),
         )
-
-
-async def notify(connection: asyncpg.Connection, channel: str, **payload: Any) -> None:
-    """NOTIFY with a JSON payload; heard when the transaction commits."""
-    await connection.execute("SELECT pg_notify($1, $2)", channel, orjson.dumps(payload).decode())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -19,6 +21,7 @@ import pytest
 from collector import copyformat, lease, partitions, writer
 from collector.migrations import migrate
 from collector.retention import Retention
+from collector.schema import CHANNEL_BNGS, CHANNEL_SAMPLES, CHANNEL_SESSIONS, CHANNELS
 from collector.template import SESSION_ID, Samples
 from collector.ticks import Part, Ticks
 from tests.support import postgres
@@ -66,6 +69,24 @@ def test_postgresql_dies_and_comes_back(rig: Rig, cluster: postgres.Cluster) -> 
     rig.until("SELECT count(*) FROM events", lambda n: n == total)
     live = rows(rig.database, "SELECT session_id, status FROM sessions_active")
     assert [tuple(row) for row in live] == [(f"{1001:016x}", "authorizing")]
+
+
+async def test_what_is_committed_is_announced(rig: Rig) -> None:
+    await migrate(rig.database)
+    heard: dict[str, dict[str, Any]] = {}
+    listener = await asyncpg.connect(rig.database)
+    for channel in CHANNELS:
+        await listener.add_listener(channel, lambda *told: heard.setdefault(told[2], json.loads(told[3])))
+    rig.target(3)
+    rig.collector()
+    for _ in range(300):
+        if set(heard) >= {CHANNEL_SESSIONS, CHANNEL_SAMPLES, CHANNEL_BNGS}:
+            break
+        await asyncio.sleep(0.1)
+    assert heard[CHANNEL_SAMPLES]["tick"] > 0
+    assert heard[CHANNEL_SESSIONS]["seq"] > 0
+    assert heard[CHANNEL_BNGS] == {"bng_id": heard[CHANNEL_SAMPLES]["bng_id"], "state": "connected"}
+    await listener.close()
 
 
 def test_samples_reach_tables_and_live_sessions(rig: Rig) -> None:
