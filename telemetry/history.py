@@ -134,16 +134,18 @@ class PastSource(Source):
         """What the next commit changed."""
         if self._next < self._past.oldest:
             raise Lost(self._past.oldest, OLDEST)
-        for commit in self._past.since(self._next)[:1]:
-            if 0 < self._history.end <= commit.time_ns:
-                self._ended = True
-                return
-            if any(commit.touches(path.schema_path) for path in self._part.paths):
-                async for message in self._configuration(commit.number, commit.time_ns):
-                    yield message
-                if self._boundaries:
-                    yield sync_done(commit)
-            self._next = commit.number + 1
+        commit = self._past.following(self._next)
+        if commit is None:
+            return
+        if 0 < self._history.end <= commit.time_ns:
+            self._ended = True
+            return
+        if any(commit.touches(path.schema_path) for path in self._part.paths):
+            async for message in self._configuration(commit.number, commit.time_ns):
+                yield message
+            if self._boundaries:
+                yield sync_done(commit)
+        self._next = commit.number + 1
 
     async def _configuration(self, number: int, time_ns: int) -> AsyncIterator[bytes]:
         """What differs, after a commit, from what the client knows."""
