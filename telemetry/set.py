@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
@@ -20,6 +21,8 @@ from yang.tree import Tree
 
 MAXIMUM_OPERATIONS = 100_000
 MAXIMUM_ROLES = 100
+_SLICE = 100
+"""Operations that are read before other tasks get their turn."""
 _Op = Literal["delete", "union", "replace", "update"]
 _SESSION_OF_CANCEL = 0xFFFFFFFF
 """Session-id under which a confirmed commit is cancelled: no NETCONF session has it."""
@@ -66,7 +69,10 @@ class Setter:
             if commit is not None and commit.WhichOneof("action") != "commit":
                 await self._finish(user, peer, commit, request)
                 return self._response(request)
-            operations.extend(self._operations(request))
+            for operation in self._operations(request):
+                operations.append(operation)
+                if len(operations) % _SLICE == 0:
+                    await asyncio.sleep(0)
             confirm_timeout, persist_id = _confirmation(commit)
             if operations:
                 await self._tree.transaction(

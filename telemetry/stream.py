@@ -30,6 +30,8 @@ from yang.access import User
 from yang.tree import Tree
 
 MAXIMUM_SUBSCRIPTIONS_OF_A_LIST = 1000
+_SLICE = 64
+"""Sources that are started before other tasks get their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,8 @@ class Stream:
         if first is grpc.aio.EOF or first.WhichOneof("request") != "subscribe":
             raise invalid("the first message of a Subscribe must hold a subscription list")
         asked = first.subscribe
-        self._sources = Builder(self._service, self.user, asked, first.extension).sources()
+        builder = Builder(self._service, self.user, asked, first.extension)
+        self._sources = await builder.sources()
         if asked.mode == pb.SubscriptionList.ONCE:
             await self._answer(asked.updates_only)
         elif asked.mode == pb.SubscriptionList.POLL:
@@ -99,8 +102,10 @@ class Stream:
         reading = asyncio.ensure_future(self._refuse_more())
         reading.add_done_callback(lambda _: self._wake.set())
         try:
-            for source in self._sources:
+            for number, source in enumerate(self._sources, 1):
                 source.start(self._wake.set)
+                if number % _SLICE == 0:
+                    await asyncio.sleep(0)
             for source in self._sources:
                 async for message in source.skip() if updates_only else source.initial():
                     await self._write(message)
@@ -178,10 +183,16 @@ class Builder:
         self._reach = Reach(extras.depth, models_of(service.tree.schema, asked.use_models))
         self._planner = Planner(service.tree, user, columns=asked.encoding == pb.PROTO, reach=self._reach)
 
-    def sources(self) -> list[Source]:
-        """One for each part of each subscription. Raises Refused and what `refusal` knows."""
+    async def sources(self) -> list[Source]:
+        """One for each part of each subscription. Raises Refused and what `refusal` knows.
+
+        A path with wildcards may take tens of milliseconds, and a list holds many: others get their turn.
+        """
         self._service.tree.check_exec("/ietf-netconf:get", self._user)  # what a Subscribe is in NETCONF
-        found = [source for subscription in self._asked.subscription for source in self._of(subscription)]
+        found: list[Source] = []
+        for subscription in self._asked.subscription:
+            found.extend(self._of(subscription))
+            await asyncio.sleep(0)
         if self._config_only and self._history is None:
             return [ConfigSubscription(self._service.tree.past, found)]
         return found
