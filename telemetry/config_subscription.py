@@ -46,12 +46,10 @@ class ConfigSubscription(Source):
         self._sources = tuple(sources)
         self._changing = [source for source in sources if isinstance(source, ChangeSource)]
         self._next = past.newest + 1
-        self._wake: Wake | None = None
 
     def start(self, wake: Wake) -> None:
         """Hear of commits too."""
-        self._wake = wake
-        self._past.listeners.append(wake)
+        self._past.listeners[self] = wake
         for source in self._sources:
             source.start(wake)
             self.timers.extend(source.timers)
@@ -95,7 +93,6 @@ class ConfigSubscription(Source):
 
     def close(self) -> None:
         """Hear of nothing any more."""
-        if self._wake is not None and self._wake in self._past.listeners:
-            self._past.listeners.remove(self._wake)
+        self._past.listeners.pop(self, None)
         for source in self._sources:
             source.close()

@@ -13,6 +13,7 @@ from typing import Final
 from telemetry.config_subscription import sync_done
 from telemetry.errors import Code, Refused, invalid, unimplemented
 from telemetry.known import Known, packed
+from telemetry.memory import Memory
 from telemetry.packing import Entry
 from telemetry.plan import Feed, Part, Planner
 from telemetry.protocol import gnmi_pb2 as pb
@@ -72,21 +73,21 @@ class PastSource(Source):
     """The configuration at a time, and then what each commit changed, at its time.
 
     Args:
+        memory: bounds what is remembered.
         boundaries: the end of each commit is told, as config subscriptions have it.
 
     Raises:
         Lost: the configuration at that time is not remembered.
     """
 
-    def __init__(self, part: Part, look: Look, history: History, *, boundaries: bool) -> None:
+    def __init__(self, part: Part, look: Look, memory: Memory, history: History, *, boundaries: bool) -> None:
         super().__init__()
         self._part = part
         self._look = look
         self._history = history
         self._past = look.tree.past
         self._boundaries = boundaries
-        self._known = Known(part, look)
-        self._wake: Wake | None = None
+        self._known = Known(part, look, memory)
         self._ended = False
         self._next = self._base() + 1
         if history.end and not history.snapshot:
@@ -101,8 +102,7 @@ class PastSource(Source):
 
     def start(self, wake: Wake) -> None:
         """Hear of commits."""
-        self._wake = wake
-        self._past.listeners.append(wake)
+        self._past.listeners[self] = wake
 
     def expired(self, timer: Timer) -> None:
         """Only wakes the stream, which then looks at `ended`."""
@@ -162,5 +162,5 @@ class PastSource(Source):
 
     def close(self) -> None:
         """Hear of nothing any more."""
-        if self._wake is not None and self._wake in self._past.listeners:
-            self._past.listeners.remove(self._wake)
+        self._past.listeners.pop(self, None)
+        self._known.clear()

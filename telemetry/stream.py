@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -15,6 +15,7 @@ from telemetry.config_subscription import ConfigSubscription, parts_of_configura
 from telemetry.errors import EXPECTED, invalid, refusal
 from telemetry.history import PastSource, history_of, parts_with_a_past
 from telemetry.logs import LogSource
+from telemetry.memory import OF_A_STREAM, Memory
 from telemetry.packing import SYNC_RESPONSE
 from telemetry.plan import Feed, Part, Planner
 from telemetry.protocol import gnmi_pb2 as pb
@@ -41,6 +42,7 @@ class Service:
     tree: Tree
     sampler: Sampler
     limits: Limits
+    memory: Memory = field(default_factory=Memory)
 
 
 class Stream:
@@ -168,6 +170,7 @@ class Builder:
         self, service: Service, user: User, asked: pb.SubscriptionList, extensions: Iterable[Any]
     ) -> None:
         self._service = service
+        self._memory = Memory(OF_A_STREAM, service.memory)
         self._asked = asked
         check_encoding(asked.encoding)
         if not asked.subscription:
@@ -228,7 +231,7 @@ class Builder:
         if part.feed is Feed.LOG:
             return LogSource(part, look, self._history)
         if self._history is not None:
-            return PastSource(part, look, self._history, boundaries=self._config_only)
+            return PastSource(part, look, self._memory, self._history, boundaries=self._config_only)
         sampled = part.feed in (Feed.COLUMNS, Feed.READ)
         suppressed = agreed is not None and agreed.suppress_redundant and part.feed is Feed.READ
         if sampled and not suppressed:
@@ -237,4 +240,4 @@ class Builder:
         if agreed is None:
             raise AssertionError(f"a single look has no part with the feed {part.feed}")
         interval = agreed.interval if sampled or part.feed is Feed.POLL else 0
-        return ChangeSource(part, look, interval=interval, heartbeat=agreed.heartbeat)
+        return ChangeSource(part, look, self._memory, interval=interval, heartbeat=agreed.heartbeat)

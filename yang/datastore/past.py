@@ -53,7 +53,7 @@ class Past:
         read: makes the tree of a commit's configuration, in the worker.
 
     Attributes:
-        listeners: called, in the loop, after each commit.
+        listeners: by who listens; called, in the loop, after each commit.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Past:
         self._ready: dict[int, Tree] = {}
         self._reading = asyncio.Lock()
         self._commits: dict[int, Commit] = {}
-        self.listeners: list[Callable[[], None]] = []
+        self.listeners: dict[object, Callable[[], None]] = {}
         running.on_change(self._committed)
 
     @property
@@ -149,7 +149,7 @@ class Past:
             del self._confirm_ids[number]
         for number in [number for number in self._commits if number < self.oldest]:
             del self._commits[number]
-        for listener in tuple(self.listeners):
+        for listener in tuple(self.listeners.values()):
             listener()
 
 

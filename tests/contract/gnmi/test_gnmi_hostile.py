@@ -1,4 +1,4 @@
-"""Requests that are made to hurt: what they ask for is answered or refused, and others are served meanwhile."""
+"""Requests that are made to hurt: they are answered or refused, and others are served meanwhile."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 import grpc
 import pytest
 
+from telemetry import stream
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.sampler import Sampler
 from telemetry.stream import Builder, Service
 from telemetry.subscribe import Limits
-from tests.contract.gnmi.client import path
+from tests.contract.gnmi.client import history, path
 from tests.contract.gnmi.test_gnmi_set import PROFILES, refused, update
 from tests.contract.gnmi.test_gnmi_union import ietf
 from yang.access import User
@@ -44,7 +45,10 @@ async def test_an_error_that_quotes_much_arrives(client, name):
     wrong: list[tuple[Any, Code]] = [
         (client.get(f"/{name}"), Code.UNIMPLEMENTED),
         (client.get("/", use_models=[pb.ModelData(name=name * 20)]), Code.UNIMPLEMENTED),
-        (client._unary("Get", pb.GetRequest(path=[pb.Path(origin=name)]), pb.GetResponse), Code.UNIMPLEMENTED),
+        (
+            client._unary("Get", pb.GetRequest(path=[pb.Path(origin=name)]), pb.GetResponse),
+            Code.UNIMPLEMENTED,
+        ),
         (client.set(update=[ietf(PROFILES, {name * 20: 1})]), Code.INVALID_ARGUMENT),
         (client.set(update=[ietf(f"{PROFILES}/profile[name={name}]", {})]), Code.INVALID_ARGUMENT),
     ]
@@ -125,3 +129,23 @@ async def test_many_readers_of_the_past_share_the_reading(monkeypatch, target, c
     assert all(one is found[0] for one in found)
     assert past.following(past.newest) is past.since(past.newest)[0]
     assert past.following(past.newest + 1) is None
+
+
+@pytest.mark.parametrize("extension", [[], [history(1)]])
+async def test_what_is_remembered_is_bounded(monkeypatch, target, client, extension):
+    monkeypatch.setattr(stream, "OF_A_STREAM", 50)
+    memory = target.server._service.memory
+    text = PROFILES if extension else "/aether-subscriber:sessions/session"
+    few = await client.subscribe(text, mode=pb.ON_CHANGE, extension=extension)
+    await few.until_sync()
+    taken = memory.entries
+    assert taken
+    many = await client.subscribe(*[text] * 50, mode=pb.ON_CHANGE, extension=extension)
+    code, message = await many.status()
+    assert (code, "50 entries" in message) == (Code.RESOURCE_EXHAUSTED, True)
+    assert memory.entries == taken
+    few.call.cancel()
+    async with asyncio.timeout(10):
+        while memory.entries:
+            await asyncio.sleep(0.01)
+    assert not target.element.tree.past.listeners
