@@ -1,9 +1,9 @@
 """Where the gNMI server listens, and with which certificate.
 
-Whether clients are asked for certificates is settled for each gRPC server when it begins to listen, and whom
-it has let in may call for as long as the connection is there. So another one takes its place when that changes
-or an authority is trusted no more: it gets the ports as soon as the one before has let go of them, which takes
-no further RPCs and ends when those that it has are over.
+Whether clients are asked for certificates is settled for each gRPC server when it begins to listen, and
+whom it has let in may call for as long as the connection is there. So another one takes its place when that
+changes or an authority is trusted no more: it gets the ports as soon as the one before has let go of them,
+which takes no further RPCs and ends when those that it has are over.
 """
 
 from __future__ import annotations

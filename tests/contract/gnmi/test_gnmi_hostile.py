@@ -17,6 +17,7 @@ from tests.contract.gnmi.client import history, path
 from tests.contract.gnmi.test_gnmi_set import PROFILES, refused, update
 from tests.contract.gnmi.test_gnmi_union import ietf
 from yang.access import User
+from yang.datastore import wildcards
 from yang.datastore.edit import Editor
 
 Code = grpc.StatusCode
@@ -149,3 +150,26 @@ async def test_what_is_remembered_is_bounded(monkeypatch, target, client, extens
         while memory.entries:
             await asyncio.sleep(0.01)
     assert not target.element.tree.past.listeners
+
+
+async def test_deletes_by_wildcards_are_bounded(monkeypatch, client):
+    for text in ("/.../description", f"{PROFILES}/profile/description"):
+        code, message = await refused(client.set(delete=[path(text)] * 101))
+        assert (code, "100 deletes" in message) == (Code.RESOURCE_EXHAUSTED, True)
+    await client.set(update=[ietf(f"{PROFILES}/profile[name=gold]/description", "the best")])
+    looked_at: list[int] = []
+    matches = wildcards._Search.matches
+
+    def counted(self: Any, *args: Any) -> Any:
+        looked_at.append(1)
+        return matches(self, *args)
+
+    monkeypatch.setattr(wildcards._Search, "matches", counted)
+    counts = []
+    for text in ("/.../description", "/" + ".../" * 60 + "description"):
+        looked_at.clear()
+        await client.set(delete=[path(text)])
+        counts.append(len(looked_at))
+    assert counts[1] <= counts[0]
+    (found,) = await client.get(PROFILES)
+    assert not any("description" in text for text in found.values)
