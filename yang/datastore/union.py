@@ -11,7 +11,7 @@ from yang.datastore.data import EMPTY, Tree
 from yang.datastore.edit import Edit, Editor, ValueReader
 from yang.datastore.edit_paths import edits_of_operations
 from yang.datastore.model import PathOperation
-from yang.path import DataPath
+from yang.path import DataPath, Step
 from yang.provider import Keys, OperationError
 from yang.schema import Schema, SchemaNode
 
@@ -38,9 +38,14 @@ def unite(
     named: list[Edit] = []
     cleared: list[Edit] = []
     said: _Said = {}
+    empty: set[tuple[Step, ...]] = set()
     for number, operation in enumerate(operations):
         try:
-            cleared.extend(_cleared(schema, operation, values, tree))
+            # what is empty already is left alone: an entry made here would come before others of its list
+            where = _steps(operation.path)
+            if not any(where[:length] in empty for length in range(len(where) + 1)):
+                cleared.extend(_cleared(schema, operation, values, tree))
+                empty.add(where)
             edits, _ = edits_of_operations(schema, replace(operation, op="update"), values, EMPTY)
             _agree(said, edits)
         except OperationError as error:
@@ -48,6 +53,14 @@ def unite(
             raise
         named.extend(edits)
     return Editor().apply(tree, [*_together(cleared), *_together(named)], "merge"), named
+
+
+def _steps(path: DataPath) -> tuple[Step, ...]:
+    """The steps of a path, with keys in one order; of a module alone as what all its paths begin with."""
+    if not path.steps or path.module_only is not None:
+        return () if path.module_only is None else (Step(path.module_only, ""),)
+    steps = tuple(Step(step.module, step.name, tuple(sorted(step.keys))) for step in path.steps)
+    return (Step(steps[0].module, ""), *steps)
 
 
 def _agree(said: _Said, edits: Iterable[Edit]) -> None:
