@@ -196,10 +196,13 @@ class TunnelServer:
         try:
             path.unlink(missing_ok=True)  # of a collector that was killed
             connected = partial(self._connected, client, name)
-            client.sockets[name] = await asyncio.start_unix_server(connected, path, limit=CHUNK)
+            server = await asyncio.start_unix_server(connected, path, limit=CHUNK, start_serving=False)
         except OSError as error:
             self._names.discard(name)
             raise TunnelError(f"cannot make the socket {path}: {error.strerror}") from None
+        # before it listens: a client may end its call meanwhile, and what it had is removed then
+        client.sockets[name] = server
+        await server.start_serving()
         log.info("collector.tunnel-target", target=name, peer=client.peer)
 
     def _remove(self, client: _Client, name: str) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 
 from telemetry.known import Known, packed
+from telemetry.memory import Memory
 from telemetry.packing import Entry
 from telemetry.plan import Feed, Part, Permission
 from telemetry.reader import Look
@@ -21,14 +22,15 @@ class ChangeSource(Source):
     """Reads a part when it may have changed, and sends what differs from what the client has.
 
     Args:
+        memory: bounds what is remembered.
         interval: of looking, nanoseconds; 0 when a change is announced.
     """
 
-    def __init__(self, part: Part, look: Look, *, interval: int, heartbeat: int) -> None:
+    def __init__(self, part: Part, look: Look, memory: Memory, *, interval: int, heartbeat: int) -> None:
         super().__init__()
         self._part = part
         self._look = look
-        self._known = Known(part, look)
+        self._known = Known(part, look, memory)
         self._dirty = False
         self._everything = False
         self._follower: asyncio.Task[None] | None = None
@@ -127,9 +129,11 @@ class ChangeSource(Source):
                 yield found
             if number % 64 == 0:
                 await asyncio.sleep(0)
+        self._known.count()
 
     def close(self) -> None:
         """Listen no more."""
+        self._known.clear()
         if self._follower is not None:
             self._follower.cancel()
 

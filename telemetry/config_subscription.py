@@ -23,10 +23,14 @@ def parts_of_configuration(planner: Planner, path: DataPath, mode: Mode | None) 
     return parts
 
 
-def sync_done(commit: Commit) -> bytes:
-    """The SubscribeResponse that ends the changes of a commit."""
+def sync_done(commit: Commit, reader: str) -> bytes:
+    """The SubscribeResponse that ends the changes of a commit.
+
+    The token of a confirmed commit is told to the user who made it, as it is all that it takes to confirm.
+    """
+    confirm_id = commit.confirm_id if commit.user == reader else None
     done = ext.ConfigSubscriptionSyncDone(
-        commit_confirm_id=commit.confirm_id or "", server_commit_id=str(commit.number), done=True
+        commit_confirm_id=confirm_id or "", server_commit_id=str(commit.number), done=True
     )
     extension = ext.Extension(config_subscription=ext.ConfigSubscription(sync_done=done))
     octets: bytes = pb.SubscribeResponse(extension=[extension]).SerializeToString()
@@ -40,18 +44,17 @@ class ConfigSubscription(Source):
     Commits that follow each other faster than the client reads are told of together.
     """
 
-    def __init__(self, past: Past, sources: Sequence[Source]) -> None:
+    def __init__(self, past: Past, reader: str, sources: Sequence[Source]) -> None:
         super().__init__()
         self._past = past
+        self._reader = reader
         self._sources = tuple(sources)
         self._changing = [source for source in sources if isinstance(source, ChangeSource)]
         self._next = past.newest + 1
-        self._wake: Wake | None = None
 
     def start(self, wake: Wake) -> None:
         """Hear of commits too."""
-        self._wake = wake
-        self._past.listeners.append(wake)
+        self._past.listeners[self] = wake
         for source in self._sources:
             source.start(wake)
             self.timers.extend(source.timers)
@@ -91,11 +94,10 @@ class ConfigSubscription(Source):
                 async for message in source.messages():
                     yield message
         for commit in ended:
-            yield sync_done(commit)
+            yield sync_done(commit, self._reader)
 
     def close(self) -> None:
         """Hear of nothing any more."""
-        if self._wake is not None and self._wake in self._past.listeners:
-            self._past.listeners.remove(self._wake)
+        self._past.listeners.pop(self, None)
         for source in self._sources:
             source.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import quote
 
 import grpc
 
@@ -17,6 +18,8 @@ from yang.datastore.guard import APP_TAG as CONFIRMATION_REQUIRED
 from yang.provider import OperationError, OperationErrors
 
 Code = grpc.StatusCode
+_PRINTABLE: Final = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+"""What gRPC does not encode in a message."""
 
 _BY_TAG: Final = {
     "access-denied": Code.PERMISSION_DENIED,
@@ -33,10 +36,29 @@ _BY_TAG: Final = {
 """Status of an error-tag of RFC 6241; all others blame the request."""
 
 
+MAXIMUM_MESSAGE: Final = 4_000
+"""Octets of a status message as it is sent, percent-encoded: clients refuse trailers that are large, and then
+say of the error only that."""
+
+
+def shortened(message: str) -> str:
+    """A message, or as much of its beginning as a status can hold."""
+    message = message[:MAXIMUM_MESSAGE]
+    if len(message) * 12 <= MAXIMUM_MESSAGE:
+        return message
+    size = 0
+    for place, character in enumerate(message):
+        size += len(quote(character, safe=_PRINTABLE))
+        if size > MAXIMUM_MESSAGE:
+            return message[:place]
+    return message
+
+
 class Refused(Exception):
     """Ends an RPC with this status.
 
     Attributes:
+        message: what the client is told, at most `MAXIMUM_MESSAGE` octets.
         details: see `telemetry.details`, serialised.
         operation: of a Set, which of its operations is refused; None when that cannot be told.
     """
@@ -44,7 +66,7 @@ class Refused(Exception):
     def __init__(self, code: grpc.StatusCode, message: str, details: Sequence[bytes] = ()) -> None:
         super().__init__(message)
         self.code = code
-        self.message = message
+        self.message = shortened(message)
         self.details = list(details)
         self.operation: int | None = None
 
@@ -69,10 +91,6 @@ EXPECTED: Final = (OperationError, PathError, BadValue, TermsError, PlanError, L
 """Errors that are the client's to know; `refusal` has a status for each."""
 
 
-MAXIMUM_MESSAGE: Final = 4_000
-"""Characters of a status message; HTTP/2 headers, which carry it, are bounded."""
-
-
 def _sentence(error: OperationError) -> str:
     where = f" ({error.path})" if error.path and error.path not in error.message else ""
     return f"{error.message}{where}"
@@ -93,7 +111,7 @@ def refusal(error: Exception, *, writing: bool = False) -> Refused:
         if error.tag == "unknown-element" and not writing:
             return Refused(Code.UNIMPLEMENTED, _sentence(error), [error_info(error)])
         several = error.errors if isinstance(error, OperationErrors) else (error,)
-        message = "; ".join(_sentence(one) for one in several)[:MAXIMUM_MESSAGE]
+        message = "; ".join(_sentence(one) for one in several)
         code = _BY_TAG.get(error.tag, Code.INVALID_ARGUMENT)
         if error.app_tag == CONFIRMATION_REQUIRED:
             code = Code.FAILED_PRECONDITION

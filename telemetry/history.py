@@ -13,6 +13,7 @@ from typing import Final
 from telemetry.config_subscription import sync_done
 from telemetry.errors import Code, Refused, invalid, unimplemented
 from telemetry.known import Known, packed
+from telemetry.memory import Memory
 from telemetry.packing import Entry
 from telemetry.plan import Feed, Part, Planner
 from telemetry.protocol import gnmi_pb2 as pb
@@ -72,21 +73,21 @@ class PastSource(Source):
     """The configuration at a time, and then what each commit changed, at its time.
 
     Args:
+        memory: bounds what is remembered.
         boundaries: the end of each commit is told, as config subscriptions have it.
 
     Raises:
         Lost: the configuration at that time is not remembered.
     """
 
-    def __init__(self, part: Part, look: Look, history: History, *, boundaries: bool) -> None:
+    def __init__(self, part: Part, look: Look, memory: Memory, history: History, *, boundaries: bool) -> None:
         super().__init__()
         self._part = part
         self._look = look
         self._history = history
         self._past = look.tree.past
         self._boundaries = boundaries
-        self._known = Known(part, look)
-        self._wake: Wake | None = None
+        self._known = Known(part, look, memory)
         self._ended = False
         self._next = self._base() + 1
         if history.end and not history.snapshot:
@@ -101,8 +102,7 @@ class PastSource(Source):
 
     def start(self, wake: Wake) -> None:
         """Hear of commits."""
-        self._wake = wake
-        self._past.listeners.append(wake)
+        self._past.listeners[self] = wake
 
     def expired(self, timer: Timer) -> None:
         """Only wakes the stream, which then looks at `ended`."""
@@ -134,16 +134,18 @@ class PastSource(Source):
         """What the next commit changed."""
         if self._next < self._past.oldest:
             raise Lost(self._past.oldest, OLDEST)
-        for commit in self._past.since(self._next)[:1]:
-            if 0 < self._history.end <= commit.time_ns:
-                self._ended = True
-                return
-            if any(commit.touches(path.schema_path) for path in self._part.paths):
-                async for message in self._configuration(commit.number, commit.time_ns):
-                    yield message
-                if self._boundaries:
-                    yield sync_done(commit)
-            self._next = commit.number + 1
+        commit = self._past.following(self._next)
+        if commit is None:
+            return
+        if 0 < self._history.end <= commit.time_ns:
+            self._ended = True
+            return
+        if any(commit.touches(path.schema_path) for path in self._part.paths):
+            async for message in self._configuration(commit.number, commit.time_ns):
+                yield message
+            if self._boundaries:
+                yield sync_done(commit, self._look.user.name)
+        self._next = commit.number + 1
 
     async def _configuration(self, number: int, time_ns: int) -> AsyncIterator[bytes]:
         """What differs, after a commit, from what the client knows."""
@@ -160,5 +162,5 @@ class PastSource(Source):
 
     def close(self) -> None:
         """Hear of nothing any more."""
-        if self._wake is not None and self._wake in self._past.listeners:
-            self._past.listeners.remove(self._wake)
+        self._past.listeners.pop(self, None)
+        self._known.clear()

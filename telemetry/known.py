@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
+from telemetry.memory import Memory
 from telemetry.packing import Entry, elements, messages
 from telemetry.plan import Part
 from telemetry.reader import Look, same
@@ -24,13 +25,19 @@ _AT_ONCE = 500
 
 
 class Known:
-    """Compares entry by entry with what the client was told before."""
+    """Compares entry by entry with what the client was told before.
 
-    def __init__(self, part: Part, look: Look) -> None:
+    Args:
+        memory: bounds what is known.
+    """
+
+    def __init__(self, part: Part, look: Look, memory: Memory) -> None:
         self._part = part
         self._look = look
         self._entries: dict[DataPath, tuple[tuple[tuple[str, ...], ...], tuple[Any, ...]]] = {}
         self._name_sets: dict[tuple[tuple[str, ...], ...], tuple[tuple[str, ...], ...]] = {}
+        self._memory = memory
+        self._counted = 0
 
     def __contains__(self, path: DataPath) -> bool:
         return path in self._entries
@@ -38,6 +45,13 @@ class Known:
     def clear(self) -> None:
         """The client knows nothing."""
         self._entries.clear()
+        self.count()
+
+    def count(self) -> None:
+        """Tell the memory how much is known now. Raises Refused (RESOURCE_EXHAUSTED): it is too much."""
+        more = len(self._entries) - self._counted
+        self._counted += more
+        self._memory.grow(more)
 
     def difference(self, path: DataPath, leaves: Sequence[Leaf], *, repeat: bool = False) -> Entry | None:
         """What the client does not know of an entry, which it is then taken to know.
@@ -81,13 +95,18 @@ class Known:
     ) -> AsyncIterator[Entry]:
         """The differences from all that there is now."""
         unseen = dict.fromkeys(self._entries)
+        number = 0
         async for path, leaves in entries:
             unseen.pop(path, None)
+            number += 1
+            if number % _AT_ONCE == 0:
+                self.count()
             entry = self.difference(path, leaves, repeat=repeat)
             if entry is not None:
                 yield entry
         for path in unseen:
             yield self.gone(path)
+        self.count()
 
 
 async def packed(

@@ -1,8 +1,9 @@
 """Where the gNMI server listens, and with which certificate.
 
-Whether clients are asked for certificates is settled for each gRPC server when it begins to listen. So
-another one takes its place when that changes: it gets the ports as soon as the one before has let go of them,
-which ends when the RPCs that it has are over.
+Whether clients are asked for certificates is settled for each gRPC server when it begins to listen, and
+whom it has let in may call for as long as the connection is there. So another one takes its place when that
+changes or an authority is trusted no more: it gets the ports as soon as the one before has let go of them,
+which takes no further RPCs and ends when those that it has are over.
 """
 
 from __future__ import annotations
@@ -62,16 +63,18 @@ class Listener:
             try:
                 ports.append(server.add_secure_port(address, self._certificate.credentials()))
             except RuntimeError as error:
+                # It would keep the others for ever, and nobody would serve them. Only what has begun can end.
+                await server.start()
+                await server.stop(None)
                 raise OSError(f"gNMI cannot listen on {address}: {error}") from None
         await server.start()
         self._server = server
         self.ports[:] = ports
         self._listen = tuple((host, port) for (host, _), port in zip(self._listen, ports, strict=True))
 
-    @property
-    def asks_clients(self) -> bool:
-        """New clients must show certificates."""
-        return self._certificate.asks_clients
+    def distrusts(self, client_ca: bytes | None) -> bool:
+        """With these authorities clients are turned away that are let in now."""
+        return self._certificate.distrusts(client_ca)
 
     async def replace(self, key: bytes, certificate: bytes, client_ca: bytes | None) -> None:
         """Use these for new connections.
@@ -81,7 +84,7 @@ class Listener:
         """
         async with self._change:
             same = (client_ca is not None) == self._certificate.asks_clients
-            if same and self._server is not None:
+            if same and not self.distrusts(client_ca) and self._server is not None:
                 self._certificate.replace(key, certificate, client_ca)
                 return
             self._certificate = ServerCertificate(key, certificate, client_ca)

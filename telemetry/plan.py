@@ -293,8 +293,8 @@ def targets(tree: Tree, path: DataPath) -> list[Target]:
 
     Raises OperationError when the schema has no such node.
     """
-    if not path.steps:
-        return [Target(tree.schema.root, path, True)]
+    if all(step.name == DESCEND for step in path.steps):
+        return [Target(tree.schema.root, DataPath(()), True)]
     found = dict.fromkeys(node for part in tree.select_paths([path]).parts for node in part.targets)
     outermost = (node for node in found if not any(above in found for above in node.chain[:-1]))
     return [target for node in outermost for target in _targets(node, path)]

@@ -126,18 +126,18 @@ class GnmiServer:
         certificate_users: bool = False,
     ) -> None:
         """From now on use another certificate, and other authorities of clients: see `__init__`. Streams go
-        on, but not without a certificate when clients are asked for one now.
+        on, but not when clients are asked for a certificate now, or an authority of theirs is no more.
 
         Raises:
             OSError: the port was lost to somebody else; to be called again.
         """
         self._certificate_users = certificate_users and client_ca is not None
-        begins = client_ca is not None and not self._listener.asks_clients
+        distrusted = self._listener.distrusts(client_ca)
         try:
             await self._listener.replace(key, certificate, client_ca)
         finally:
-            if begins:
-                reason = "clients must show a certificate from now on"
+            if distrusted:
+                reason = "clients must show a certificate of an authority that is trusted from now on"
                 self._dismiss(Refused(Code.UNAUTHENTICATED, reason))
 
     def _dismiss(self, reason: Refused) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
@@ -13,13 +14,18 @@ from telemetry.protocol.model import data_path, decode
 from telemetry.protocol.paths import PathError
 from yang.access import User
 from yang.datastore.model import PathOperation, Session
+from yang.datastore.wildcards import has_wildcards
 from yang.path import DataPath
 from yang.provider import OperationError
 from yang.schema import SchemaNode
 from yang.tree import Tree
 
 MAXIMUM_OPERATIONS = 100_000
+MAXIMUM_WILDCARDS = 100
+"""Deletes by wildcards in a Set: each looks at all of the configuration, and other commits wait meanwhile."""
 MAXIMUM_ROLES = 100
+_SLICE = 100
+"""Operations that are read before other tasks get their turn."""
 _Op = Literal["delete", "union", "replace", "update"]
 _SESSION_OF_CANCEL = 0xFFFFFFFF
 """Session-id under which a confirmed commit is cancelled: no NETCONF session has it."""
@@ -66,7 +72,10 @@ class Setter:
             if commit is not None and commit.WhichOneof("action") != "commit":
                 await self._finish(user, peer, commit, request)
                 return self._response(request)
-            operations.extend(self._operations(request))
+            for operation in self._operations(request):
+                operations.append(operation)
+                if len(operations) % _SLICE == 0:
+                    await asyncio.sleep(0)
             confirm_timeout, persist_id = _confirmation(commit)
             if operations:
                 await self._tree.transaction(
@@ -130,9 +139,15 @@ class Setter:
             ("update", request.update),
         )
         every = ((op, item) for op, items in asked for item in items)
+        wildcards = 0
         for number, (op, item) in enumerate(every):
             try:
-                yield self._operation(op, prefix, item)
+                operation = self._operation(op, prefix, item)
+                wildcards += op == "delete" and has_wildcards(self._tree.schema, operation.path)
+                if wildcards > MAXIMUM_WILDCARDS:
+                    message = f"a Set holds at most {MAXIMUM_WILDCARDS} deletes by wildcards"
+                    raise Refused(Code.RESOURCE_EXHAUSTED, message)
+                yield operation
             except (Refused, *EXPECTED) as error:
                 refused = error if isinstance(error, Refused) else refusal(error, writing=True)
                 refused.operation = number

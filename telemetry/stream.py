@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -15,6 +15,7 @@ from telemetry.config_subscription import ConfigSubscription, parts_of_configura
 from telemetry.errors import EXPECTED, invalid, refusal
 from telemetry.history import PastSource, history_of, parts_with_a_past
 from telemetry.logs import LogSource
+from telemetry.memory import OF_A_STREAM, Memory
 from telemetry.packing import SYNC_RESPONSE
 from telemetry.plan import Feed, Part, Planner
 from telemetry.protocol import gnmi_pb2 as pb
@@ -30,6 +31,8 @@ from yang.access import User
 from yang.tree import Tree
 
 MAXIMUM_SUBSCRIPTIONS_OF_A_LIST = 1000
+_SLICE = 64
+"""Sources that are started before other tasks get their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Service:
     tree: Tree
     sampler: Sampler
     limits: Limits
+    memory: Memory = field(default_factory=Memory)
 
 
 class Stream:
@@ -73,7 +77,8 @@ class Stream:
         if first is grpc.aio.EOF or first.WhichOneof("request") != "subscribe":
             raise invalid("the first message of a Subscribe must hold a subscription list")
         asked = first.subscribe
-        self._sources = Builder(self._service, self.user, asked, first.extension).sources()
+        builder = Builder(self._service, self.user, asked, first.extension)
+        self._sources = await builder.sources()
         if asked.mode == pb.SubscriptionList.ONCE:
             await self._answer(asked.updates_only)
         elif asked.mode == pb.SubscriptionList.POLL:
@@ -99,8 +104,10 @@ class Stream:
         reading = asyncio.ensure_future(self._refuse_more())
         reading.add_done_callback(lambda _: self._wake.set())
         try:
-            for source in self._sources:
+            for number, source in enumerate(self._sources, 1):
                 source.start(self._wake.set)
+                if number % _SLICE == 0:
+                    await asyncio.sleep(0)
             for source in self._sources:
                 async for message in source.skip() if updates_only else source.initial():
                     await self._write(message)
@@ -163,6 +170,7 @@ class Builder:
         self, service: Service, user: User, asked: pb.SubscriptionList, extensions: Iterable[Any]
     ) -> None:
         self._service = service
+        self._memory = Memory(OF_A_STREAM, service.memory)
         self._asked = asked
         check_encoding(asked.encoding)
         if not asked.subscription:
@@ -178,12 +186,18 @@ class Builder:
         self._reach = Reach(extras.depth, models_of(service.tree.schema, asked.use_models))
         self._planner = Planner(service.tree, user, columns=asked.encoding == pb.PROTO, reach=self._reach)
 
-    def sources(self) -> list[Source]:
-        """One for each part of each subscription. Raises Refused and what `refusal` knows."""
+    async def sources(self) -> list[Source]:
+        """One for each part of each subscription. Raises Refused and what `refusal` knows.
+
+        A path with wildcards may take tens of milliseconds, and a list holds many: others get their turn.
+        """
         self._service.tree.check_exec("/ietf-netconf:get", self._user)  # what a Subscribe is in NETCONF
-        found = [source for subscription in self._asked.subscription for source in self._of(subscription)]
+        found: list[Source] = []
+        for subscription in self._asked.subscription:
+            found.extend(self._of(subscription))
+            await asyncio.sleep(0)
         if self._config_only and self._history is None:
-            return [ConfigSubscription(self._service.tree.past, found)]
+            return [ConfigSubscription(self._service.tree.past, self._user.name, found)]
         return found
 
     def _of(self, subscription: pb.Subscription) -> Sequence[Source]:
@@ -217,7 +231,7 @@ class Builder:
         if part.feed is Feed.LOG:
             return LogSource(part, look, self._history)
         if self._history is not None:
-            return PastSource(part, look, self._history, boundaries=self._config_only)
+            return PastSource(part, look, self._memory, self._history, boundaries=self._config_only)
         sampled = part.feed in (Feed.COLUMNS, Feed.READ)
         suppressed = agreed is not None and agreed.suppress_redundant and part.feed is Feed.READ
         if sampled and not suppressed:
@@ -226,4 +240,4 @@ class Builder:
         if agreed is None:
             raise AssertionError(f"a single look has no part with the feed {part.feed}")
         interval = agreed.interval if sampled or part.feed is Feed.POLL else 0
-        return ChangeSource(part, look, interval=interval, heartbeat=agreed.heartbeat)
+        return ChangeSource(part, look, self._memory, interval=interval, heartbeat=agreed.heartbeat)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 import grpc
+
+_CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
+
+
+def _authorities(pem: bytes | None) -> frozenset[bytes]:
+    """The certificates in a PEM file, however their lines are broken."""
+    return frozenset(b"".join(found.split()) for found in _CERTIFICATE.findall(pem or b""))
 
 
 class ServerCertificate:
@@ -20,6 +28,7 @@ class ServerCertificate:
 
     def __init__(self, key: bytes, certificate: bytes, client_ca: bytes | None = None) -> None:
         self.asks_clients = client_ca is not None
+        self._authorities = _authorities(client_ca)
         self._version = 0
         self._current = self._configuration(key, certificate, client_ca)
 
@@ -35,7 +44,14 @@ class ServerCertificate:
         if (client_ca is not None) != self.asks_clients:
             raise ValueError("whether clients show certificates takes another server")
         self._current = self._configuration(key, certificate, client_ca)
+        self._authorities = _authorities(client_ca)
         self._version += 1
+
+    def distrusts(self, client_ca: bytes | None) -> bool:
+        """With these authorities clients are turned away that are let in now."""
+        return client_ca is not None and not (
+            self.asks_clients and self._authorities <= _authorities(client_ca)
+        )
 
     @staticmethod
     def _configuration(key: bytes, certificate: bytes, client_ca: bytes | None) -> Any:

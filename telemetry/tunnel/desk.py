@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,8 @@ from telemetry.tunnel.registration import Answer, TunnelError
 GNMI: Final = "GNMI_GNOI"
 MAXIMUM_TARGETS: Final = 16
 """Of one client."""
+MAXIMUM_OF_ALL: Final = 512
+"""Targets of all clients: each takes a file descriptor, of which a client that is hostile leaves some."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,63}")
 _MAX_REASON: Final = 200
 
@@ -53,7 +55,7 @@ class Desk:
         others: names that are taken already, of all clients.
     """
 
-    def __init__(self, others: Container[str]) -> None:
+    def __init__(self, others: Collection[str]) -> None:
         self.targets: set[str] = set()
         self._others = others
 
@@ -102,6 +104,8 @@ class Desk:
             return "the name is taken"
         if len(self.targets) >= MAXIMUM_TARGETS:
             return f"{MAXIMUM_TARGETS} targets of one client are taken"
+        if len(self._others) >= MAXIMUM_OF_ALL:
+            return f"{MAXIMUM_OF_ALL} targets are taken here"
         return ""
 
     @staticmethod

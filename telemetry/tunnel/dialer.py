@@ -141,10 +141,10 @@ class Tunnels:
             state.connection = connection
             await connection.run(accepted)
         except (TunnelError, OSError, ValueError) as error:
-            state.last_error = str(error)[:_MAX_ERROR]
+            state.last_error = _printable(str(error))
         except Exception as error:
             log.exception("gnmi.tunnel.defect", server=server.name)
-            state.last_error = repr(error)[:_MAX_ERROR]
+            state.last_error = _printable(repr(error))
         finally:
             _, state.opened, state.refused = state.sessions()
             state.connection = None
@@ -154,3 +154,9 @@ class Tunnels:
         state.failures += 1
         log.warning("gnmi.tunnel.failed", server=server.name, reason=state.last_error)
         return 0.0
+
+
+def _printable(text: str) -> str:
+    """What a tunnel server says, without what does things to a terminal or is no text to a database."""
+    shown = text[:_MAX_ERROR]
+    return "".join(character if character.isprintable() else "\ufffd" for character in shown)

@@ -81,8 +81,10 @@ class Registration:
         return None
 
     def unable(self, tag: int, reason: str) -> bytes:
-        """A connection that was to be opened cannot be: what to send. Not for one whose stream was opened."""
-        self.sessions.discard(tag)
+        """A connection that was to be opened cannot be: what to send. Not for one whose stream was opened.
+
+        Its tag is in use until it has `ended`: the server may ask again before it has heard of this.
+        """
         self.refused += 1
         return self._refusal(tag, reason)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,13 +29,15 @@ class Commit:
     Attributes:
         time_ns: nanoseconds since the epoch.
         paths: schema paths of what it changed; none where that is not known, as at a start.
+        user: who made it.
         confirm_id: the token of the confirmed commit that it is, or that it reverts; None when there is none,
-            or the process was started since.
+            or the process was started since. Whoever knows it may confirm or cancel.
     """
 
     number: int
     time_ns: int
     paths: frozenset[str]
+    user: str = ""
     confirm_id: str | None = None
 
     def touches(self, schema_path: str) -> bool:
@@ -52,7 +55,7 @@ class Past:
         read: makes the tree of a commit's configuration, in the worker.
 
     Attributes:
-        listeners: called, in the loop, after each commit.
+        listeners: by who listens; called, in the loop, after each commit.
     """
 
     def __init__(
@@ -70,7 +73,9 @@ class Past:
         self._read = read
         self._confirm_ids: dict[int, str] = {}
         self._ready: dict[int, Tree] = {}
-        self.listeners: list[Callable[[], None]] = []
+        self._reading = asyncio.Lock()
+        self._commits: dict[int, Commit] = {}
+        self.listeners: dict[object, Callable[[], None]] = {}
         running.on_change(self._committed)
 
     @property
@@ -99,8 +104,15 @@ class Past:
 
     def since(self, number: int) -> Sequence[Commit]:
         """The remembered commits from a number on, oldest first."""
+        return [self._commit(entry) for entry in self._from(number)]
+
+    def following(self, number: int) -> Commit | None:
+        """The first remembered commit from a number on; what is behind it is not looked at."""
+        return next((self._commit(entry) for entry in self._from(number)), None)
+
+    def _from(self, number: int) -> Sequence[Entry]:
         first = max(0, number - self.oldest)
-        return [self._commit(entry) for entry in self._store.entries[first:] if entry.number >= number]
+        return [entry for entry in self._store.entries[first:] if entry.number >= number]
 
     async def configuration(self, number: int) -> Tree:
         """What running was after a commit, defaults included.
@@ -108,28 +120,40 @@ class Past:
         Raises:
             OperationError: ``data-missing``: it is not remembered; or it does not fit the model any more.
         """
-        found = self._ready.get(number)
-        if found is None:
-            found = await self._running.in_worker(self._complete, number)
-            while len(self._ready) >= _KEPT:
-                del self._ready[next(iter(self._ready))]
-            self._ready[number] = found
-        return found
+        # one at a time: of many readers one reads for all, and a commit waits for one configuration at most
+        async with self._reading:
+            found = self._ready.get(number)
+            if found is None:
+                found = await self._running.in_worker(self._complete, number)
+                while len(self._ready) >= _KEPT:
+                    del self._ready[next(iter(self._ready))]
+                self._ready[number] = found
+            return found
 
     def _complete(self, number: int) -> Tree:
         members = self._validator.complete(self._read(number))
         return tree_of(self._schema.root, members, {}, {})[0]
 
     def _commit(self, entry: Entry) -> Commit:
-        paths = frozenset(map(schema_path, entry.changed))
-        return Commit(entry.number, _time_ns(entry), paths, self._confirm_ids.get(entry.number))
+        """Made once: a commit may name ten thousand instances, and every reader of the past asks for it."""
+        found = self._commits.get(entry.number)
+        if found is None:
+            paths = frozenset(map(schema_path, entry.changed))
+            found = Commit(
+                entry.number, _time_ns(entry), paths, entry.user, self._confirm_ids.get(entry.number)
+            )
+            self._commits[entry.number] = found
+        return found
 
     def _committed(self, _snapshot: Snapshot, _changed: Sequence[str], author: Author) -> None:
         if author.confirm_id:
             self._confirm_ids[self.newest] = author.confirm_id
-            for number in [number for number in self._confirm_ids if number < self.oldest]:
-                del self._confirm_ids[number]
-        for listener in tuple(self.listeners):
+            self._commits.pop(self.newest, None)  # of who has asked since it is on the disk
+        for number in [number for number in self._confirm_ids if number < self.oldest]:
+            del self._confirm_ids[number]
+        for number in [number for number in self._commits if number < self.oldest]:
+            del self._commits[number]
+        for listener in tuple(self.listeners.values()):
             listener()
 
 

@@ -46,7 +46,13 @@ def expand(schema: Schema, path: DataPath, values: ValueReader, tree: Tree) -> l
         OperationError: ``invalid-value`` (a key's value is not of its type), ``too-big``.
     """
     found: dict[_Steps, None] = {}
-    for steps in _Search(values).matches(schema.root, tree, path.steps, ()):
+    # several `...` without anything between them are one
+    wanted = tuple(
+        step
+        for before, step in zip((None, *path.steps), path.steps, strict=False)
+        if step.name != DESCEND or before is None or before.name != DESCEND
+    )
+    for steps in _Search(values).matches(schema.root, tree, wanted, ()):
         found[steps] = None
         if len(found) > MAX_EXPANDED:
             raise OperationError("too-big", f"{path} leads to more than {MAX_EXPANDED} nodes", path=str(path))

@@ -326,7 +326,7 @@ class Planner:
         for select in selected:
             child = select.node
             if child.is_key:
-                explicit_key = explicit_key or self.content != "state"
+                explicit_key = explicit_key or self.content != "state" or not child.config
                 continue
             if depth == 0 and children is None:
                 continue

@@ -155,11 +155,15 @@ async def test_confirmed_commits_of_gnmi_and_netconf_bear_their_ids(target, clie
     asked = {"mode": pb.TARGET_DEFINED, "updates_only": True, "extension": [CONFIG_ONLY]}
     subscription = await client.subscribe(RATE, **asked)
     await subscription.until_sync()
+    other = await target.client("viewer").subscribe(RATE, **asked)
+    await other.until_sync()
     request = ext.CommitRequest()
     request.rollback_duration.seconds = 60
     await client.set(update=[update(RATE, 1_000_000)], extension=[commit("c1", commit=request)])
     picture, done = await until_done(subscription)
     assert (picture.values, done.commit_confirm_id) == ({RATE: 1_000_000}, "c1")
+    picture, done = await until_done(other)  # who may not commit is not told what it takes to confirm
+    assert (picture.values, done.commit_confirm_id) == ({RATE: 1_000_000}, "")
     await client.set(extension=[commit("c1", cancel=ext.CommitCancel())])
     picture, done = await until_done(subscription)
     assert (picture.values, done.commit_confirm_id) == ({RATE: 100_000_000}, "c1")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 
 import grpc
 import pytest
 
+from telemetry.listener import Listener
 from telemetry.protocol import gnmi_pb2 as pb
+from telemetry.tls import ServerCertificate
 from tests.contract.gnmi.client import Client, path
 from tests.contract.gnmi.conftest import Target
 from tests.contract.gnmi.element import PASSWORDS
+from tests.support import certificates
 from tests.support.certificates import Authority
 
 COUNTERS = "/aether-subscriber:sessions/session/counters"
@@ -111,6 +115,43 @@ async def test_a_certificate_says_who_it_is(serve):
     assert await code_of(known) is Code.OK
     await client_of(target, server, viewer, login("admin")).set(delete=[path(GONE)])
     assert await code_of(known) is Code.UNAUTHENTICATED
+
+
+async def test_who_was_let_in_by_an_authority_that_is_replaced(serve):
+    old, new = Authority("old"), Authority("new")
+    target = await serve(client_ca=old.certificate, certificate_users=True)
+    server, key = target.certificate.read_bytes(), (target.folder / "key.pem").read_bytes()
+    known = client_of(target, server, old.issue("admin"))
+    stream = await known.subscribe(COUNTERS, mode=pb.ON_CHANGE)
+    await stream.until_sync()
+    # one more authority changes nothing for who is there
+    both = new.certificate + b"\n" + old.certificate.replace(b"\n", b"\r\n")
+    await target.server.use(key, server, both, certificate_users=True)
+    assert await code_of(client_of(target, server, new.issue("admin"))) is Code.OK
+    target.element.sessions.sweep()
+    await stream.update()
+    await target.server.use(key, server, new.certificate, certificate_users=True)
+    assert (await stream.status())[0] is Code.UNAUTHENTICATED
+    assert await code_of(known) is Code.UNAVAILABLE
+    assert await code_of(client_of(target, server, new.issue("admin"))) is Code.OK
+
+
+async def test_a_port_that_somebody_else_has(tmp_path):
+    """The other ports are not kept from who may get them."""
+    key, certificate = certificates.write(tmp_path)
+    with socket.socket() as other, socket.socket() as probe:
+        for each in (other, probe):
+            each.bind(("127.0.0.1", 0))
+        other.listen()
+        listen = [("127.0.0.1", each.getsockname()[1]) for each in (probe, other)]
+        probe.close()
+        made = ServerCertificate(key.read_bytes(), certificate.read_bytes())
+        listener = Listener(lambda: grpc.aio.server(options=[("grpc.so_reuseport", 0)]), listen, made)
+        with pytest.raises(OSError, match=str(listen[1][1])):
+            await listener.start()
+    await listener.start()
+    assert listener.ports == [port for _, port in listen]
+    await listener.stop(0)
 
 
 async def test_streams_of_a_removed_user_end_at_once(target, client):

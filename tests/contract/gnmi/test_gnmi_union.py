@@ -156,3 +156,16 @@ async def test_what_shuts_everybody_out_is_to_be_confirmed(client):
     await client.set(union_replace=[system], extension=[commit("c1", commit=request)])
     code, _ = await refused(client.set(extension=[commit("c1", cancel=ext.CommitCancel())]))
     assert code is Code.UNAUTHENTICATED
+
+
+async def test_entries_keep_the_order_in_which_they_are_said(target, client):
+    rules = [{"name": name, "module-name": "*", "action": "permit"} for name in ("z", "y", "x")]
+    where = "/ietf-netconf-acm:nacm/rule-list[name=blind]"
+    whole = {"name": "blind", "group": ["blind"], "rule": rules}
+    for _ in range(2):
+        last = ietf(f"{where}/rule[name=x]/comment", "the last")
+        await client.set(union_replace=[ietf(where, whole), last])
+    lists = target.element.tree.running_json()["ietf-netconf-acm:nacm"]["rule-list"]
+    (blind,) = [found for found in lists if found["name"] == "blind"]
+    assert [rule["name"] for rule in blind["rule"]] == ["z", "y", "x"]
+    assert blind["rule"][2]["comment"] == "the last"

@@ -245,3 +245,35 @@ def test_a_configuration(tmp_path):
             parse({**whole, "tunnel": wrong})
     with pytest.raises(ConfigError, match="address"):
         parse({**whole, "targets": [{**target, "address": "unix:relative"}]})
+
+
+class Ended:
+    """An RPC that announces a target, and may be cancelled at any time."""
+
+    def __init__(self, name: str) -> None:
+        target = pb.Target(op=pb.Target.ADD, target=name, target_type="GNMI_GNOI")
+        self._messages = [pb.RegisterOp(target=target).SerializeToString()]
+
+    def peer(self) -> str:
+        return "ipv4:192.0.2.1:1"
+
+    async def read(self) -> Any:
+        if not self._messages:
+            await asyncio.Event().wait()
+        return self._messages.pop()
+
+    async def write(self, _octets: bytes) -> None:
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("turns", range(1, 8))
+async def test_a_call_that_is_cancelled_leaves_no_name_behind(world, turns):
+    call = asyncio.create_task(world.server._register(None, Ended("bng-01")))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    call.cancel()
+    await asyncio.wait({call})
+    assert world.names() == set()
+    stranger = Stranger(world)
+    assert (await stranger.add("bng-01")).accept
+    await stranger.channel.close()

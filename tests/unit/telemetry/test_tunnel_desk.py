@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from telemetry.protocol import tunnel_pb2 as pb
-from telemetry.tunnel.desk import MAXIMUM_TARGETS, Added, Desk, Failed, Removed
+from telemetry.tunnel.desk import MAXIMUM_OF_ALL, MAXIMUM_TARGETS, Added, Desk, Failed, Removed
 from telemetry.tunnel.registration import Answer, Open, Registration, TunnelError
 
 
@@ -70,3 +70,13 @@ def test_what_is_not_taken():
     assert desk.receive(target(op=pb.Target.UNKNOWN)) is None
     with pytest.raises(TunnelError, match="no message"):
         desk.receive(b"\xff")
+
+
+def test_targets_of_all_clients_are_bounded():
+    taken = {f"bng-{number}" for number in range(MAXIMUM_OF_ALL - 1)}
+    desk = Desk(taken)
+    assert isinstance(desk.receive(target("last")), Added)
+    taken.add("last")
+    refused = desk.receive(target("one-more"))
+    assert isinstance(refused, Answer)
+    assert f"{MAXIMUM_OF_ALL} targets" in error(refused.octets)

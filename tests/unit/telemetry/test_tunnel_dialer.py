@@ -263,7 +263,7 @@ async def test_a_gnmi_server_that_cannot_be_reached(world):
     world.local.local_address = ("127.0.0.1", 1)
     await world.collector.ask(1)
     assert "cannot be reached" in (await world.collector.answer()).error
-    assert world.state.sessions() == (0, 1, 1)
+    await until(lambda: world.state.sessions() == (0, 1, 1))
 
 
 # --- calls
@@ -380,3 +380,13 @@ async def test_several_servers_and_a_change_of_one(world):
     assert world.tunnels.states == {}
     assert await carried.read() == b""
     await second.stop()
+
+
+async def test_what_a_server_says_is_made_text(world):
+    world.collector.accept = False
+    world.collector.refusal = "no\0\x1b[31m\u202e" + "x" * 1000
+    await world.call()
+    await until(lambda: world.state.failures > 0)
+    assert world.state.last_error.isprintable()
+    assert "no\ufffd\ufffd[31m\ufffdxxx" in world.state.last_error
+    assert len(world.state.last_error) <= 255

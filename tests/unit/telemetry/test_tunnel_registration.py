@@ -135,4 +135,6 @@ def test_a_session_that_cannot_be_opened(registration):
     registration.receive(session(1))
     answer = registration.unable(1, "no way")
     assert refusal(Answer(answer)).error == "no way"
-    assert (registration.sessions, registration.refused) == (set(), 1)
+    assert isinstance(registration.receive(session(1)), Answer), "the tag is in use until it has ended"
+    registration.ended(1)
+    assert (registration.sessions, registration.refused) == (set(), 2)
