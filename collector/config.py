@@ -36,6 +36,7 @@ class Target:
         username, password: sent as metadata with each RPC.
         ca: PEM file with the certificates that may have signed the server's.
         server_name: in the server's certificate; "" for its address, which is ``localhost`` for a socket.
+        certificate, key: PEM files of our own certificate, where the BNG asks for one; both or none.
     """
 
     bng_id: str
@@ -44,6 +45,8 @@ class Target:
     password: str = field(repr=False)
     ca: Path
     server_name: str = ""
+    certificate: Path | None = None
+    key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,11 @@ def parse_target(source: Any, where: str) -> Target:
     address = _text(source, "address", where)
     if not address.startswith("unix:/"):
         _host_and_port(address, where)
+    if ("certificate" in source) != ("key" in source):
+        raise ConfigError(f"{where}: 'certificate' and 'key' belong together")
+    certificate, key = (
+        Path(_text(source, name, where)) if name in source else None for name in ("certificate", "key")
+    )
     return Target(
         bng_id=_text(source, "bng_id", where),
         address=address,
@@ -109,6 +117,8 @@ def parse_target(source: Any, where: str) -> Target:
         password=_text(source, "password", where),
         ca=Path(_text(source, "ca", where)),
         server_name=_text(source, "server_name", where) if "server_name" in source else "",
+        certificate=certificate,
+        key=key,
     )
 
 

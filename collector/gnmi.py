@@ -62,7 +62,8 @@ def channel(target: Target | ForeignTarget, window: int) -> grpc.aio.Channel:
     if target.server_name:
         options.append(("grpc.ssl_target_name_override", target.server_name))
     if isinstance(target, Target):
-        credentials = grpc.ssl_channel_credentials(target.ca.read_bytes())
+        ca, key, cert = (file and file.read_bytes() for file in (target.ca, target.key, target.certificate))
+        credentials = grpc.ssl_channel_credentials(ca, key, cert)
         return grpc.aio.secure_channel(target.address, credentials, options=[*options, *KEEPALIVE])
     options += KEEPALIVE_FOREIGN
     if target.insecure:

@@ -82,5 +82,7 @@ def table(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> str:
 def _short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.1f}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     text = "".join(c if c.isprintable() else " " for c in str(value))
     return text if len(text) <= 60 else text[:59] + "…"

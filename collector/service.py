@@ -212,7 +212,8 @@ class Service:
         metrics.LOST.inc()
         if bng_id in self._tasks:
             result = await self._cancel(bng_id)
-            why = "fenced off" if isinstance(result, writer.FencedError) else repr(result)
+            why = "it ran out" if isinstance(result, asyncio.CancelledError) else repr(result)
+            why = "fenced off" if isinstance(result, writer.FencedError) else why
             log.warning("collector.lease-lost", bng_id=bng_id, epoch=epoch, why=why)
 
     async def _end(self) -> None:

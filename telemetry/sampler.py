@@ -317,9 +317,14 @@ class Sampler:
                 await asyncio.wait([waiting], timeout=delay)
             finally:
                 waiting.cancel()
+            moves: dict[int, int] = {}
             for group in self._wheel.due(time.monotonic_ns()):
                 self._tick(group.key, list(group.members))
-                group.timer.shift(self._producers[group.key].shift(group.timer.interval))
+                interval = group.timer.interval
+                moves[interval] = moves.get(interval) or self._producers[group.key].shift(interval)
+            for interval, by in moves.items():
+                if by:  # who samples something else beside counters, to know that they are whole, gets both
+                    self._wheel.shift(interval, by)
 
     def _tick(self, key: Hashable, members: Sequence[Member]) -> None:
         before = self._latest.get(key)

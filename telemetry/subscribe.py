@@ -96,9 +96,9 @@ class Timer:
 
     __slots__ = ("_due", "_phase", "interval")
 
-    def __init__(self, interval: int, now: int) -> None:
+    def __init__(self, interval: int, now: int, phase: int = 0) -> None:
         self.interval = interval
-        self._phase = 0
+        self._phase = phase
         self._due = self._after(now)
 
     @property
@@ -125,9 +125,9 @@ class Timer:
 class Group(Generic[K, T]):
     """Subscribers that get the same sample at the same time. Keeps the order in which they came."""
 
-    def __init__(self, key: K, interval: int, now: int) -> None:
+    def __init__(self, key: K, interval: int, now: int, phase: int = 0) -> None:
         self.key = key
-        self.timer = Timer(interval, now)
+        self.timer = Timer(interval, now, phase)
         self.members: dict[T, None] = {}
 
 
@@ -136,12 +136,13 @@ class Wheel(Generic[K, T]):
 
     def __init__(self) -> None:
         self.groups: dict[K, Group[K, T]] = {}
+        self._phases: dict[int, int] = {}
 
     def join(self, key: K, interval: int, member: T, now: int) -> Group[K, T]:
         """Add a subscriber; the key holds all that makes samples differ, the interval among it."""
         group = self.groups.get(key)
         if group is None:
-            group = self.groups[key] = Group(key, interval, now)
+            group = self.groups[key] = Group(key, interval, now, self._phases.get(interval, 0))
         group.members[member] = None
         return group
 
@@ -153,6 +154,16 @@ class Wheel(Generic[K, T]):
         group.members.pop(member, None)
         if not group.members:
             del self.groups[key]
+            interval = group.timer.interval
+            if not any(other.timer.interval == interval for other in self.groups.values()):
+                self._phases.pop(interval, None)
+
+    def shift(self, interval: int, by: int) -> None:
+        """Move all groups of an interval, also those to come: they stay due together."""
+        self._phases[interval] = self._phases.get(interval, 0) + by
+        for group in self.groups.values():
+            if group.timer.interval == interval:
+                group.timer.shift(by)
 
     def due(self, now: int) -> list[Group[K, T]]:
         """The groups whose time has come."""

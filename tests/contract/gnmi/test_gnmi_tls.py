@@ -9,6 +9,8 @@ import ssl
 import grpc
 import pytest
 
+from collector import gnmi as collector_gnmi
+from collector.config import parse_target
 from telemetry.listener import Listener
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.tls import ServerCertificate
@@ -84,6 +86,26 @@ async def test_clients_must_show_certificates_as_well_as_passwords(serve):
     await target.server.use(key, certificate, stranger.certificate)
     assert await code_of(client_of(target, server, foreign, login("admin"))) is Code.OK
     assert await code_of(client_of(target, server, shown, login("admin"))) is Code.UNAVAILABLE
+
+
+async def test_the_collector_shows_a_certificate(serve, tmp_path):
+    authority = Authority()
+    target = await serve(client_ca=authority.certificate)
+    key, certificate = authority.issue("collector")
+    (tmp_path / "key.pem").write_bytes(key)
+    (tmp_path / "certificate.pem").write_bytes(certificate)
+    where = {"bng_id": "bng-01", "address": f"127.0.0.1:{target.port}", "ca": str(target.certificate)}
+    shown = {name: str(tmp_path / f"{name}.pem") for name in ("certificate", "key")}
+    for given, code in ((shown, Code.OK), ({}, Code.UNAVAILABLE)):
+        client = collector_gnmi.Client(parse_target({**where, **login("admin"), **given}, "here"))
+        try:
+            await client.capabilities()
+            found = Code.OK
+        except grpc.aio.AioRpcError as error:
+            found = error.code()
+        finally:
+            await client.close()
+        assert found is code
 
 
 async def test_a_certificate_says_who_it_is(serve):

@@ -37,6 +37,7 @@ def test_defaults() -> None:
         (config(targets=[TARGET, TARGET]), "more than once"),
         (config(targets=[{**TARGET, "address": "nowhere"}]), r"targets\[0\]: 'address' must be host:port"),
         (config(targets=[{**TARGET, "password": ""}]), "'password' must be a non-empty string"),
+        (config(targets=[{**TARGET, "key": "key.pem"}]), r"targets\[0\]: 'certificate' and 'key' belong"),
         (config(database=None), "'database'"),
         (config(sample_interval=0), "from 1 to 3600"),
         (config(sample_interval=True), "must be a number"),

@@ -124,3 +124,18 @@ def test_a_cursor_says_what_is_lost():
     Cursor(5).check(5)
     with pytest.raises(Lost, match=r"^oldest-seq=6$"):
         Cursor(5).check(6)
+
+
+def test_what_is_due_together_is_moved_together():
+    wheel = Wheel()
+    counters, other = wheel.join("counters", 5, "a", 0), wheel.join("instance", 5, "a", 0)
+    wheel.join("health", 10, "a", 0)
+    wheel.due(5)
+    wheel.shift(5, 2)
+    later = wheel.join("routers", 5, "b", 6)
+    assert {group.timer.due_at for group in (counters, other)} == {12} and later.timer.due_at == 7
+    assert [group.key for group in wheel.due(10)] == ["health", "routers"]
+    assert {group.key for group in wheel.due(12)} == {"counters", "instance", "routers"}
+    for key in ("counters", "instance", "routers"):
+        wheel.leave(key, "b" if key == "routers" else "a")
+    assert wheel.join("counters", 5, "a", 12).timer.due_at == 15
