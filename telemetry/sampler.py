@@ -252,11 +252,14 @@ class Rhythm:
 
     MARGIN = 0.2
     """Samples nearer to a sweep than this share of the time between two sweeps are moved."""
+    ATTEMPTS = 2
+    """Moves in a row that do not help: then the sweeps follow the samples, and moving on would only delay them."""
 
     def __init__(self) -> None:
         self._last: tuple[int, int] | None = None
         self._period = 0
         self._age = 0
+        self._moves = 0
 
     def saw(self, tick: int, made: int, now: int) -> None:
         """Sweep `tick`, made at that time, was sampled now; nanoseconds since the epoch."""
@@ -271,7 +274,11 @@ class Rhythm:
         if not 0 < self._period <= interval * 1.1 or not 0 <= self._age <= self._period * 1.2:
             return 0  # many samples of each sweep, sweeps that are not regular, or a clock that was set
         share = self._age / self._period
-        return 0 if self.MARGIN <= share <= 1 - self.MARGIN else int((0.5 - share) * self._period)
+        if self.MARGIN <= share <= 1 - self.MARGIN:
+            self._moves = 0
+            return 0
+        self._moves += 1
+        return int((0.5 - share) * self._period) if self._moves <= self.ATTEMPTS else 0
 
 
 class Sampler:

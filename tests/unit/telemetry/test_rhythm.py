@@ -54,3 +54,14 @@ def test_when_samples_stay_where_they_are(saw):
     for tick, made, now in saw:
         rhythm.saw(tick, made, now)
     assert rhythm.shift(5 * SECOND) == 0
+
+
+def test_sweeps_that_follow_the_samples_do_not_push_them_on_for_ever():
+    timer, rhythm, moves = Timer(5 * SECOND, 0), Rhythm(), []
+    for tick in range(20):
+        now = timer.due_at
+        assert timer.expired(now)
+        rhythm.saw(tick, now, now)  # made because it is sampled
+        moves.append(rhythm.shift(timer.interval))
+        timer.shift(moves[-1])
+    assert [move != 0 for move in moves] == [False, True, True] + [False] * 17
