@@ -15,6 +15,7 @@ import yaml
 from collector import retention
 from collector.bus import config as bus_config
 from collector.bus.config import BusConfig
+from collector.bus.message import MOST_NAME, is_name
 from collector.foreign.config import Foreign, ForeignError, read_foreign
 from collector.outputs import registry
 from collector.outputs.interface import Output
@@ -102,8 +103,11 @@ def parse_target(source: Any, where: str) -> Target:
     address = _text(source, "address", where)
     if not address.startswith("unix:/"):
         _host_and_port(address, where)
+    bng_id = _text(source, "bng_id", where)
+    if not is_name(bng_id):
+        raise ConfigError(f"{where}: 'bng_id' must be text of at most {MOST_NAME} octets, none of them 0")
     return Target(
-        bng_id=_text(source, "bng_id", where),
+        bng_id=bng_id,
         address=address,
         username=_text(source, "username", where),
         password=_text(source, "password", where),

@@ -69,7 +69,7 @@ class Session(link.Link):
         self.target = target
         self._reader = template.Reader()
         self._clock_off = False
-        self._stamped = 0, 0
+        self._stamped: tuple[int, int, int] | None = None
 
     async def said(self, connection: asyncpg.Connection, up: bool, error: str | None, **columns: Any) -> None:
         """The row of `bngs`."""
@@ -196,14 +196,19 @@ class Session(link.Link):
         writing: asyncio.Task[None] | None = None
         # what was read is decoded while what was read before is written; a write that fails ends both
         async with asyncio.TaskGroup() as group:
-            async for batch in client.batches(request, most=MOST_MESSAGES, quiet=0.2):
-                found = await self._read(batch, await self.store.clock.now_ns())
-                parts = cutter.take(found, more=len(batch) == MOST_MESSAGES)
-                if parts:
-                    seen = [(part, self._seen(pace, part)) for part in parts]
-                    if writing:
-                        await asyncio.wait([writing])
-                    writing = group.create_task(self._write_parts(encoder, seen))
+            try:
+                async for batch in client.batches(request, most=MOST_MESSAGES, quiet=0.2):
+                    found = await self._read(batch, await self.store.clock.now_ns())
+                    parts = cutter.take(found, more=len(batch) == MOST_MESSAGES)
+                    if parts:
+                        seen = [(part, self._seen(pace, part)) for part in parts]
+                        if writing:
+                            await asyncio.wait([writing])
+                        writing = group.create_task(self._write_parts(encoder, seen))
+            except (grpc.aio.AioRpcError, decode.DecodeError):
+                if writing:  # what came before the end of the stream is kept
+                    await asyncio.wait([writing])
+                raise
 
     @staticmethod
     def _seen(pace: gaps.Pace, part: ticks.Part) -> float:
@@ -249,9 +254,11 @@ class Session(link.Link):
                 self.log.info("collector.clock-right")
         if not off:
             return samples
-        if samples.time_ns != self._stamped[0]:
-            self._stamped = samples.time_ns, now  # one time for all messages of a tick
-        return dataclasses.replace(samples, time_ns=self._stamped[1])
+        told, stamped = (samples.time_ns, samples.tick), self._stamped
+        if stamped is None or told[0] != stamped[0] or told[1] > stamped[1]:
+            # one time for all messages of a tick; another one for the next, also of a clock that stands still
+            self._stamped = stamped = *told, now
+        return dataclasses.replace(samples, time_ns=stamped[2])
 
     async def _condition(self, client: gnmi.Client) -> None:
         """Health and access routers."""

@@ -255,6 +255,11 @@ async def test_several_ticks_in_one_transaction(database: str) -> None:
             await write(again, samples(10, "a", "b"))
             await write(again, samples(11, "a"), None)
         assert await counts(live) == [("a", 11, 11), ("b", 10, 10), ("c", 2, 2)]
+        # the last number that there is, and the one after
+        for after, tick in enumerate((2**63 - 1, 1, 2), 12):
+            one = Samples(now + after * 10**9, np.array(["a" * 16], SESSION_ID), np.full((1, 7), tick))
+            await write(again, one, None)
+        assert (await counts(gaps))[2:] == [(2**63 - 1, 2**63 - 1)]
     finally:
         await connection.close()
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from collector.config import Target, parse
 from collector.session import Session
+from collector.template import SESSION_ID, Samples
 from telemetry.encoder import ColumnEncoder, ColumnShape
 from telemetry.protocol import gnmi_pb2
 from tests.support.journal_target import COUNTERS, session_id
@@ -33,3 +34,18 @@ async def test_learning_layouts_holds_nobody_up() -> None:
         await asyncio.sleep(0)
     assert turns >= len(messages) > 1
     assert sum(len(samples.sessions) for samples in reading.result() if samples) == len(keys)
+
+
+def test_a_clock_that_stands_still_is_not_taken_for_one_tick() -> None:
+    config = parse({"database": "x", "targets": []})
+    session = Session(config, Target("b", "192.0.2.1:57400", "u", "p", Path("ca")), 1)
+    now = time.time_ns()
+
+    def read(told: int, tick: int, at: int) -> int:
+        samples = Samples(told, np.array(["0" * 16], SESSION_ID), np.full((1, 7), tick, np.int64))
+        return session._in_time(samples, at).time_ns
+
+    for told in (0, -1, 2**64 - 1, 32_503_680_000 * 10**9):
+        begun = [read(told, tick, now + after) for tick, after in ((1, 0), (1, 5), (2, 10), (2, 15), (1, 20))]
+        assert begun == [now, now, now + 10, now + 10, now + 10]
+    assert read(now - 10**9, 9, now) == now - 10**9
