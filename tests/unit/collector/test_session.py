@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
+import grpc
 import numpy as np
+import pytest
 
+from collector import link
 from collector.config import Target, parse
 from collector.session import Session
 from collector.template import SESSION_ID, Samples
@@ -49,3 +53,34 @@ def test_a_clock_that_stands_still_is_not_taken_for_one_tick() -> None:
         begun = [read(told, tick, now + after) for tick, after in ((1, 0), (1, 5), (2, 10), (2, 15), (1, 20))]
         assert begun == [now, now, now + 10, now + 10, now + 10]
     assert read(now - 10**9, 9, now) == now - 10**9
+
+
+class Unlucky(Session):
+    """Fails with one error after the other, then waits."""
+
+    def __init__(self, *errors: Exception | None) -> None:
+        config = parse({"database": "x", "targets": []})
+        super().__init__(config, Target("b", "192.0.2.1:57400", "u", "p", Path("ca")), 1)
+        self.errors, self.seen = list(errors), list[bool]()
+
+    async def connected(self) -> None:
+        self.seen.append(self.silent_since is not None)
+        if not self.errors:
+            await asyncio.Event().wait()
+        if error := self.errors.pop(0):
+            raise error
+
+    async def say(self, up: bool, error: str | None, **columns: Any) -> None:
+        pass
+
+
+async def test_only_what_the_target_does_counts_as_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "RETRY_FIRST", 0.001)
+    nothing = grpc.aio.Metadata()
+    away = grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, nothing, nothing)
+    session = Unlucky(away, ExceptionGroup("", [away]), OSError("PostgreSQL"), away, None)
+    running = asyncio.create_task(session.run())
+    while len(session.seen) < 6:
+        await asyncio.sleep(0.001)
+    running.cancel()
+    assert session.seen == [False, True, True, False, True, False]
