@@ -6,12 +6,13 @@ import asyncio
 import dataclasses
 import time
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 import asyncpg
 import grpc
 
-from collector import clock, copyformat, decode, gaps, gnmi, link, metrics, template, ticks, writer
+from collector import apart, clock, copyformat, decode, gaps, gnmi, link, metrics, template, ticks, writer
 from collector.budget import WINDOW_MOST, Budget
 from collector.config import CollectorConfig, Target
 from collector.metrics import EVENTS, SAMPLES
@@ -51,6 +52,20 @@ def merge(live: dict[str, dict[str, Any]], notification: gnmi_pb2.Notification) 
     for path, leaves in decode.entries(notification, below="session"):
         known = {name: leaf for name, leaf in decode.session(leaves).items() if leaf is not None}
         live.setdefault(path[-1][1]["id"], {}).update(known)
+
+
+def condition(batch: Sequence[gnmi_pb2.Notification]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The leaves of health, and those of each access router."""
+    health: dict[str, Any] = {}
+    routers: dict[str, dict[str, Any]] = {}
+    for notification in batch:
+        for _, leaves in decode.entries(notification, below="health"):
+            health.update(leaves)
+        for below in ("access-router", "discovered"):
+            for path, leaves in decode.entries(notification, below=below):
+                row = {**path[-1][1], **leaves}
+                routers.setdefault(f"{below}:{sorted(path[-1][1].values())}", {"_": below}).update(row)
+    return health, routers
 
 
 class Session(link.Link):
@@ -138,8 +153,8 @@ class Session(link.Link):
         batch: Sequence[gnmi_pb2.Notification],
     ) -> None:
         fresh: list[dict[str, Any]] = []
-        for notification in batch:
-            event = decode.event(notification)
+        size = sum(notification.ByteSize() for notification in batch)
+        for event in await apart.decoded(size, lambda: list(map(decode.event, batch))):
             verdict = tracker.judge(event["seq"], event["time_ns"]) if event else gaps.KNOWN
             if verdict == gaps.BROKEN:
                 if fresh:
@@ -235,7 +250,7 @@ class Session(link.Link):
         """The samples of each message, None where it has none."""
         found: list[template.Samples | None] = []
         for message in batch:
-            samples = self._reader.read(message)
+            samples = await apart.decoded(len(message), partial(self._reader.read, message))
             found.append(samples and self._in_time(samples, now))
             if not self._reader.known:
                 # a layout takes milliseconds to learn: no transaction of others shall wait for many
@@ -275,15 +290,8 @@ class Session(link.Link):
         self, connection: asyncpg.Connection, batch: Sequence[gnmi_pb2.Notification], now: int
     ) -> None:
         """`now` is PostgreSQL's time of when the batch came."""
-        health: dict[str, Any] = {}
-        routers: dict[str, dict[str, Any]] = {}
-        for notification in batch:
-            for _, leaves in decode.entries(notification, below="health"):
-                health.update(leaves)
-            for below in ("access-router", "discovered"):
-                for path, leaves in decode.entries(notification, below=below):
-                    row = {**path[-1][1], **leaves}
-                    routers.setdefault(f"{below}:{sorted(path[-1][1].values())}", {"_": below}).update(row)
+        size = sum(notification.ByteSize() for notification in batch)
+        health, routers = await apart.decoded(size, lambda: condition(batch))
         if health:
             told = batch[-1].timestamp
             at = decode.stamp(told if near(told, now) else now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import grpc
 import numpy as np
 import pytest
 
-from collector import link
+from collector import apart, link
 from collector.config import Target, parse
 from collector.session import Session
 from collector.template import SESSION_ID, Samples
@@ -84,3 +85,30 @@ async def test_only_what_the_target_does_counts_as_silence(monkeypatch: pytest.M
         await asyncio.sleep(0.001)
     running.cancel()
     assert session.seen == [False, True, True, False, True, False]
+
+
+async def test_large_messages_are_read_apart() -> None:
+    config = parse({"database": "x", "targets": []})
+    session = Session(config, Target("b", "192.0.2.1:57400", "u", "p", Path("ca")), 1)
+    names = []
+    session._reader.read = lambda _: names.append(threading.current_thread())  # type: ignore[assignment,method-assign]
+    await session._read([b"small", bytes(apart.LARGE)], 1)
+    assert [name is threading.main_thread() for name in names] == [True, False]
+
+
+async def test_what_is_read_apart_has_ended_when_the_reader_is_cancelled() -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        time.sleep(0.05)
+        ended.set()
+        raise ValueError
+
+    reading = asyncio.create_task(apart.decoded(apart.LARGE, work))
+    while not begun.is_set():
+        await asyncio.sleep(0.001)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert ended.is_set()
