@@ -100,14 +100,13 @@ def parse_target(source: Any, where: str) -> Target:
     """Check one entry of `targets`. Raises ConfigError."""
     if not isinstance(source, dict):
         raise ConfigError(f"{where}: must be an object")
+    if not is_name(_text(source, "bng_id", where)):
+        raise ConfigError(f"{where}: 'bng_id' must be text of at most {MOST_NAME} octets, none of them 0")
     address = _text(source, "address", where)
     if not address.startswith("unix:/"):
         _host_and_port(address, where)
-    bng_id = _text(source, "bng_id", where)
-    if not is_name(bng_id):
-        raise ConfigError(f"{where}: 'bng_id' must be text of at most {MOST_NAME} octets, none of them 0")
     return Target(
-        bng_id=bng_id,
+        bng_id=_text(source, "bng_id", where),
         address=address,
         username=_text(source, "username", where),
         password=_text(source, "password", where),
