@@ -22,6 +22,9 @@ log = structlog.get_logger()
 PAUSE = 0.1
 """Seconds between two transactions with notifications."""
 
+MOST_OCTETS = 7999
+"""What PostgreSQL takes of a payload. One that it refuses would take those of others with it."""
+
 Said = tuple[str, str]
 """Channel and payload."""
 
@@ -29,8 +32,15 @@ _announced: WeakKeyDictionary[asyncpg.Connection, list[Said]] = WeakKeyDictionar
 
 
 def announce(connection: asyncpg.Connection, channel: str, **payload: Any) -> None:
-    """NOTIFY with a JSON payload when the transaction that this connection is in has been committed."""
-    _announced.setdefault(connection, []).append((channel, orjson.dumps(payload).decode()))
+    """NOTIFY with a JSON payload when the transaction that this connection is in has been committed. Lists in
+    it are shortened until it fits; one that does not fit without them is not sent."""
+    while len(octets := orjson.dumps(payload)) > MOST_OCTETS:
+        lists = [name for name, content in payload.items() if isinstance(content, list) and content]
+        if not lists:
+            log.warning("collector.not-announced", channel=channel, octets=len(octets))
+            return
+        payload.update({name: payload[name][: len(payload[name]) // 2] for name in lists})
+    _announced.setdefault(connection, []).append((channel, octets.decode()))
 
 
 def announced(connection: asyncpg.Connection) -> list[Said]:

@@ -13,6 +13,11 @@ from dataclasses import dataclass
 MOST_AT_ONCE = 32
 """Targets that are handed over in one turn: to end and to begin their sessions is work for both sides."""
 
+GIVE_UP = 30.0
+"""Seconds without a connection after which another collector shall try."""
+REST = 1800.0
+"""Seconds until a collector tries again what it gave up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Collector:
@@ -105,3 +110,37 @@ class Turn:
     ) -> list[str]:
         """Which of my targets I hand over."""
         return surplus(self._me, held, free, alive)
+
+
+class Reach:
+    """Which targets this collector cannot reach and another one may: they are given up, and not wanted again
+    for a while; then one failure is enough. One that nobody reaches stays with whoever tried last, and
+    changes hands once in a REST.
+
+    Args:
+        me: its name.
+        clock: seconds.
+    """
+
+    def __init__(self, me: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._me, self._clock = me, clock
+        self._until: dict[str, float] = {}
+
+    def wanted(self, targets: Collection[str]) -> list[str]:
+        """The targets without those that were given up a short while ago."""
+        now = self._clock()
+        self._until = {name: until for name, until in self._until.items() if name in targets}
+        return [name for name in targets if self._until.get(name, now) <= now]
+
+    def given_up(self, silent: Mapping[str, float], alive: Mapping[str, Collector]) -> list[str]:
+        """Which of my targets another one shall try, MOST_AT_ONCE at most. `silent`: since when each that I
+        hold cannot be reached, by the clock."""
+        now = self._clock()
+        others = [one for owner, one in alive.items() if owner != self._me and one.settled]
+        given = [
+            name
+            for name, since in sorted(silent.items())
+            if (now - since > GIVE_UP or name in self._until) and any(name in one.wants for one in others)
+        ][:MOST_AT_ONCE]
+        self._until.update(dict.fromkeys(given, now + REST))
+        return given

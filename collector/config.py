@@ -15,6 +15,7 @@ import yaml
 from collector import retention
 from collector.bus import config as bus_config
 from collector.bus.config import BusConfig
+from collector.bus.message import MOST_NAME, is_name
 from collector.foreign.config import Foreign, ForeignError, read_foreign
 from collector.outputs import registry
 from collector.outputs.interface import Output
@@ -102,6 +103,8 @@ def parse_target(source: Any, where: str) -> Target:
     """Check one entry of `targets`. Raises ConfigError."""
     if not isinstance(source, dict):
         raise ConfigError(f"{where}: must be an object")
+    if not is_name(_text(source, "bng_id", where)):
+        raise ConfigError(f"{where}: 'bng_id' must be text of at most {MOST_NAME} octets, none of them 0")
     address = _text(source, "address", where)
     if not address.startswith("unix:/"):
         _host_and_port(address, where)

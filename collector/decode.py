@@ -7,8 +7,10 @@ are optional on the wire and dropped here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from ipaddress import ip_interface
 from typing import Any, TypeGuard
 
 import orjson
@@ -21,21 +23,27 @@ Leaves = dict[str, Any]
 
 MAX_BIGINT = 2**63 - 1
 
+SESSION_TEXTS = ("username", "mac-address", "ip-address", "interface", "nas-port-id", "status", "profile")
+EVENT_TEXTS = (*SESSION_TEXTS, "instance-id", "session-id", "terminate-cause", "reason")
+
 
 class DecodeError(ValueError):
     """A notification that is not what the subscription asked for."""
 
 
-def timestamp(text: str) -> datetime:
+def timestamp(leaf: Any) -> datetime:
     """A YANG date-and-time (RFC 6991) as an aware datetime, to the microsecond. Raises DecodeError."""
+    if not isinstance(leaf, str):
+        raise DecodeError(f"not a date-and-time: {str(leaf)[:100]!r}")
     try:
-        head, dot, tail = text.partition(".")
+        head, dot, tail = leaf.partition(".")
+        whole = leaf
         if dot:  # nanoseconds: Python reads six digits at most
             digits = len(tail) - len(tail.lstrip("0123456789"))
-            text = f"{head}.{tail[:digits][:6]}{tail[digits:]}"
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
-        raise DecodeError(f"not a date-and-time: {text!r}") from None
+            whole = f"{head}.{tail[:digits][:6]}{tail[digits:]}"
+        return datetime.fromisoformat(whole).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise DecodeError(f"not a date-and-time: {leaf[:100]!r}") from None
 
 
 def stamp(time_ns: int) -> datetime:
@@ -65,6 +73,44 @@ def _name(element: str) -> str:
     return element.rpartition(":")[2]
 
 
+def _storable(text: str) -> str:
+    """Text without NUL, which PostgreSQL does not take: an access line's ids may be any octets."""
+    return text.replace("\0", "\ufffd") if "\0" in text else text
+
+
+def text(leaf: Any) -> str | None:
+    """A leaf that is text. Raises DecodeError."""
+    if leaf is None or isinstance(leaf, str):
+        return leaf
+    raise DecodeError(f"not text: {str(leaf)[:100]!r}")
+
+
+def _address(leaf: Any) -> str | None:
+    found = text(leaf)
+    if found is not None:
+        try:
+            ip_interface(found)
+        except ValueError:
+            raise DecodeError(f"not an address: {found[:100]!r}") from None
+    return found
+
+
+def _mac(leaf: Any) -> str | None:
+    found = text(leaf)
+    if found is not None and not MAC.fullmatch(found):
+        raise DecodeError(f"not a MAC address: {found[:100]!r}")
+    return found
+
+
+def _texts(leaves: Leaves, names: Iterable[str]) -> dict[str, Any]:
+    """Columns of text, from leaves of the same names."""
+    return {name.replace("-", "_"): _CHECK.get(name, text)(leaves.get(name)) for name in names}
+
+
+MAC = re.compile("[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
+_CHECK = {"mac-address": _mac, "ip-address": _address}
+
+
 def steps(*paths: gnmi_pb2.Path) -> list[tuple[str, Mapping[str, str]]]:
     """The elements of joined paths: (name without module, keys)."""
     return [(_name(e.name), e.key) for path in paths for e in path.elem]
@@ -76,7 +122,7 @@ def _flat(prefix: str, content: Any) -> Iterator[tuple[str, Any]]:
         for name, inner in content.items():
             yield from _flat(f"{prefix}/{_name(name)}" if prefix else _name(name), inner)
     else:
-        yield prefix, content
+        yield prefix, _storable(content) if isinstance(content, str) else content
 
 
 def entries(
@@ -111,16 +157,16 @@ def entries(
         yield heads[identity], leaves
 
 
-def integer(leaf: Any) -> int | None:
+def integer(leaf: Any, most: int = MAX_BIGINT) -> int | None:
     """An integer leaf: PROTO gives int, RFC 7951 gives 64-bit ones as text. Raises DecodeError."""
     if leaf is None:
         return None
     try:
         number = int(leaf)
-    except (TypeError, ValueError):
-        raise DecodeError(f"not an integer: {leaf!r}") from None
-    if not 0 <= number <= MAX_BIGINT:
-        raise DecodeError(f"{number} does not fit into a bigint")
+    except (TypeError, ValueError, OverflowError):
+        raise DecodeError(f"not an integer: {str(leaf)[:100]!r}") from None
+    if not 0 <= number <= most:
+        raise DecodeError(f"{number} does not fit into {'a bigint' if most == MAX_BIGINT else most}")
     return number
 
 
@@ -132,9 +178,9 @@ def counters(leaves: Leaves, below: str = "counters/") -> dict[str, int | None]:
 def translation(leaves: Leaves) -> dict[str, Any]:
     """Public address and ports of a session, by column; None without."""
     return {
-        "nat_address": leaves.get("nat/address"),
-        "nat_port_first": integer(leaves.get("nat/port-first")),
-        "nat_port_last": integer(leaves.get("nat/port-last")),
+        "nat_address": _address(leaves.get("nat/address")),
+        "nat_port_first": integer(leaves.get("nat/port-first"), 65535),
+        "nat_port_last": integer(leaves.get("nat/port-last"), 65535),
     }
 
 
@@ -142,7 +188,7 @@ def event(notification: gnmi_pb2.Notification) -> dict[str, Any] | None:
     """The row of `events` that a notification of the journal carries, without bng_id; None if it has none."""
     for path, leaves in entries(notification, below="event"):
         seq = integer(path[-1][1].get("seq", leaves.get("seq")))
-        kind = leaves.get("type")
+        kind = text(leaves.get("type"))
         if seq is None or not kind:
             raise DecodeError("an event without seq or type")
         row: dict[str, Any] = {
@@ -150,15 +196,11 @@ def event(notification: gnmi_pb2.Notification) -> dict[str, Any] | None:
             "time_ns": notification.timestamp,
             "time": stamp(notification.timestamp),
             "type": kind,
-            "remote_id": leaves.get("access-line/remote-id"),
-            "circuit_id": leaves.get("access-line/circuit-id"),
+            "remote_id": text(leaves.get("access-line/remote-id")),
+            "circuit_id": text(leaves.get("access-line/circuit-id")),
             "router": _router(leaves),
         }
-        for name in (
-            *("instance-id", "session-id", "username", "mac-address", "ip-address", "interface"),
-            *("nas-port-id", "status", "profile", "terminate-cause", "reason"),
-        ):
-            row[name.replace("-", "_")] = leaves.get(name)
+        row.update(_texts(leaves, EVENT_TEXTS))
         for name in ("download-rate", "upload-rate"):
             row[name.replace("-", "_")] = integer(leaves.get(name))
         for name in ("started", "lease-expiry"):
@@ -225,16 +267,13 @@ def router(leaves: Leaves, *, configured: bool) -> dict[str, Any]:
 
 def session(leaves: Leaves) -> dict[str, Any]:
     """Columns of `sessions_active` that events set, from an entry of the list of sessions."""
-    row: dict[str, Any] = {
-        name: leaves.get(name.replace("_", "-"))
-        for name in ("username", "mac_address", "ip_address", "interface", "nas_port_id", "status", "profile")
-    }
-    row["remote_id"] = leaves.get("access-line/remote-id")
-    row["circuit_id"] = leaves.get("access-line/circuit-id")
+    row = _texts(leaves, SESSION_TEXTS)
+    row["remote_id"] = text(leaves.get("access-line/remote-id"))
+    row["circuit_id"] = text(leaves.get("access-line/circuit-id"))
     row.update(translation(leaves))
     for name in ("download_rate", "upload_rate"):
         row[name] = integer(leaves.get(name.replace("_", "-")))
     for name in ("started", "last_change", "lease_expiry"):
-        text = leaves.get(name.replace("_", "-"))
-        row[name] = timestamp(text) if text else None
+        time = leaves.get(name.replace("_", "-"))
+        row[name] = timestamp(time) if time else None
     return row

@@ -74,7 +74,8 @@ async def acquire(
         return {}
     await evict(connection, list(wanted))
     async with connection.transaction():
-        rows = await connection.fetch(ACQUIRE, list(wanted), owner, ttl)
+        # in the same order everywhere: two that begin at once would wait for each other's rows
+        rows = await connection.fetch(ACQUIRE, sorted(wanted), owner, ttl)
         taken = {row["bng_id"]: row["epoch"] for row in rows}
         await connection.execute(
             """INSERT INTO cursors (bng_id, epoch) SELECT * FROM unnest($1::text[], $2::bigint[])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,7 +36,12 @@ def leaves(problem: BaseException) -> Iterator[BaseException]:
 
 
 class Link:
-    """Collects from one target under one lease. `run` goes on until it is cancelled or fenced off."""
+    """Collects from one target under one lease. `run` goes on until it is cancelled or fenced off.
+
+    Attributes:
+        silent_since: since when the target itself cannot be reached (monotonic), None while it can be. What
+            PostgreSQL does is not held against it.
+    """
 
     def __init__(
         self,
@@ -52,6 +58,7 @@ class Link:
         self.budget = budget or Budget(config.memory << 20)
         self._dial = target
         self._window = window
+        self.silent_since: float | None = None
         self.log = log.bind(bng_id=name, epoch=epoch)
 
     def client(self) -> gnmi.Client:
@@ -71,8 +78,11 @@ class Link:
             try:
                 await self.connected()
                 error = "the target ended the stream"
+                self.silent_since = None
             except Exception as problem:
                 error = self._why(problem)
+                far = any(isinstance(cause, grpc.aio.AioRpcError) for cause in leaves(problem))
+                self.silent_since = (self.silent_since or time.monotonic()) if far else None
             RECONNECTS.labels(self.name).inc()
             if clock() - began > 30:
                 delay = RETRY_FIRST
@@ -96,6 +106,8 @@ class Link:
 
     async def say(self, up: bool, error: str | None, **columns: Any) -> None:
         """Put the state of this target on record, if the database is there. Raises FencedError."""
+        if up:
+            self.silent_since = None
         TARGET_UP.labels(self.name).set(up)
         try:
             async with self.store.borrow() as connection:

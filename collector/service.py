@@ -40,8 +40,10 @@ class Service:
         self._targets = self.targets.all()
         self._held: dict[str, int] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._sessions: dict[str, Session | ForeignSession] = {}
         self._relays: list[asyncio.Task[None]] = []
         self._turn = balance.Turn(config.owner, config.lease_ttl)
+        self._reach = balance.Reach(config.owner)
         self._announced = False
         self._store = Store(config.database, config.owner, config.lease_ttl)
         self._tunnel: tunnel.TunnelServer | None = None
@@ -118,7 +120,10 @@ class Service:
                     metrics.TAKEOVERS.inc(epoch > 1)
                     self._start(bng_id, epoch)
                 left = [bng_id for bng_id in free if bng_id not in taken]
-                await self._hand_over(connection, self._turn.surplus(self._held, left, alive))
+                given = self._reach.given_up(self._silent(), alive)
+                for name in given:
+                    log.warning("collector.unreachable-given-up", bng_id=name)
+                await self._hand_over(connection, given or self._turn.surplus(self._held, left, alive))
                 OWNED.set(len(self._held))
                 await self._pause(pause)
         finally:
@@ -127,11 +132,15 @@ class Service:
     async def _alive(self, connection: asyncpg.Connection) -> dict[str, balance.Collector]:
         """The collectors that are alive, this one after it said so."""
         ttl = self.config.lease_ttl
-        await lease.announce(
-            connection, self.config.owner, list(self._targets), ttl, anew=not self._announced
-        )
+        wanted = self._reach.wanted(self._targets)
+        await lease.announce(connection, self.config.owner, wanted, ttl, anew=not self._announced)
         self._announced = True
         return await lease.alive(connection, SETTLED * ttl)
+
+    def _silent(self) -> dict[str, float]:
+        """The targets that are held and cannot be reached, and since when."""
+        since = {name: session.silent_since for name, session in self._sessions.items()}
+        return {name: begin for name, begin in since.items() if begin is not None}
 
     async def _hand_over(self, connection: asyncpg.Connection, names: list[str]) -> None:
         """Give leases back that another collector is to take: it goes on after what was committed by then."""
@@ -185,7 +194,8 @@ class Service:
 
     def _start(self, name: str, epoch: int) -> None:
         self._held[name] = epoch
-        self._tasks[name] = asyncio.create_task(self._session(self._targets[name], epoch).run())
+        self._sessions[name] = session = self._session(self._targets[name], epoch)
+        self._tasks[name] = asyncio.create_task(session.run())
 
     def _held_bngs(self) -> list[str]:
         """What is held and has events, as targets of others have not."""
@@ -200,6 +210,7 @@ class Service:
     async def _cancel(self, name: str) -> object:
         """End a session; returns what it ended with."""
         task = self._tasks.pop(name, None)
+        self._sessions.pop(name, None)
         if task is None:
             return None
         task.cancel()

@@ -6,12 +6,13 @@ import asyncio
 import dataclasses
 import time
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 import asyncpg
 import grpc
 
-from collector import clock, copyformat, decode, gaps, gnmi, link, metrics, template, ticks, writer
+from collector import apart, clock, copyformat, decode, gaps, gnmi, link, metrics, template, ticks, writer
 from collector.budget import WINDOW_MOST, Budget
 from collector.config import CollectorConfig, Target
 from collector.metrics import EVENTS, SAMPLES
@@ -53,6 +54,20 @@ def merge(live: dict[str, dict[str, Any]], notification: gnmi_pb2.Notification) 
         live.setdefault(path[-1][1]["id"], {}).update(known)
 
 
+def condition(batch: Sequence[gnmi_pb2.Notification]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The leaves of health, and those of each access router."""
+    health: dict[str, Any] = {}
+    routers: dict[str, dict[str, Any]] = {}
+    for notification in batch:
+        for _, leaves in decode.entries(notification, below="health"):
+            health.update(leaves)
+        for below in ("access-router", "discovered"):
+            for path, leaves in decode.entries(notification, below=below):
+                row = {**path[-1][1], **leaves}
+                routers.setdefault(f"{below}:{sorted(path[-1][1].values())}", {"_": below}).update(row)
+    return health, routers
+
+
 class Session(link.Link):
     """Collects from one BNG."""
 
@@ -69,7 +84,7 @@ class Session(link.Link):
         self.target = target
         self._reader = template.Reader()
         self._clock_off = False
-        self._stamped = 0, 0
+        self._stamped: tuple[int, int, int] | None = None
 
     async def said(self, connection: asyncpg.Connection, up: bool, error: str | None, **columns: Any) -> None:
         """The row of `bngs`."""
@@ -138,8 +153,8 @@ class Session(link.Link):
         batch: Sequence[gnmi_pb2.Notification],
     ) -> None:
         fresh: list[dict[str, Any]] = []
-        for notification in batch:
-            event = decode.event(notification)
+        size = sum(notification.ByteSize() for notification in batch)
+        for event in await apart.decoded(size, lambda: list(map(decode.event, batch))):
             verdict = tracker.judge(event["seq"], event["time_ns"]) if event else gaps.KNOWN
             if verdict == gaps.BROKEN:
                 if fresh:
@@ -196,14 +211,19 @@ class Session(link.Link):
         writing: asyncio.Task[None] | None = None
         # what was read is decoded while what was read before is written; a write that fails ends both
         async with asyncio.TaskGroup() as group:
-            async for batch in client.batches(request, most=MOST_MESSAGES, quiet=0.2):
-                found = await self._read(batch, await self.store.clock.now_ns())
-                parts = cutter.take(found, more=len(batch) == MOST_MESSAGES)
-                if parts:
-                    seen = [(part, self._seen(pace, part)) for part in parts]
-                    if writing:
-                        await asyncio.wait([writing])
-                    writing = group.create_task(self._write_parts(encoder, seen))
+            try:
+                async for batch in client.batches(request, most=MOST_MESSAGES, quiet=0.2):
+                    found = await self._read(batch, await self.store.clock.now_ns())
+                    parts = cutter.take(found, more=len(batch) == MOST_MESSAGES)
+                    if parts:
+                        seen = [(part, self._seen(pace, part)) for part in parts]
+                        if writing:
+                            await asyncio.wait([writing])
+                        writing = group.create_task(self._write_parts(encoder, seen))
+            except (grpc.aio.AioRpcError, decode.DecodeError):
+                if writing:  # what came before the end of the stream is kept
+                    await asyncio.wait([writing])
+                raise
 
     @staticmethod
     def _seen(pace: gaps.Pace, part: ticks.Part) -> float:
@@ -230,7 +250,7 @@ class Session(link.Link):
         """The samples of each message, None where it has none."""
         found: list[template.Samples | None] = []
         for message in batch:
-            samples = self._reader.read(message)
+            samples = await apart.decoded(len(message), partial(self._reader.read, message))
             found.append(samples and self._in_time(samples, now))
             if not self._reader.known:
                 # a layout takes milliseconds to learn: no transaction of others shall wait for many
@@ -249,9 +269,11 @@ class Session(link.Link):
                 self.log.info("collector.clock-right")
         if not off:
             return samples
-        if samples.time_ns != self._stamped[0]:
-            self._stamped = samples.time_ns, now  # one time for all messages of a tick
-        return dataclasses.replace(samples, time_ns=self._stamped[1])
+        told, stamped = (samples.time_ns, samples.tick), self._stamped
+        if stamped is None or told[0] != stamped[0] or told[1] > stamped[1]:
+            # one time for all messages of a tick; another one for the next, also of a clock that stands still
+            self._stamped = stamped = *told, now
+        return dataclasses.replace(samples, time_ns=stamped[2])
 
     async def _condition(self, client: gnmi.Client) -> None:
         """Health and access routers."""
@@ -268,15 +290,8 @@ class Session(link.Link):
         self, connection: asyncpg.Connection, batch: Sequence[gnmi_pb2.Notification], now: int
     ) -> None:
         """`now` is PostgreSQL's time of when the batch came."""
-        health: dict[str, Any] = {}
-        routers: dict[str, dict[str, Any]] = {}
-        for notification in batch:
-            for _, leaves in decode.entries(notification, below="health"):
-                health.update(leaves)
-            for below in ("access-router", "discovered"):
-                for path, leaves in decode.entries(notification, below=below):
-                    row = {**path[-1][1], **leaves}
-                    routers.setdefault(f"{below}:{sorted(path[-1][1].values())}", {"_": below}).update(row)
+        size = sum(notification.ByteSize() for notification in batch)
+        health, routers = await apart.decoded(size, lambda: condition(batch))
         if health:
             told = batch[-1].timestamp
             at = decode.stamp(told if near(told, now) else now)

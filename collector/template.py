@@ -71,14 +71,15 @@ class _Mismatch(Exception):
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """Value and end of a varint."""
+    """Value and end of a varint. Raises _Mismatch on one of more than ten octets."""
     value = shift = 0
-    while True:
+    while shift < 70:
         octet = message[at]
         value |= (octet & 0x7F) << shift
         at, shift = at + 1, shift + 7
         if octet < 0x80:
             return value, at
+    raise _Mismatch
 
 
 def _fields(message: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
@@ -164,7 +165,11 @@ class Template:
             if column is None or not decode.is_session(session):
                 raise _Mismatch
             places[number] = rows.setdefault(session, len(rows)), column
-        if not rows or len(values) != len(rows) * len(COLUMNS):
+        numbers = places[:, 0] * len(COLUMNS) + places[:, 1]
+        if not rows or len(updates.update) != len(values):
+            raise _Mismatch
+        # one that is there twice stands for another one that is not: each place exactly once
+        if not np.array_equal(np.sort(numbers), np.arange(len(rows) * len(COLUMNS))):
             raise _Mismatch
         self.sessions = np.array(list(rows), SESSION_ID)
         self._time = time
@@ -174,7 +179,7 @@ class Template:
             keep[begin:end] = 0
         self._keep = _words(keep.tobytes())
         self._fixed = _words(message) & self._keep
-        self._groups = list(self._by_width(values, places[:, 0] * len(COLUMNS) + places[:, 1]))
+        self._groups = list(self._by_width(values, numbers))
 
     def _by_width(
         self, values: Sequence[tuple[int, int]], places: np.ndarray
@@ -270,11 +275,11 @@ class Reader:
 
     def _learn(self, key: tuple[int, bytes], message: bytes) -> Template | None:
         learnt: Template | None = None
-        if key not in self._known:
-            self._octets += len(message)
         with suppress(_Mismatch, IndexError):
             learnt = Template(message)
             self.learnt += 1
+        if key not in self._known:
+            self._octets += len(message)
         self._known[key] = learnt
         while len(self._known) > MOST_TEMPLATES or self._octets > MOST_OCTETS:
             (length, _), _ = self._known.popitem(last=False)

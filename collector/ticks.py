@@ -14,6 +14,9 @@ import numpy as np
 
 from collector.template import SESSION_ID, Samples
 
+MOST_KNOWN = 4_000_000
+"""Sessions of one tick that are remembered; one that never ends must not take all memory."""
+
 NEAR_NS = 2_000
 """What a time may have lost on its way through the database, which keeps microseconds."""
 
@@ -112,6 +115,8 @@ class Ticks:
         if self._known:
             samples = without(samples, np.concatenate(self._known))
         if samples.sessions.size:
+            if sum(part.size for part in self._known) > MOST_KNOWN:
+                self._known = []
             self._known.append(samples.sessions)
             self._open = not whole
             return [Part(samples, whole, self._first)]

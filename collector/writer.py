@@ -285,7 +285,9 @@ async def close_tick(connection: asyncpg.Connection, owner: tuple[str, int]) -> 
 async def record_gap(
     connection: asyncpg.Connection, bng_id: str, kind: str, first: int, last: int, reason: str
 ) -> None:
-    """Put a range of events (seq) or samples (tick) that is missing on record."""
+    """Put a range of events (seq) or samples (tick) that is missing on record. Behind the last number that
+    there is, it is that number: what an element counts must not keep us from writing."""
+    first, last = min(first, decode.MAX_BIGINT), min(last, decode.MAX_BIGINT)
     await connection.execute(
         "INSERT INTO gaps (bng_id, kind, first, last, reason) VALUES ($1, $2, $3, $4, $5)",
         *(bng_id, kind, first, last, reason),

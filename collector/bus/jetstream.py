@@ -32,6 +32,8 @@ WRONG_LAST = 10071
 """JetStream's error code of a message that is not behind the one it expects."""
 MOST_OCTETS = 512 << 10
 """Octets of a message, at most; less where the server takes less."""
+MOST_TTL = 600.0
+"""The longest `lease_ttl` that there is."""
 WINDOW = 120
 """Seconds in which the server knows the id of a message again."""
 
@@ -246,7 +248,10 @@ class Bus:
             return None
         try:
             told = json.loads(found.data or b"")
-            return Seat(str(told["tenure"]), float(told["ttl"]), bool(told["released"]), found.seq or 0)
+            ttl = float(told["ttl"])
+            if not 0 < ttl <= MOST_TTL:
+                raise ValueError
+            return Seat(str(told["tenure"]), ttl, bool(told["released"]), found.seq or 0)
         except (ValueError, KeyError, TypeError):
             return Seat("", 60.0, False, found.seq or 0)  # not ours: it is free when it stays as it is
 

@@ -33,6 +33,9 @@ _FORMAT, _KIND, _AFTER, _CURSOR, _PART = (
     *("Aether-Format", "Aether-Kind", "Aether-After", "Aether-Cursor", "Aether-Part"),
 )
 
+MOST_NAME = 1024
+"""Octets of a BNG's name. One that PostgreSQL cannot keep would stop the leases of all."""
+
 _PLAIN = frozenset(string.ascii_letters + string.digits + "-_")
 _LENGTH = struct.Struct(">I")
 
@@ -112,13 +115,21 @@ def token(bng_id: str) -> str:
     return "".join(chr(octet) if chr(octet) in _PLAIN else f"={octet:02X}" for octet in bng_id.encode())
 
 
+def is_name(text: str) -> bool:
+    """Whether PostgreSQL can keep this as a BNG's name."""
+    try:
+        return 0 < len(text.encode()) <= MOST_NAME and "\0" not in text
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can have
+        return False
+
+
 def name(of_token: str) -> str:
     """The BNG of a token. Raises ValueError if it is none of `token`."""
     head, *rest = of_token.split("=")
     octets = head.encode() + b"".join(bytes.fromhex(part[:2]) + part[2:].encode() for part in rest)
     found = octets.decode()
-    if not found or token(found) != of_token:
-        raise ValueError(f"no name of a BNG: {of_token!r}")
+    if not is_name(found) or token(found) != of_token:
+        raise ValueError(f"no name of a BNG: {of_token[:100]!r}")
     return found
 
 

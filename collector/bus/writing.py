@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 import orjson
+from google.protobuf.message import DecodeError as ProtobufError
 
 from collector import copyformat, decode, gaps, metrics, template, ticks, writer
 from collector.budget import Budget
@@ -27,6 +28,15 @@ from telemetry.protocol import gnmi_pb2
 
 WISH_AGAIN = 5.0
 """Seconds until a publisher is told again that events are missing."""
+
+TOLD = frozenset({"gnmi_address", "instance_id", "version"})
+"""Columns of `bngs` that a publisher may tell."""
+
+BROKEN = (
+    *(decode.DecodeError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError),
+    *(AttributeError, KeyError, TypeError, ValueError),
+)
+"""What comes of content that is not as it should be. It must not keep a writer from what is behind it."""
 
 PLACE = """
     UPDATE cursors SET bus_seq = $3, bus_id = $4, bus_time_ns = $5, bus_stream = $6
@@ -126,6 +136,15 @@ class Writing(Session):
 
     async def _write(self, messages: Sequence[Message]) -> None:
         whole = [found for found in map(self._assembler.add, messages) if found]
+        try:
+            await self._write_whole(whole)
+        except (AttributeError, KeyError, TypeError, ValueError, ProtobufError) as error:
+            if isinstance(error, decode.DecodeError):
+                raise
+            seqs = f"{whole[0].seq} to {whole[-1].seq}"
+            raise message.FormatError(f"messages {seqs} of the bus have a broken body: {error!r}") from error
+
+    async def _write_whole(self, whole: Sequence[Message]) -> None:
         for kind, group in groupby(whole, key=lambda found: found.kind):
             same = list(group)
             if kind == message.EVENTS:
@@ -287,22 +306,32 @@ class Writing(Session):
                             await self._write_condition(connection, batch, self._age.at(one.time_ns))
                 except message.FormatError:
                     raise
-                except decode.DecodeError as error:
+                except BROKEN as error:
                     self.log.error("collector.bus-undecodable", seq=one.seq, error=str(error))
 
     async def _write_told(self, one: Message) -> None:
         """The state of the target, as its publisher says."""
-        told = orjson.loads(one.body)
-        up = told["state"] == "up"
+        up = False
         async with self._placed(one) as connection:
-            await writer.write_target_state(
-                connection, (self.name, self.epoch), told["state"], told["error"], told["owner"]
-            )
-            if told["state"] != "removed":
-                columns = told["columns"]
-                if up:
-                    since = decode.stamp(self._age.at(one.time_ns))
-                    columns.update(connected_since=since, last_seen=since)
-                state = "connected" if up else "unreachable"
-                await writer.write_state(connection, self.name, state=state, error=told["error"], **columns)
+            try:
+                async with connection.transaction():
+                    up = await self._write_state(connection, orjson.loads(one.body), one.time_ns)
+            except BROKEN as error:
+                self.log.error("collector.bus-undecodable", seq=one.seq, error=str(error) or repr(error))
         TARGET_UP.labels(self.name).set(up)
+
+    async def _write_state(self, connection: asyncpg.Connection, told: dict[str, Any], time_ns: int) -> bool:
+        """Returns whether the target is up."""
+        up: bool = told["state"] == "up"
+        await writer.write_target_state(
+            connection, (self.name, self.epoch), told["state"], told["error"], told["owner"]
+        )
+        if told["state"] != "removed":
+            # names go into SQL: none but those that are known
+            columns = {name: content for name, content in told["columns"].items() if name in TOLD}
+            if up:
+                since = decode.stamp(self._age.at(time_ns))
+                columns.update(connected_since=since, last_seen=since)
+            state = "connected" if up else "unreachable"
+            await writer.write_state(connection, self.name, state=state, error=told["error"], **columns)
+        return up

@@ -18,10 +18,15 @@ import asyncpg
 import numpy as np
 import pytest
 
-from collector import copyformat, lease, partitions, writer
+from collector import balance, copyformat, lease, partitions, writer
+from collector.config import CollectorConfig, Target
+from collector.foreign.session import ForeignSession
 from collector.migrations import migrate
 from collector.retention import Retention
 from collector.schema import CHANNEL_BNGS, CHANNEL_SAMPLES, CHANNEL_SESSIONS, CHANNELS
+from collector.service import Service
+from collector.session import Session
+from collector.targets import AnyTarget
 from collector.template import SESSION_ID, Samples
 from collector.ticks import Part, Ticks
 from tests.support import postgres
@@ -255,8 +260,53 @@ async def test_several_ticks_in_one_transaction(database: str) -> None:
             await write(again, samples(10, "a", "b"))
             await write(again, samples(11, "a"), None)
         assert await counts(live) == [("a", 11, 11), ("b", 10, 10), ("c", 2, 2)]
+        # the last number that there is, and the one after
+        for after, tick in enumerate((2**63 - 1, 1, 2), 12):
+            one = Samples(now + after * 10**9, np.array(["a" * 16], SESSION_ID), np.full((1, 7), tick))
+            await write(again, one, None)
+        assert (await counts(gaps))[2:] == [(2**63 - 1, 2**63 - 1)]
     finally:
         await connection.close()
+
+
+class _Half(Service):
+    """Reaches some targets only."""
+
+    reached: tuple[str, ...] = ()
+
+    def _session(self, target: AnyTarget, epoch: int) -> Session | ForeignSession:
+        session = super()._session(target, epoch)
+        session.silent_since = None if session.name in self.reached else time.monotonic()
+        session.run = asyncio.Event().wait  # type: ignore[assignment,method-assign]
+        return session
+
+
+async def test_a_target_that_one_does_not_reach_goes_to_another(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which would be given back to be fair, if it were not remembered."""
+    monkeypatch.setattr(balance, "GIVE_UP", 0.1)
+    names = ["bng-01", "bng-02", "bng-03"]
+    targets = tuple(Target(name, "192.0.2.1:57400", "u", "p", tmp_path) for name in names)
+    one, other = (_Half(CollectorConfig(database, targets, owner=name, lease_ttl=1)) for name in "ab")
+    other.reached = tuple(names)
+    running = [asyncio.create_task(one.run())]
+    try:
+        async with asyncio.timeout(20):
+            while len(one._held) < 3:
+                await asyncio.sleep(0.05)
+            running.append(asyncio.create_task(other.run()))
+            while len(other._held) < 3:
+                await asyncio.sleep(0.05)
+            connection = await asyncpg.connect(database)
+            wanted = "SELECT cardinality(targets) FROM collectors ORDER BY owner"
+            while [row[0] for row in await connection.fetch(wanted)] != [0, 3]:
+                await asyncio.sleep(0.05)
+            await connection.close()
+    finally:
+        one.stop.set()
+        other.stop.set()
+        await asyncio.gather(*running)
 
 
 async def test_old_partitions_go_when_they_are_rolled_up(database: str) -> None:

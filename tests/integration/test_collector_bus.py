@@ -264,9 +264,16 @@ async def test_a_baseline_doubles_no_event_also_when_its_writer_dies(writers: Wr
     await line.send("baseline", message.pack([b'{"oldest": 6, "reason": "test"}']), (5, 0))
     await writers.until("SELECT seq FROM cursors", 5)
     await send(6, 12)
-    await writers.until("SELECT seq FROM cursors", 12)
+    columns = {"version": "1", "state) SELECT 1; DROP TABLE events; --": "x"}
+    for content in ({"columns": columns}, {"columns": {"instance_id": "no UUID"}}, {"state": "?"}, {}):
+        told = {"state": "up", "error": None, "owner": "p", **content}
+        await line.send("state", json.dumps(told).encode())
+    await line.send("state", b"no JSON")
+    await send(13, 13)
+    await writers.until("SELECT seq FROM cursors", 13)
+    assert await connection.fetchval("SELECT version FROM bngs") == "1"
     found = await connection.fetchrow("SELECT count(*), count(DISTINCT seq), max(seq) FROM events")
-    assert found[:] == (12, 12, 12)
+    assert found[:] == (13, 13, 13)
     (row,) = await connection.fetch("SELECT cpu_usage, now() - time < '1 min' AS now FROM health_samples")
     assert row[:] == (7, True)  # the BNG's clock is wrong
 

@@ -55,3 +55,13 @@ async def test_one_that_fails_costs_only_itself():
     announcer.add([("a", "2")])
     await asyncio.sleep(2.5 * PAUSE)
     assert sent == [[("a", "1")], [("a", "2")]]
+
+
+def test_a_payload_is_one_that_postgresql_takes():
+    one = Connection()
+    announce(one, "aether_sessions", bng_id="b" * 255, seq=1, session_ids=["ü" * 100] * 100)
+    announce(one, "aether_sessions", bng_id="b", seq=2, session_ids=["x" * 10_000])
+    announce(one, "aether_bngs", bng_id="b" * 10_000)
+    long, short = announced(one)
+    assert 2000 < len(long[1].encode()) < 8000
+    assert short[1] == '{"bng_id":"b","seq":2,"session_ids":[]}'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from collector.balance import MOST_AT_ONCE, Collector, Turn, assign, share, surplus
+from collector.balance import GIVE_UP, MOST_AT_ONCE, REST, Collector, Reach, Turn, assign, share, surplus
 
 TARGETS = [f"bng-{n:02}" for n in range(12)]
 
@@ -96,3 +96,32 @@ def test_what_another_one_leaves_is_taken_after_a_while() -> None:
     assert turn.mine([], two) == []
     assert turn.mine(["bng-00"], two) == []
     assert turn.surplus(TARGETS, [], alive(a=12, b=0)) == surplus("a", TARGETS, [], alive(a=12, b=0))
+
+
+def test_what_one_does_not_reach_another_one_tries() -> None:
+    now = [100.0]
+    reach = Reach("a", lambda: now[0])
+    two = alive(a=2, b=0)
+    assert reach.given_up({"bng-00": 100.0 - GIVE_UP}, two) == []
+    now[0] += 1
+    silent = {"bng-00": 100.0 - GIVE_UP, "bng-01": 100.0}
+    nobody = {"a": two["a"], "b": Collector(0, ["other"]), "c": Collector(0, TARGETS, settled=False)}
+    assert reach.given_up(silent, nobody) == []
+    assert reach.given_up(silent, two) == ["bng-00"]
+    assert reach.wanted(TARGETS) == TARGETS[1:]
+    # it goes to the other one, which does not give it back to be fair
+    without = {"a": Collector(0, TARGETS[1:]), "b": Collector(3, TARGETS)}
+    assert assign(["bng-00"], without) == {"bng-00": "b"}
+    assert surplus("b", ["bng-00"], [], without) == []
+    now[0] += REST
+    assert reach.wanted(TARGETS) == TARGETS
+    # once more, and a failure is enough
+    assert reach.given_up({"bng-00": now[0], "bng-01": now[0]}, two) == ["bng-00"]
+    assert reach.wanted(["bng-01"]) == ["bng-01"]
+    assert reach.given_up({"bng-00": now[0]}, two) == []
+
+
+def test_many_that_are_not_reached_go_in_several_turns() -> None:
+    names = [f"bng-{n:04}" for n in range(100)]
+    two = {"a": Collector(100, names), "b": Collector(0, names)}
+    assert len(Reach("a", lambda: 100.0).given_up(dict.fromkeys(names, 0.0), two)) == MOST_AT_ONCE

@@ -56,3 +56,10 @@ def test_secrets_are_not_shown() -> None:
 def test_a_missing_file_is_an_error_of_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         load(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("bng_id", ["a\0", "x" * 1025, "\ud800"])
+def test_names_that_postgresql_cannot_keep_are_refused(bng_id: str) -> None:
+    target = {"bng_id": bng_id, "address": "h:1", "username": "u", "password": "p", "ca": "c"}
+    with pytest.raises(ConfigError, match="bng_id"):
+        parse({"database": "x", "targets": [target]})

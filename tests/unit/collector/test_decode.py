@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -152,3 +153,44 @@ def test_health_collects_its_servers() -> None:
     assert row["memory_usage"] is None
     assert row["radius_servers"] == [{"name": "r1", "up": True}]
     assert row["dhcp_servers"] == [{"latency": 42}]
+
+
+def told(**leaves: gnmi_pb2.TypedValue) -> gnmi_pb2.Notification:
+    """An event of the journal with these leaves."""
+    made = gnmi_pb2.Notification(timestamp=10**18)
+    made.prefix.elem.add(name="aether-events:events")
+    made.prefix.elem.add(name="event", key={"seq": "1"})
+    leaves.setdefault("type", gnmi_pb2.TypedValue(string_val="session-start"))
+    for name, typed in leaves.items():
+        update = made.update.add(val=typed)
+        for step in name.split("__"):
+            update.path.elem.add(name=step.replace("_", "-"))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("leaf", "typed"),
+    [
+        ("username", {"uint_val": 5}),
+        ("username", {"json_ietf_val": b'["a"]'}),
+        ("type", {"bool_val": True}),
+        ("mac_address", {"string_val": "00:11"}),
+        ("mac_address", {"string_val": "zz:11:22:33:44:55"}),
+        ("ip_address", {"string_val": "999.1.1.1"}),
+        ("ip_address", {"bytes_val": b"\1\2\3\4"}),
+        ("nat__address", {"string_val": "x"}),
+        ("nat__port_first", {"uint_val": 65536}),
+        ("upload_rate", {"double_val": float("inf")}),
+        ("upload_rate", {"uint_val": 2**63}),
+        ("started", {"uint_val": 5}),
+        ("started", {"string_val": "0001-01-01T00:00:00+14:00"}),
+    ],
+)
+def test_leaves_that_no_column_takes_are_told(leaf: str, typed: dict[str, Any]) -> None:
+    with pytest.raises(decode.DecodeError):
+        decode.event(told(**{leaf: gnmi_pb2.TypedValue(**typed)}))
+
+
+def test_ids_of_an_access_line_may_have_any_octets() -> None:
+    row = decode.event(told(access_line__circuit_id=gnmi_pb2.TypedValue(string_val="a\0b")))
+    assert row and row["circuit_id"] == "a\ufffdb"

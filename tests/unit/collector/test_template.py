@@ -140,3 +140,33 @@ def relaid(octets: bytes) -> bytes:
         path.elem.add(name=name.replace("_", "-"))
         updates += delimited(4, delimited(1, path.SerializeToString()) + value)
     return delimited(1, tag(1, 0) + varint(1) + updates)
+
+
+@pytest.mark.parametrize("leaf", [2, 6])
+def test_a_number_that_is_there_twice_stands_for_no_other(leaf: int) -> None:
+    """Seven numbers of a session, but not those of a sample: nothing is made up."""
+    response = gnmi_pb2.SubscribeResponse.FromString(ordinary({SESSION: (1, 2, 3, 4, 5, 6, 7)}, 1))
+    response.update.update[leaf].path.CopyFrom(response.update.update[0].path)
+    assert Reader().read(response.SerializeToString()) is None
+
+
+def test_an_update_that_protobuf_does_not_see_is_none() -> None:
+    full = gnmi_pb2.SubscribeResponse.FromString(ordinary({SESSION: (1, 2, 3, 4, 5, 6, 7)}, 1))
+    del full.update.update[6]
+    # field 4 as a varint is unknown to protobuf; what follows at its value looks like an update's value
+    notification = full.update.SerializeToString() + tag(4, 0) + b"\x1a" + delimited(9, b"\x18\x01")
+    with contextlib.suppress(decode.DecodeError):
+        assert Reader().read(delimited(1, notification)) is None
+
+
+def test_broken_messages_cost_neither_time_nor_what_was_learnt() -> None:
+    reader = Reader()
+    good = ordinary({SESSION: (1, 2, 3, 4, 5, 6, 7)}, 1)
+    reader.read(good)
+    endless = b"\x0a" + b"\xff" * (4 << 20)  # one number of 28 million bits
+    for _ in range(20):
+        with pytest.raises(decode.DecodeError):
+            reader.read(endless)
+    reader.read(ordinary({SESSION: (1, 2, 3, 4, 5, 6, 700)}, 1))
+    reader.read(good)
+    assert (reader.learnt, reader.known) == (2, True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from collector import ticks
 from collector.gaps import torn
 from collector.template import SESSION_ID, Samples
 from collector.ticks import CUT, GOES_ON, Part, Ticks, Written
@@ -106,3 +108,12 @@ def test_what_comes_behind_a_cut_is_no_whole_tick() -> None:
         (9, "a", True, True),
     ]
     assert told(Ticks(last, CUT).take([None, message(8, "a")], more=False)) == [(8, "a", False, True)]
+
+
+def test_a_tick_without_an_end_does_not_take_all_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ticks, "MOST_KNOWN", 10)
+    cutter = Ticks(Written())
+    for number in range(100):
+        sessions = np.array([f"{number:016x}"], SESSION_ID)
+        cutter.take([Samples(1, sessions, np.ones((1, 7), np.int64))], more=False)
+    assert sum(part.size for part in cutter._known) <= 11
