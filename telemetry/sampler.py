@@ -253,7 +253,7 @@ class Rhythm:
     MARGIN = 0.2
     """Samples nearer to a sweep than this share of the time between two sweeps are moved."""
     ATTEMPTS = 2
-    """Moves in a row that do not help: then the sweeps follow the samples, and moving on would only delay them."""
+    """Moves in a row that did not help: then sweeps follow the samples, and moves would only delay both."""
 
     def __init__(self) -> None:
         self._last: tuple[int, int] | None = None
