@@ -26,7 +26,8 @@ from tests.support.servers import PASSWORD, SECRET, FreeRadius, Kea, wait_for
 
 GATEWAY = "10.64.0.1"
 INTERNET = "198.51.100.2"
-NETCONF_PORT, GNMI_PORT = 8830, 57400
+NETCONF_PORT, GNMI_PORT = 8830, 9339
+"""Below the ports that the kernel gives to who connects: a client that tries on and on may get its own."""
 ADMIN, ADMIN_PASSWORD = "admin", "secret-of-admin"
 
 

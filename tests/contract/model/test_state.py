@@ -9,7 +9,7 @@ from typing import Any
 
 import libyang
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -186,7 +186,13 @@ async def test_sessions_are_valid_whatever_they_hold(element: Filled, context: l
         )
     )
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    # to explain a failure Hypothesis traces each line, which takes longer than a test may
+    @settings(
+        max_examples=40,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=set(Phase) - {Phase.explain},
+    )
     @given(batches)
     def check(batch: list[dict[str, Any]]) -> None:
         line = {"remote-id": "node-1", "circuit-id": "1/0/1"}
