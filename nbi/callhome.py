@@ -4,22 +4,20 @@ server on them as on those that it accepts."""
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import asyncssh
 import structlog
 
 from nbi import ssh
+from yang.calls import Calls, jittered
 
 log = structlog.get_logger(__name__)
 
 CALL_HOME_PORT: Final = 4334
 """netconf-ch-ssh of IANA's registry (RFC 8071 section 5)."""
-_JITTER: Final = 0.25
 _MAX_ERROR: Final = 255
 
 
@@ -78,50 +76,17 @@ class CallHomeOwner(ssh.SshOwner, Protocol):
     host_keys: list[asyncssh.SSHKey]
 
 
-@dataclass(slots=True)
-class _Called:
-    client: Client
-    state: State = field(default_factory=State)
-    task: asyncio.Task[None] | None = None
-
-
-class CallHome:
+class CallHome(Calls[Client, State]):
     """Keeps a connection with each client that is configured."""
 
     def __init__(self, owner: CallHomeOwner) -> None:
+        super().__init__("call-home")
         self._owner = owner
-        self._called: dict[str, _Called] = {}
 
-    @property
-    def states(self) -> Mapping[str, State]:
-        """By name of client."""
-        return {name: called.state for name, called in self._called.items()}
+    def _begin(self) -> State:
+        return State()
 
-    async def configure(self, clients: Iterable[Client]) -> None:
-        """Call these from now on. Connections with clients that are no more, or that are configured otherwise
-        than before, are closed."""
-        wanted = {client.name: client for client in clients}
-        for name, called in tuple(self._called.items()):
-            if wanted.get(name) != called.client:
-                await self._end(name)
-        for name, client in wanted.items():
-            if name not in self._called:
-                called = self._called[name] = _Called(client)
-                called.task = asyncio.create_task(self._keep(called), name=f"call-home-{name}")
-
-    async def stop(self) -> None:
-        """Close all connections; call nobody any more."""
-        for name in tuple(self._called):
-            await self._end(name)
-
-    async def _end(self, name: str) -> None:
-        task = self._called.pop(name).task
-        if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
-
-    async def _keep(self, called: _Called) -> None:
-        client, state = called.client, called.state
+    async def _keep(self, client: Client, state: State) -> None:
         wait = client.min_wait
         while True:
             served = False
@@ -131,8 +96,7 @@ class CallHome:
                     break
             state.status = "waiting"
             wait = client.min_wait if served else min(wait, client.max_wait)
-            # So that a client that comes back is not called by all of its elements at once.
-            await asyncio.sleep(wait * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311
+            await asyncio.sleep(jittered(wait))
             wait *= 2
 
     async def _call(self, client: Client, endpoint: Endpoint, state: State) -> bool:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import grpc
@@ -14,10 +13,10 @@ import structlog
 
 from telemetry.tunnel.connection import Bounds, Connection, Served, TunnelServer
 from telemetry.tunnel.registration import TunnelError
+from yang.calls import Calls, jittered
 
 log = structlog.get_logger()
 
-_JITTER: Final = 0.25
 _MAX_ERROR: Final = 255
 _SETTLED_SECONDS: Final = 10.0
 """A server that takes the target and ends sooner is called less and less often, as one that is not there."""
@@ -57,14 +56,7 @@ class State:
         return len(now.sessions), self.opened + now.opened, self.refused + now.refused
 
 
-@dataclass(slots=True)
-class _Called:
-    server: TunnelServer
-    state: State = field(default_factory=State)
-    task: asyncio.Task[None] | None = None
-
-
-class Tunnels:
+class Tunnels(Calls[TunnelServer, State]):
     """Calls each, and again when a call has ended.
 
     Args:
@@ -79,47 +71,20 @@ class Tunnels:
         credentials: Callable[[TunnelServer], grpc.ChannelCredentials],
         bounds: Bounds | None = None,
     ) -> None:
+        super().__init__("gnmi-tunnel")
         self._served = served
         self._credentials = credentials
         self._bounds = bounds or Bounds()
-        self._called: dict[str, _Called] = {}
 
-    @property
-    def states(self) -> Mapping[str, State]:
-        """By name of server."""
-        return {name: called.state for name, called in self._called.items()}
+    def _begin(self) -> State:
+        return State()
 
-    async def configure(self, servers: Iterable[TunnelServer]) -> None:
-        """Call these from now on. Calls of servers that are no more, or that are configured otherwise than
-        before, end, and with them the connections in them."""
-        wanted = {server.name: server for server in servers}
-        for name, called in tuple(self._called.items()):
-            if wanted.get(name) != called.server:
-                await self._end(name)
-        for name, server in wanted.items():
-            if name not in self._called:
-                called = self._called[name] = _Called(server)
-                called.task = asyncio.create_task(self._keep(called), name=f"gnmi-tunnel-{name}")
-
-    async def stop(self) -> None:
-        """End all calls; call nobody any more."""
-        for name in tuple(self._called):
-            await self._end(name)
-
-    async def _end(self, name: str) -> None:
-        task = self._called.pop(name).task
-        if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
-
-    async def _keep(self, called: _Called) -> None:
-        server, state = called.server, called.state
+    async def _keep(self, server: TunnelServer, state: State) -> None:
         wait = server.min_wait
         while True:
             lasted = await self._call(server, state)
             wait = server.min_wait if lasted >= _SETTLED_SECONDS else min(wait, server.max_wait)
-            # so that a server that comes back is not called by all targets at once
-            pause = wait * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
+            pause = jittered(wait)
             state.status, state.next_attempt = "waiting", time.time_ns() + int(pause * 1e9)
             await asyncio.sleep(pause)
             wait *= 2

@@ -188,7 +188,7 @@ async def test_waiting_doubles_up_to_its_bound(dialling, monkeypatch):
         await original(0)
 
     monkeypatch.setattr("nbi.callhome.asyncio.sleep", sleep)
-    monkeypatch.setattr("nbi.callhome.random.uniform", lambda low, high: 1.0)
+    monkeypatch.setattr("yang.calls.random.uniform", lambda low, high: 1.0)
     await home.configure([client(free_port(), min_wait=1, max_wait=10)])
     async with asyncio.timeout(TIMEOUT):
         while len(waits) < 6:

@@ -130,7 +130,7 @@ async def test_without_the_certificate_that_it_asks_for(served):
 
 
 async def test_files_are_read_at_each_call(served, monkeypatch):
-    monkeypatch.setattr("telemetry.tunnel.dialer.random.uniform", lambda *_: 0.02)  # the next call is soon
+    monkeypatch.setattr("yang.calls.random.uniform", lambda *_: 0.02)  # the next call is soon
     served.write("ca.pem", Authority().certificate)
     await served.configure()
     async with asyncio.timeout(TIMEOUT):
