@@ -186,7 +186,9 @@ def test_what_a_dead_bng_missed_arrives_when_it_is_back(network: Network, tmp_pa
     new = {"name": "late", "download_kbps": 1000, "upload_kbps": 1000}
     plan = network.client.post("/api/plans", json=new).json()
     assert "bng-02 cannot be reached" in network.delivery(plan)["error"]
-    assert network.client.get("/api/stats").json()["deliveries_pending"] == 1
+    wait_for(
+        "the others", lambda: network.client.get("/api/stats").json()["deliveries_pending"] == 1, 30, 0.1
+    )
     network.elements[1] = ElementProcess(tmp_path / "bng-02", "bng-02", port=second.port)
     wait_for("the delivery", lambda: network.delivery(network.plan("late"))["state"] == "delivered", 30, 0.1)
     assert all("late" in element.profiles() for element in network.elements)
