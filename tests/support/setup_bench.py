@@ -19,17 +19,20 @@ WINDOW = 32
 SERVERS = "Kea (memfile), FreeRADIUS with accounting, BNG and emulator on the same cores"
 
 
-def start(here: World, sessions: int, rate_limit: int | None = None) -> None:
+def start(here: World, sessions: int, rate_limit: int | None = None, interims: int | None = None) -> None:
     """Start the BNG, ready for so many sessions, and wait until it is.
 
     Args:
         rate_limit: of an access line, packets per second.
+        interims: seconds between two Interim-Updates of a session.
     """
     config = json.loads(here.config.read_text())
     bng = config["aether-bng:bng"]
     bng.setdefault("sessions-policy", {})["prepared-sessions"] = sessions
     if rate_limit is not None:
         bng["dhcp-relay"]["rate-limit"] = rate_limit
+    if interims is not None:
+        bng["aaa"]["interim-interval"] = interims
     here.config.write_text(json.dumps(config))
     here.start()
     inside = ("ip", "netns", "exec", here.namespaces.name("b"), "tc", "class", "show", "dev")
@@ -41,10 +44,12 @@ def start(here: World, sessions: int, rate_limit: int | None = None) -> None:
 
 
 @contextlib.contextmanager
-def running(rate_limit: int | None = None) -> Iterator[World]:
-    """A world whose BNG serves; `rate_limit`: of an access line, packets per second."""
+def running(
+    rate_limit: int | None = None, *, prepared: int = 2048, interims: int | None = None
+) -> Iterator[World]:
+    """A world whose BNG serves, ready for `prepared` sessions; the rest as `start` has it."""
     with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as here:
-        start(here, 2048, rate_limit)
+        start(here, prepared, rate_limit, interims)
         yield here
 
 
