@@ -1,11 +1,12 @@
 """netconf-isolation: how much of the rate of setting sessions up remains while a NETCONF client hammers get.
 
-Short turns, one after the other, each with new subscribers: without load; while a client asks for everything
-that the BNG knows of its sessions, again as soon as it has the answer, on four sessions; while two processes
-that know nothing of the BNG burn as much CPU for each request as management and the client did, at the same
-priorities. On a machine that all share, the client takes CPU from everybody. What it costs beyond that
-(locks, disk, command socket, caches) is the ratio of the second to the third, the figure to go by. Ratios are
-of turns of one round, which begins with another kind each time; the median of all rounds counts.
+Short turns, one after the other, each with new subscribers, who leave at its end: without load; while a
+client asks for everything that the BNG knows of its sessions, again as soon as it has the answer, on four
+sessions; while two processes that know nothing of the BNG burn as much CPU for each request as management
+and the client did, at the same priorities. On a machine that all share, the client takes CPU from
+everybody. What it costs beyond that (locks, disk, command socket, caches) is the ratio of the second to
+the third, the figure to go by. Ratios are of turns of one round, which begins with another kind each
+time; the median of all rounds counts.
 """
 
 from __future__ import annotations
@@ -211,12 +212,14 @@ class Bench:
         control = self.here.pid("control")
         with beside():
             on, waited = used(control)
-            rate, _ = setup_bench.set_up(self.here, range(first, first + RUSH))
+            rushing = [Subscriber(first + number) for number in range(RUSH)]
+            rate, _ = setup_bench.set_up(self.here, rushing)
             on, waited = used(control)[0] - on, used(control)[1] - waited
             steady = [Subscriber(first + RUSH + number) for number in range(STEADY)]
             bound = self.here.subscribers.arrive(steady, RATE)
             if bound != STEADY:
                 raise SystemExit(f"{bound} of {STEADY} got an address")
+        setup_bench.release(self.here, [*rushing, *steady])
         took = [subscriber.bound - subscriber.began for subscriber in steady]
         return Turn(rate, on / RUSH, waited / RUSH, took)
 
@@ -281,8 +284,7 @@ def main() -> None:
         uvloop.run(hammer())
         return
     rounds = arguments.rounds
-    subscribers = BASE + (1 + 3 * rounds) * (RUSH + STEADY)
-    with setup_bench.running(prepared=subscribers, interims=_QUIET_INTERIMS) as here:
+    with setup_bench.running(interims=_QUIET_INTERIMS) as here:
         turns, load = measure(here, rounds)
 
     def ratio(kind: str) -> float:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bng.seam.reader import JournalReader
@@ -56,10 +56,19 @@ def running(
 def active_since(here: World, circuits: Iterable[str]) -> dict[str, float]:
     """When the data plane of each line was active (seconds since the epoch), by circuit-id: its durable
     policy-apply event. Waits for all."""
+    return told_since(here, "policy-apply", circuits)
+
+
+def told_since(here: World, kind: str, circuits: Iterable[str], first: int | None = None) -> dict[str, float]:
+    """When the first event of a kind was journaled for each line, by circuit-id. Waits for all.
+
+    Args:
+        first: number of the first event that counts; None for the oldest.
+    """
     wanted = set(circuits)
     journal = JournalReader(here.state_dir / "journal")
     active: dict[str, float] = {}
-    read = journal.oldest
+    read = journal.oldest if first is None else first
 
     def all_active() -> bool:
         nonlocal read
@@ -68,24 +77,37 @@ def active_since(here: World, circuits: Iterable[str]) -> dict[str, float]:
         read += len(events)
         for event in events:
             circuit = event.get("access-line", {}).get("circuit-id")
-            if event["type"] == "policy-apply" and circuit in wanted:
+            if event["type"] == kind and circuit in wanted:
                 active.setdefault(circuit, event["_time_ns"] / 1e9)
         return len(active) == len(wanted)
 
-    wait_for("all sessions are set up", all_active, 60)
+    wait_for(f"all sessions have an event {kind}", all_active, 60)
     return active
 
 
-def set_up(here: World, numbers: range, window: int = WINDOW) -> tuple[float, list[float]]:
+def release(here: World, subscribers: Iterable[Subscriber]) -> None:
+    """Have subscribers give their addresses back, some at a time, and wait until their sessions are gone."""
+    leaving = list(subscribers)
+    first = JournalReader(here.state_dir / "journal").newest + 1
+    for at in range(0, len(leaving), WINDOW):
+        some = leaving[at : at + WINDOW]
+        for subscriber in some:
+            here.subscribers.release(subscriber)
+        told_since(here, "session-stop", [subscriber.circuit_id for subscriber in some], first)
+
+
+def set_up(
+    here: World, subscribers: Sequence[Subscriber] | range, window: int = WINDOW
+) -> tuple[float, list[float]]:
     """(sessions per second, sorted seconds that each took), from DISCOVER until the kernel forwards."""
-    wanted = [Subscriber(number) for number in numbers]
+    wanted = [each if isinstance(each, Subscriber) else Subscriber(each) for each in subscribers]
     offset = time.time() - time.monotonic()
     bound = here.subscribers.exchange(wanted, window=window, within=120)
-    assert len(bound) == len(numbers), f"{len(bound)} of {len(numbers)} got an address"
+    assert len(bound) == len(wanted), f"{len(bound)} of {len(wanted)} got an address"
     began = {subscriber.circuit_id: subscriber.began + offset for subscriber in bound}
     active = active_since(here, began)
     took = [active[circuit] - start for circuit, start in began.items()]
-    return len(numbers) / (max(active.values()) - min(began.values())), sorted(took)
+    return len(wanted) / (max(active.values()) - min(began.values())), sorted(took)
 
 
 def accounting_starts(here: World, count: int) -> None:
