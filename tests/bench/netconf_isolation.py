@@ -215,10 +215,12 @@ class Bench:
             rushing = [Subscriber(first + number) for number in range(RUSH)]
             rate, _ = setup_bench.set_up(self.here, rushing)
             on, waited = used(control)[0] - on, used(control)[1] - waited
+            before = setup_bench.newest(self.here)
             steady = [Subscriber(first + RUSH + number) for number in range(STEADY)]
             bound = self.here.subscribers.arrive(steady, RATE)
             if bound != STEADY:
                 raise SystemExit(f"{bound} of {STEADY} got an address")
+        setup_bench.active_since(self.here, [each.circuit_id for each in steady], before + 1)
         setup_bench.release(self.here, [*rushing, *steady])
         took = [subscriber.bound - subscriber.began for subscriber in steady]
         return Turn(rate, on / RUSH, waited / RUSH, took)

@@ -6,7 +6,7 @@ import contextlib
 import json
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bng.seam.reader import JournalReader
@@ -16,6 +16,8 @@ from tests.support.netns import run
 from tests.support.servers import wait_for
 
 WINDOW = 32
+_REMIND = 2.0
+"""Seconds after which packets count as lost."""
 SERVERS = "Kea (memfile), FreeRADIUS with accounting, BNG and emulator on the same cores"
 
 
@@ -53,47 +55,66 @@ def running(
         yield here
 
 
-def active_since(here: World, circuits: Iterable[str]) -> dict[str, float]:
-    """When the data plane of each line was active (seconds since the epoch), by circuit-id: its durable
-    policy-apply event. Waits for all."""
-    return told_since(here, "policy-apply", circuits)
+def newest(here: World) -> int:
+    """Number of the newest event of the journal."""
+    return JournalReader(here.state_dir / "journal").newest
 
 
-def told_since(here: World, kind: str, circuits: Iterable[str], first: int | None = None) -> dict[str, float]:
-    """When the first event of a kind was journaled for each line, by circuit-id. Waits for all.
+def told_since(
+    here: World,
+    kind: str,
+    circuits: Iterable[str],
+    first: int | None = None,
+    remind: Callable[[set[str]], None] = lambda _missing: None,
+) -> dict[str, float]:
+    """When an event of a kind was journaled for each line, seconds since the epoch, by circuit-id. Waits for
+    all.
 
     Args:
         first: number of the first event that counts; None for the oldest.
+        remind: called now and then with the lines that have none yet.
     """
-    wanted = set(circuits)
+    missing, told = set(circuits), dict[str, float]()
     journal = JournalReader(here.state_dir / "journal")
-    active: dict[str, float] = {}
-    read = journal.oldest if first is None else first
+    read, reminded = journal.oldest if first is None else first, time.monotonic()
 
-    def all_active() -> bool:
-        nonlocal read
+    def all_told() -> bool:
+        nonlocal read, reminded
         journal.refresh()
         events = journal.read(read, 1_000_000)
         read += len(events)
         for event in events:
             circuit = event.get("access-line", {}).get("circuit-id")
-            if event["type"] == kind and circuit in wanted:
-                active.setdefault(circuit, event["_time_ns"] / 1e9)
-        return len(active) == len(wanted)
+            if event["type"] == kind and circuit in missing:
+                missing.remove(circuit)
+                told[circuit] = event["_time_ns"] / 1e9
+        if missing and time.monotonic() - reminded > _REMIND:
+            reminded = time.monotonic()
+            remind(missing)
+        return not missing
 
-    wait_for(f"all sessions have an event {kind}", all_active, 60)
-    return active
+    wait_for(f"all sessions have an event {kind}", all_told, 60)
+    return told
+
+
+def active_since(here: World, circuits: Iterable[str], first: int | None = None) -> dict[str, float]:
+    """When the data plane of each line was active: its durable policy-apply event."""
+    return told_since(here, "policy-apply", circuits, first)
 
 
 def release(here: World, subscribers: Iterable[Subscriber]) -> None:
     """Have subscribers give their addresses back, some at a time, and wait until their sessions are gone."""
     leaving = list(subscribers)
-    first = JournalReader(here.state_dir / "journal").newest + 1
+    first = newest(here) + 1
     for at in range(0, len(leaving), WINDOW):
-        some = leaving[at : at + WINDOW]
-        for subscriber in some:
-            here.subscribers.release(subscriber)
-        told_since(here, "session-stop", [subscriber.circuit_id for subscriber in some], first)
+        some = {each.circuit_id: each for each in leaving[at : at + WINDOW]}
+
+        def say(circuits: set[str], some: dict[str, Subscriber] = some) -> None:
+            for circuit in circuits:
+                here.subscribers.release(some[circuit])
+
+        say(set(some))
+        told_since(here, "session-stop", some, first, say)
 
 
 def set_up(
@@ -102,10 +123,11 @@ def set_up(
     """(sessions per second, sorted seconds that each took), from DISCOVER until the kernel forwards."""
     wanted = [each if isinstance(each, Subscriber) else Subscriber(each) for each in subscribers]
     offset = time.time() - time.monotonic()
+    first = newest(here) + 1
     bound = here.subscribers.exchange(wanted, window=window, within=120)
     assert len(bound) == len(wanted), f"{len(bound)} of {len(wanted)} got an address"
     began = {subscriber.circuit_id: subscriber.began + offset for subscriber in bound}
-    active = active_since(here, began)
+    active = active_since(here, began, first)
     took = [active[circuit] - start for circuit, start in began.items()]
     return len(wanted) / (max(active.values()) - min(began.values())), sorted(took)
 
