@@ -9,10 +9,11 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter, deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from bng.aaa import attributes as attrs
 from bng.aaa.accounting import Backlog, Record, Store
+from bng.aaa.requests import Datagram, Flight, Key, Request, expected
 from bng.aaa.servers import Identifiers, Kind, Servers, Service
 from bng.aaa.settings import AaaSettings
 from bng.codec import radius
@@ -25,53 +26,6 @@ from bng.session.events import Counters, RadiusAccept, RadiusReject, RadiusUnans
 Answer = RadiusAccept | RadiusReject | RadiusUnanswered
 MAX_INTERVAL_NS = 30 * NS
 _MS = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Datagram:
-    """To be sent.
-
-    Attributes:
-        source: index of the source port's socket, 0 to source_ports - 1.
-        destination: (address, port) of the server.
-        data: the packet.
-    """
-
-    source: int
-    destination: tuple[str, int]
-    data: bytes
-
-
-@dataclass(slots=True, eq=False)
-class _Request:
-    """A request in flight, or waiting for a free identifier; or a watch over a silent service, whose
-    requests are Status-Server."""
-
-    subject: AskRadius | Record | Service
-    time: int
-    order: list[Service] = field(default_factory=list)
-    service: Service | None = None
-    destination: tuple[str, int] = ("", 0)
-    secret: bytes = b""
-    flights: list[_Key] = field(default_factory=list)
-    datagram: Datagram | None = None
-    left: int = 0  # retransmissions
-    interval: int = 0
-    deadline: int = 0
-
-
-_Key = tuple[int, tuple[str, int], int]
-"""(source port index, destination, identifier)"""
-
-
-@dataclass(frozen=True, slots=True)
-class _Flight:
-    """One transmission that may still be answered. Those of an accounting record differ in their
-    Acct-Delay-Time, so each has an identifier of its own; the answer to any of them counts."""
-
-    request: _Request
-    authenticator: bytes
-    sent: int
 
 
 class AaaClient:
@@ -98,10 +52,10 @@ class AaaClient:
         self.reader = attrs.Reader()
         self.backlog = Backlog(settings.window, settings.max_records, settings.max_age * NS, store)
         self._identifiers = Identifiers(settings.source_ports)
-        self._flying: dict[_Key, _Flight] = {}
-        self._waiting: deque[_Request] = deque()  # Access-Requests without an identifier
+        self._flying: dict[Key, Flight] = {}
+        self._waiting: deque[Request] = deque()  # Access-Requests without an identifier
         self._watched: set[Service] = set()
-        self._timers: list[tuple[int, int, _Request]] = []
+        self._timers: list[tuple[int, int, Request]] = []
         self._ticket = 0
         self._window = settings.accounting_window
         self._out: list[Datagram] = []
@@ -131,7 +85,7 @@ class AaaClient:
     def authenticate(self, ask: AskRadius, now: int) -> list[Answer]:
         """Send an Access-Request. Exactly one answer with its session id and attempt will follow; at
         once if there is no server, or if too many wait."""
-        request = _Request(ask, now, self.servers.order(Kind.AUTHENTICATION, now))
+        request = Request(ask, now, self.servers.order(Kind.AUTHENTICATION, now))
         if not request.order or len(self._waiting) >= self.settings.max_waiting:
             self.discarded["refused"] += 1
             self._give_up(request, "too many requests wait" if request.order else "there is no server to ask")
@@ -199,7 +153,7 @@ class AaaClient:
         except DecodeError as error:
             self.discarded[str(error) if "uthenticator" in str(error) else "malformed"] += 1
             return self._collect()
-        if packet.code not in _expected(request):
+        if packet.code not in expected(request):
             self.discarded["wrong code"] += 1
             return self._collect()
         assert request.service is not None
@@ -235,7 +189,7 @@ class AaaClient:
         self._fill(now)
         return self._collect()
 
-    def _failed(self, request: _Request, now: int) -> None:
+    def _failed(self, request: Request, now: int) -> None:
         """No transmission to a server was answered: the next one is asked."""
         assert request.service is not None
         if request.service.failed(now):
@@ -266,9 +220,9 @@ class AaaClient:
         if service.up or not service.server.status_server or service in self._watched:
             return
         self._watched.add(service)
-        self._arm_at(_Request(service, now, service=service), max(now, service.dead_until))
+        self._arm_at(Request(service, now, service=service), max(now, service.dead_until))
 
-    def _watch_due(self, request: _Request, service: Service, now: int) -> None:
+    def _watch_due(self, request: Request, service: Service, now: int) -> None:
         if request.flights:
             self._land(request)
             service.status_failed(now)
@@ -279,7 +233,7 @@ class AaaClient:
         else:
             self._ask_status(request, service, now)
 
-    def _ask_status(self, request: _Request, service: Service, now: int) -> None:
+    def _ask_status(self, request: Request, service: Service, now: int) -> None:
         request.destination, request.secret = service.destination, service.server.secret
         taken = self._identifiers.take(request.destination)
         if taken is None:
@@ -313,12 +267,12 @@ class AaaClient:
             if record.account is not None:
                 counters = record.account.counters or Counters()
                 record.attributes = self._writer.accounting(record.account, counters)
-            request = _Request(record, now, self.servers.order(Kind.ACCOUNTING, now))
+            request = Request(record, now, self.servers.order(Kind.ACCOUNTING, now))
             if not self._next_server(request, now):
                 self.backlog.undelivered(record)
                 return
 
-    def _next_server(self, request: _Request, now: int) -> bool:
+    def _next_server(self, request: Request, now: int) -> bool:
         """Send a request to the first of the servers left in its order. False: it was not sent, for
         want of an identifier (the order is as it was) or of a server (it is empty)."""
         if not request.order:
@@ -336,7 +290,7 @@ class AaaClient:
         self._transmit(request, taken, now)
         return True
 
-    def _retransmit(self, request: _Request, now: int) -> None:
+    def _retransmit(self, request: Request, now: int) -> None:
         request.left -= 1
         request.interval = min(2 * request.interval, MAX_INTERVAL_NS)
         if isinstance(request.subject, Record):
@@ -352,17 +306,17 @@ class AaaClient:
         self._out.append(request.datagram)
         self._arm(request, now)
 
-    def _transmit(self, request: _Request, taken: tuple[int, int], now: int) -> None:
+    def _transmit(self, request: Request, taken: tuple[int, int], now: int) -> None:
         source, identifier = taken
         data = self._encode(request, identifier, now)
         key = (source, request.destination, identifier)
-        self._flying[key] = _Flight(request, data[4:20], now)
+        self._flying[key] = Flight(request, data[4:20], now)
         request.flights.append(key)
         request.datagram = Datagram(source, request.destination, data)
         self._out.append(request.datagram)
         self._arm(request, now)
 
-    def _encode(self, request: _Request, identifier: int, now: int) -> bytes:
+    def _encode(self, request: Request, identifier: int, now: int) -> bytes:
         subject, secret = request.subject, request.secret
         if isinstance(subject, Record):
             delay = self._writer.delay(max(0, now - subject.time) // NS)
@@ -378,20 +332,20 @@ class AaaClient:
             asked = (*asked, self._writer.password(hidden))
         return radius.build_request(Code.ACCESS_REQUEST, identifier, asked, secret, authenticator)
 
-    def _arm(self, request: _Request, now: int) -> None:
+    def _arm(self, request: Request, now: int) -> None:
         """Wait for the interval, ± 10 % so that requests that were sent together part."""
         self._arm_at(request, now + int(request.interval * self._random.uniform(0.9, 1.1)))
 
-    def _arm_at(self, request: _Request, deadline: int) -> None:
+    def _arm_at(self, request: Request, deadline: int) -> None:
         request.deadline = deadline
         self._ticket += 1
         heapq.heappush(self._timers, (deadline, self._ticket, request))
 
-    def _is_current(self, timer: tuple[int, int, _Request]) -> bool:
+    def _is_current(self, timer: tuple[int, int, Request]) -> bool:
         deadline, _, request = timer
         return deadline == request.deadline
 
-    def _land(self, request: _Request) -> None:
+    def _land(self, request: Request) -> None:
         """A request no longer waits for an answer of its server."""
         for key in request.flights:
             self._end_flight(key)
@@ -401,25 +355,15 @@ class AaaClient:
             assert request.service is not None
             request.service.left()
 
-    def _end_flight(self, key: _Key) -> None:
+    def _end_flight(self, key: Key) -> None:
         del self._flying[key]
         source, destination, identifier = key
         self._identifiers.give_back(destination, source, identifier)
 
-    def _give_up(self, request: _Request, reason: str = "") -> None:
+    def _give_up(self, request: Request, reason: str = "") -> None:
         subject = request.subject
         if isinstance(subject, AskRadius):
             self._answers.append(RadiusUnanswered(subject.session_id, subject.attempt, reason))
         else:
             assert isinstance(subject, Record)  # a watch has no other server to ask
             self.backlog.undelivered(subject)
-
-
-def _expected(request: _Request) -> tuple[Code, ...]:
-    """Codes of the answers to a request."""
-    if isinstance(request.subject, AskRadius):
-        return (Code.ACCESS_ACCEPT, Code.ACCESS_REJECT, Code.ACCESS_CHALLENGE)
-    assert request.service is not None
-    if request.service.kind is Kind.AUTHENTICATION:
-        return (Code.ACCESS_ACCEPT,)
-    return (Code.ACCOUNTING_RESPONSE,)

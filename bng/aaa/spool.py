@@ -28,6 +28,7 @@ import structlog
 
 from bng.aaa.accounting import Place, Record
 from bng.aaa.interims import Interim, InterimRows
+from bng.aaa.spool_segment import Segment
 from bng.codec import radius
 from bng.codec.errors import DecodeError
 from bng.seam import segments
@@ -37,99 +38,13 @@ from bng.session.events import Counters
 log = structlog.get_logger("bng.aaa")
 
 _NUMBER = struct.Struct("!Q")
-_INDEX = struct.Struct("!I")
 _HEADER = struct.Struct("!cQ")  # S, given
 _PUT = struct.Struct("!cQqBB")  # P, given, time, kind, length of the chain's name
 _LEAST = segments.HEADER.size + _PUT.size
 """Octets of the shortest record."""
 _KINDS: tuple[AccountKind | None, ...] = (None, AccountKind.START, AccountKind.INTERIM, AccountKind.STOP)
-_CLOSED = 1 << 31
 _CHUNK = 256 << 10
 _OPEN_FILES = 16
-
-
-class _Segment:
-    """One file and what is acknowledged in it."""
-
-    __slots__ = ("_acks", "_folder", "acknowledged", "count", "first", "left")
-
-    def __init__(self, folder: Path, first: int, count: int | None = None) -> None:
-        """count: how many records it holds, None when that has to be found out."""
-        self._folder = folder
-        self.first = first
-        self._acks = -1
-        held = self._ack_path.read_bytes() if self._ack_path.exists() else b""
-        noted = [index for (index,) in _INDEX.iter_unpack(held[: len(held) // _INDEX.size * _INDEX.size])]
-        ends = [] if count is not None else [number for number in noted if number >= _CLOSED][-1:]
-        if ends and ends[0] - _CLOSED > self.path.stat().st_size // segments.HEADER.size:
-            ends = []  # damaged: so many have no room
-        if count is None:
-            count = ends[0] - _CLOSED if ends else self._counted()
-        self.count = self.left = count
-        self.acknowledged = bytearray((count + 7) // 8)
-        for index in noted:
-            if index < count:
-                self._mark(index)
-        # what is torn, or of records that a loss of power took, must not count for those that come now
-        meant = b"".join(_INDEX.pack(n) for n in noted if n < count or n in ends)
-        if held != meant:
-            self._ack_path.write_bytes(meant)
-
-    def _counted(self) -> int:
-        return max(0, sum(1 for _ in segments.records(self.path.read_bytes())) - 1)
-
-    @property
-    def path(self) -> Path:
-        return self._folder / segments.name_of(self.first)
-
-    @property
-    def _ack_path(self) -> Path:
-        return self.path.with_suffix(".ack")
-
-    def has(self, index: int) -> bool:
-        """Whether a record is acknowledged."""
-        return bool(self.acknowledged[index >> 3] & 1 << (index & 7))
-
-    def grow(self) -> int:
-        """One record more; its index."""
-        self.count += 1
-        self.left += 1
-        if len(self.acknowledged) * 8 < self.count:
-            self.acknowledged.append(0)
-        return self.count - 1
-
-    def done(self, index: int) -> None:
-        """Note that a record is acknowledged. Raises OSError; it counts in memory all the same."""
-        self._mark(index)
-        self._note(index)
-
-    def end(self) -> None:
-        """Note that it grows no more. Raises OSError: it is counted when it is read again, then."""
-        self._note(self.count | _CLOSED)
-
-    def _note(self, number: int) -> None:
-        if self._acks < 0:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            self._acks = os.open(self._ack_path, flags, 0o600)
-        if os.write(self._acks, _INDEX.pack(number)) < _INDEX.size:
-            os.ftruncate(self._acks, os.fstat(self._acks).st_size // _INDEX.size * _INDEX.size)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    def _mark(self, index: int) -> None:
-        if not self.has(index):
-            self.acknowledged[index >> 3] |= 1 << (index & 7)
-            self.left -= 1
-
-    def close(self) -> None:
-        if self._acks >= 0:
-            os.close(self._acks)
-            self._acks = -1
-
-    def remove(self) -> None:
-        self.close()
-        with contextlib.suppress(OSError):
-            self.path.unlink(missing_ok=True)  # first: acknowledgements without records are nothing
-            self._ack_path.unlink(missing_ok=True)
 
 
 class Spool:
@@ -157,7 +72,7 @@ class Spool:
         self.alarm: str | None = None
         self.interims = InterimRows(folder / "interims")
         self._segment_bytes = segment_bytes
-        self._noting: list[_Segment] = []  # those whose files of acknowledgements are open
+        self._noting: list[Segment] = []  # those whose files of acknowledgements are open
         self._owed: list[Place] = []  # acknowledged, and the disk refused to note it
         self._given_file = os.open(folder / "given", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         held = os.pread(self._given_file, _NUMBER.size, 0)
@@ -165,7 +80,7 @@ class Spool:
             held = _NUMBER.pack(newest)
             os.pwrite(self._given_file, held, 0)
         self.given = self._noted = _NUMBER.unpack(held)[0]
-        self._segments: dict[int, _Segment] = {}
+        self._segments: dict[int, Segment] = {}
         self._open()
         self.given = min(self.given, newest)
         self.unread = sum(segment.left for segment in self._segments.values())
@@ -316,7 +231,7 @@ class Spool:
                 return False
             self._at = [following, -1, 0]
 
-    def _skip_damaged(self, segment: _Segment, index: int) -> None:
+    def _skip_damaged(self, segment: Segment, index: int) -> None:
         left = [i for i in range(max(index, 0), segment.count) if not segment.has(i)]
         if left:
             log.error("accounting.spool-damaged", records=len(left), segment=segment.path.name)
@@ -334,7 +249,7 @@ class Spool:
                 path.unlink()
         self._at, self._buffer = [0, -1, 0], deque[tuple[int, bytes]]()
         for number in numbers[:-1]:
-            segment = self._segments[number] = _Segment(self.folder, number)
+            segment = self._segments[number] = Segment(self.folder, number)
             if segment.left <= 0:
                 self._remove(segment)
         self._begin(numbers[-1] if numbers else 1)
@@ -362,7 +277,7 @@ class Spool:
             path.unlink(missing_ok=True)
             raise
         self._file, self._size = descriptor, size
-        self._active = self._segments[first] = _Segment(self.folder, first, count)
+        self._active = self._segments[first] = Segment(self.folder, first, count)
 
     def _rotate(self) -> None:
         before, file = self._active, self._file
@@ -381,7 +296,7 @@ class Spool:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._size += written
 
-    def _remove(self, segment: _Segment) -> None:
+    def _remove(self, segment: Segment) -> None:
         del self._segments[segment.first]
         segment.remove()
         if self._at[0] == segment.first:

@@ -13,7 +13,7 @@ import gc
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from bng.daemon.accounting import Accounting
 from bng.daemon.methods import Methods
 from bng.daemon.process import prefer_this_process, read_pids, run_until_signal
 from bng.daemon.report import Report
+from bng.daemon.rounds import Rounds
 from bng.dataplane.base import DataPlane, DataPlaneError, Refresh
 from bng.dataplane.kernel import KernelDataPlane
 from bng.enforcement import Enforcer
@@ -91,7 +92,7 @@ class Control:
         recovered = self._open_journal()
         self.matrix = Matrix(state_dir / "matrix", self.instance_id)
         self._wire(recovered)
-        self._reconfigured = asyncio.Event()
+        self._rounds = Rounds()
         self._comparable = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._spared = 0
@@ -183,14 +184,14 @@ class Control:
         self._tasks = [
             asyncio.ensure_future(task)
             for task in (
-                self._every(lambda: self.config.periods.counters, self._sweep, at_once=True),
-                self._every(lambda: self.config.periods.health, self._report_health),
-                self._every(lambda: self.config.periods.reconcile, self._reconcile),
-                self._every(lambda: self.config.periods.reconcile, self._compare_leases, at_once=True),
-                self._every(lambda: _LOOK_AT_LINKS, self._look_at_links),
-                self._every(lambda: self.reconciler.audit_period, self._audit),
+                self._rounds.every(lambda: self.config.periods.counters, self._sweep, at_once=True),
+                self._rounds.every(lambda: self.config.periods.health, self._report_health),
+                self._rounds.every(lambda: self.config.periods.reconcile, self._reconcile),
+                self._rounds.every(lambda: self.config.periods.reconcile, self._compare_leases, at_once=True),
+                self._rounds.every(lambda: _LOOK_AT_LINKS, self._look_at_links),
+                self._rounds.every(lambda: self.reconciler.audit_period, self._audit),
                 self._housekeeping(),
-                self._every(lambda: _NOTE_ACCOUNTING, self.accounting.note),
+                self._rounds.every(lambda: _NOTE_ACCOUNTING, self.accounting.note),
                 self._grow(),
                 self.lag.run(),
             )
@@ -244,8 +245,7 @@ class Control:
     # configuration
 
     async def _apply(self, config: Config, old: Config) -> None:
-        self._reconfigured.set()
-        self._reconfigured = asyncio.Event()
+        self._rounds.reconfigured()
         known = {path for path, _ in self.underlay.refused}
         await self.underlay.apply(config)
         self._configure_parts()
@@ -284,32 +284,6 @@ class Control:
         )
 
     # what happens from time to time
-
-    async def _every(
-        self,
-        period: Callable[[], float],
-        action: Callable[[], Awaitable[object]],
-        *,
-        at_once: bool = False,
-    ) -> None:
-        while True:
-            if not at_once:
-                await self._pause(period)
-            at_once = False
-            try:
-                await action()
-            except Exception:
-                # the next round tries again; service of subscribers does not depend on this one
-                log.exception("control.periodic-failed", action=getattr(action, "__name__", "?"))
-
-    async def _pause(self, period: Callable[[], float]) -> None:
-        """Sleep for a period; when another one is configured meanwhile, for that."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        while (left := began + period() - loop.time()) > 0:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await self._reconfigured.wait()
 
     async def _sweep(self) -> None:
         if self.underlay.ready:  # an element that never was configured has no data plane yet

@@ -67,7 +67,7 @@ class Ground:
             self.upstream = None
         for each in left:
             self.subscriber.pop(each.name, None)
-            port.detach(self._route, each)
+        port.detach(self._route, left)
         self.config = config
         self._reserve.least = config.reserve
         self.warnings.clear()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import structlog
 
-from bng.dataplane import adoption, audit, elements, nft, poolroute, port, restoration, sysctl, tc
+from bng.dataplane import adoption, audit, elements, nft, poolroute, port, restoration, tc
 from bng.dataplane.base import (
     COUNTERS,
     Capabilities,
@@ -31,98 +31,13 @@ from bng.dataplane.base import (
 )
 from bng.dataplane.book import rates_refusal
 from bng.dataplane.classstats import ClassTable
-from bng.dataplane.conntrack import FlowCutter
-from bng.dataplane.ground import Ground
-from bng.dataplane.held import Held, Lost
-from bng.dataplane.netlink import NETFILTER, ROUTE, Connection
-from bng.dataplane.programming import Programmer, Task
+from bng.dataplane.held import Lost
+from bng.dataplane.opened import Opened
+from bng.dataplane.programming import Task
 from bng.dataplane.shards import Layout
 from bng.dataplane.sweeping import collect
 
 log = structlog.get_logger(__name__)
-
-_POOL_SECONDS = 15.0
-"""How often the routes of the pool are looked at."""
-
-
-class _Open:
-    """What exists between `open` and `close`: connections, and what stands on them."""
-
-    def __init__(self, config: DataPlaneConfig, leaf: tc.Leaf | None, layout: Layout | None) -> None:
-        self.route, self.sweeping, self.growing, self.looking = (Connection(ROUTE) for _ in range(4))
-        self.netfilter, self.auditing = Connection(NETFILTER), Connection(NETFILTER)
-        self.ground = Ground(self.route, config, leaf, layout)
-        self.programmer = Programmer(self.route, self.netfilter, self.ground.marking)
-        self.held = Held(self.ground)
-        self.flows = FlowCutter()
-        self._next_look = 0.0
-
-    def apply_ruleset(self) -> None:
-        """As the configuration wants it. Raises DataPlaneError."""
-        nat, guard = self.ground.config.nat, self.ground.config.guard
-        try:
-            nft.run(nft.ruleset(nat, guard))
-        except DataPlaneError as fault:
-            if nat is None or not nat.flow_limit:
-                raise
-            nft.run(nft.ruleset(replace(nat, flow_limit=0), guard))
-            self.ground.warnings.append(f"flows of subscribers are not limited: {fault}")
-        try:
-            nft.run(nft.arp_ruleset())
-        except DataPlaneError as fault:
-            self.ground.warnings.append(f"ARP of subscribers is not limited: {fault}")
-
-    def attach(self) -> dict[str, ClassTable]:
-        """`Ground.attach`, and what interfaces need that were made anew, or were down."""
-        tables = self.ground.attach()
-        if self.ground.config.upstream in self.ground.flapped:
-            self.hold_pool()
-        for name in tables:
-            if name in self.ground.config.subscriber:
-                sysctl.prepare_subscribers(name, self.ground.warnings)
-            else:
-                self.hold_pool()
-        return tables
-
-    def hold_pool(self) -> None:
-        """See `poolroute`."""
-        nat, upstream = self.ground.config.nat, self.ground.upstream
-        if upstream is not None and upstream.name not in self.ground.missing:
-            poolroute.hold(self.route, upstream.index, nat.pool if nat is not None else ())
-
-    def look_after_pool(self) -> None:
-        """The same now and then, should somebody have removed a route."""
-        if time.monotonic() >= self._next_look:
-            self._next_look = time.monotonic() + _POOL_SECONDS
-            self.hold_pool()
-
-    def cut(self, tasks: Iterable[Task]) -> None:
-        """Cut the flows of sessions whose gate is closed. Without translation none are tracked."""
-        if self.ground.config.nat is not None:
-            self.flows.cut({task.start.ip: task.start.nat for task in tasks})
-
-    def cut_strangers(self) -> None:
-        """Cut the flows of sessions that ended while nobody looked."""
-        if self.ground.config.nat is not None:
-            known = [start.ip for start in self.held.book.sessions()]
-            self.flows.cut_strangers(self.ground.config.nat.prefixes, known)
-
-    def cut_untranslated(self) -> None:
-        """Cut the flows that began while there was no translation, as long as no ruleset was there."""
-        if self.ground.config.nat is not None:
-            self.flows.cut_untranslated(self.ground.config.nat.prefixes)
-
-    def close(self) -> None:
-        self.flows.close()
-        for connection in (
-            self.route,
-            self.sweeping,
-            self.growing,
-            self.looking,
-            self.netfilter,
-            self.auditing,
-        ):
-            connection.close()
 
 
 class KernelDataPlane:
@@ -136,7 +51,7 @@ class KernelDataPlane:
     def __init__(self, leaf: tc.Leaf | None = None, layout: Layout | None = None) -> None:
         self._leaf = leaf
         self._layout = layout
-        self._kernel: _Open | None = None
+        self._kernel: Opened | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -155,7 +70,7 @@ class KernelDataPlane:
         is_first = self._kernel is None
         try:
             if self._kernel is None:
-                self._kernel = _Open(config, self._leaf, self._layout)
+                self._kernel = Opened(config, self._leaf, self._layout)
             kernel = self._kernel
             self._leave(kernel, config)
             kernel.apply_ruleset()
@@ -193,7 +108,7 @@ class KernelDataPlane:
         except (OSError, DataPlaneError) as fault:
             raise _failure(fault) from fault
 
-    def _follow(self, kernel: _Open, tables: dict[str, ClassTable]) -> None:
+    def _follow(self, kernel: Opened, tables: dict[str, ClassTable]) -> None:
         """See what the sessions lack after interfaces were looked at."""
         if tables:
             restoration.note(kernel.held, kernel.ground, tables)
@@ -231,8 +146,7 @@ class KernelDataPlane:
                 kernel.programmer.forget_neighbours(
                     kernel.held.task(start) for start in kernel.held.book.sessions()
                 )
-                for each in kernel.ground.ports():
-                    port.detach(kernel.route, each)
+                port.detach(kernel.route, kernel.ground.ports())
                 kernel.ground.marking.remove()
                 nft.remove_tables()
                 poolroute.hold(kernel.route, 0, ())
@@ -241,7 +155,7 @@ class KernelDataPlane:
         finally:
             kernel.close()
 
-    def _leave(self, kernel: _Open, config: DataPlaneConfig) -> None:
+    def _leave(self, kernel: Opened, config: DataPlaneConfig) -> None:
         """Apply a configuration; the sessions of interfaces that it no longer has end."""
         gone = [start for start in kernel.held.book.sessions() if start.interface not in config.subscriber]
         tasks = [kernel.held.task(start) for start in gone]
@@ -254,7 +168,7 @@ class KernelDataPlane:
         for each in kernel.ground.apply(config):
             log.info("dataplane.detached", interface=each.name)
 
-    def _adopt(self, kernel: _Open, tables: dict[str, ClassTable]) -> list[int]:
+    def _adopt(self, kernel: Opened, tables: dict[str, ClassTable]) -> list[int]:
         """Take over what the maps hold; what makes no sense now is removed from them. Slots of the sessions
         whose classes were made anew, because they are elsewhere in this version."""
         found = adoption.read(kernel.netfilter, kernel.ground, kernel.held.book, tables)
@@ -277,7 +191,7 @@ class KernelDataPlane:
         return sorted(found.moving)
 
     @staticmethod
-    def _restore(kernel: _Open, attached: Iterable[str]) -> Refresh:
+    def _restore(kernel: Opened, attached: Iterable[str]) -> Refresh:
         """Bring back some of the lost sessions."""
         counts_in, counts_out = restoration.step(kernel.held, kernel.ground, kernel.programmer)
         return Refresh(
@@ -289,7 +203,7 @@ class KernelDataPlane:
         )
 
     @staticmethod
-    def _restore_neighbours(kernel: _Open) -> None:
+    def _restore_neighbours(kernel: Opened) -> None:
         """Set the neighbours of interfaces that were down again; those of lost sessions come with them."""
         held, flapped = kernel.held, kernel.ground.flapped
         if flapped:
@@ -371,7 +285,7 @@ class KernelDataPlane:
     def end(self) -> int:
         return self._opened().held.book.end
 
-    def _rebind(self, kernel: _Open, start: Start) -> str | None:
+    def _rebind(self, kernel: Opened, start: Start) -> str | None:
         """Give a session that forwards another public address and ports. Why it could not be, or None."""
         held = kernel.held
         there = held.book.get(start.slot)
@@ -443,7 +357,7 @@ class KernelDataPlane:
         except OSError as fault:
             raise _failure(fault) from fault
 
-    def _opened(self) -> _Open:
+    def _opened(self) -> Opened:
         if self._kernel is None:
             raise DataPlaneError("the data plane is not open")
         return self._kernel

@@ -107,14 +107,18 @@ def _layout(connection: Connection, index: int, wanted: Layout | None, warnings:
     return shards.FLAT
 
 
-def detach(connection: Connection, port: Port) -> None:
-    """Take an interface out of its group and its classes away, if it is still there."""
-    found = link.find(connection, port.name)
-    if found is None or found.index != port.index:
-        return
-    link.set_group(connection, found, 0, found.queue_length)
-    if tc.has_root(connection, port.index):
-        connection.one(tc.no_root(port.index))
+def detach(connection: Connection, ports: Iterable[Port]) -> None:
+    """Take interfaces out of their group and their classes away, as far as they are still there."""
+    left = []
+    for port in ports:
+        found = link.find(connection, port.name)
+        if found is not None and found.index == port.index:
+            link.set_group(connection, found, 0, found.queue_length)
+            left.append(port)
+    shards.unmake(connection, left)
+    for port in left:
+        if tc.has_root(connection, port.index):
+            connection.one(tc.no_root(port.index))
 
 
 def check(connection: Connection, port: Port) -> tuple[bool, bool]:

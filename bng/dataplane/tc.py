@@ -102,6 +102,11 @@ def htb(index: int, handle: int, parent: int, flags: int) -> Message:
     return Message(NEWQDISC, CREATE | flags, payload + nested(TCA_OPTIONS, options))
 
 
+def no_htb(index: int, handle: int, parent: int) -> Message:
+    """Take an HTB that is in a class away, with all of its classes."""
+    return Message(DELQDISC, 0, TCMSG.pack(0, index, handle, parent, 0))
+
+
 def no_root(index: int) -> Message:
     """Take the root, and all classes, away."""
     return Message(DELQDISC, 0, TCMSG.pack(0, index, 0, _ROOT, 0))

@@ -133,6 +133,7 @@ class Base(ABC):
         self._out: list[fx.Effect] = []
         self._told = Told()
         self._work: deque[Work] = deque()
+        self._pending_deadline: int | None = None  # of the DHCP exchanges
         self.fired: list[Fired] = []
         self.drop = ""
 

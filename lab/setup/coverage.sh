@@ -8,7 +8,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export COVERAGE_FILE="$work/coverage"
 covered="bng/session/*,bng/codec/*"
-for name in attributes grants coa coa_request client servers accounting; do covered="$covered,bng/aaa/$name.py"; done
+for name in attributes grants coa coa_request client requests servers accounting; do covered="$covered,bng/aaa/$name.py"; done
 for name in lease http comparison; do covered="$covered,bng/leases/$name.py"; done
 tests="tests/unit/bng/session tests/unit/bng/codec tests/replay"
 for name in accounting client coa grants servers; do tests="$tests tests/unit/bng/aaa/test_$name.py"; done

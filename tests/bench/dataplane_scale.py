@@ -1,10 +1,14 @@
-"""dataplane-scale: 50,000 sessions into the kernel, in a rush, and what it then takes to keep them there.
+"""dataplane-scale: what it takes to have tens of thousands of sessions in the kernel, and to keep them there.
 
-Sessions start in batches, as the writer's loop has them, while a thread makes classes ahead, as the control
-plane has it. The baseline is the same with one HTB per interface, for as many sessions as it takes in a
-portion of the time: its rate falls with every session, so it is measured at the end of that portion.
+First the classes are made, ahead of the sessions, as `prepared-sessions` has it: what each takes grows
+with how many there are on the machine (`bng.dataplane.shards` says why), so the figures are a curve. Then
+the sessions start, in batches, as the writer's loop has them. The baseline is a rush whose classes a
+thread makes as it comes, for as many sessions as it takes in a portion of the time; its rate falls with
+every session, so it is that at the end of the portion.
 
-    python tests/bench/dataplane_scale.py [--sessions 50000] [--baseline 10000]
+    python tests/bench/dataplane_scale.py [--sessions 20000] [--baseline 5000]
+
+The classes of 50,000 sessions take some five times as long to make as those of 20,000.
 """
 
 from __future__ import annotations
@@ -21,16 +25,45 @@ import structlog
 
 from bng.dataplane.base import Change, DataPlaneConfig, Rates, Start, Stop
 from bng.dataplane.kernel import KernelDataPlane
-from bng.dataplane.shards import FLAT
 from tests.bench import harness
 from tests.support import subscriber_net as net
 
-SESSIONS, BASELINE = 50_000, 10_000
+SESSIONS, BASELINE = 20_000, 5_000
+MARKS = (1_000, 5_000, 10_000, 20_000, 30_000, 40_000, 50_000)
+"""Sessions at which it is told what making classes takes."""
 BATCH = 32
 LAST = 1_000
 """Sessions at the end of the baseline's portion whose rate is taken."""
 PLAN, OTHER = Rates(100_000_000, 50_000_000), Rates(20_000_000, 10_000_000)
+NEWEST = 500
+"""Sessions below such a mark for whose classes the time is taken."""
 CONFIG = DataPlaneConfig(("acc0",), "wan0")
+
+
+def prepared(sessions: int) -> DataPlaneConfig:
+    """With classes made ahead for so many."""
+    return DataPlaneConfig(("acc0",), "wan0", reserve=sessions)
+
+
+@dataclass
+class Made:
+    """How classes were made.
+
+    Attributes:
+        seconds: of the CPU, for all.
+        each: microseconds of the CPU for the two classes of a session, when there were so many.
+        longest: milliseconds of the longest batch, with the lock of all network configuration.
+    """
+
+    seconds: float = 0.0
+    each: dict[int, float] = field(default_factory=dict)
+    longest: float = 0.0
+
+    def __str__(self) -> str:
+        curve = ", ".join(f"{each:.0f} at {mark:,}" for mark, each in self.each.items())
+        return (
+            f"{self.seconds:.1f} s of CPU, µs for each session {curve}; longest batch {self.longest:.1f} ms"
+        )
 
 
 @dataclass
@@ -149,41 +182,66 @@ def take(plane: KernelDataPlane, count: int) -> tuple[KernelDataPlane, Figures]:
     return adopted, figures
 
 
-def one_htb(count: int) -> float:
-    """Sessions per second at the end of a portion with one HTB per interface."""
+def make_classes(plane: KernelDataPlane, sessions: int) -> Made:
+    """Have the classes of so many sessions made, and nothing else."""
+    made = Made()
+
+    def make(end: int) -> float:
+        """Up to those of so many. Seconds of CPU."""
+        plane.open(prepared(end))
+        began = time.thread_time()
+        more = True
+        while more:
+            before = time.thread_time()
+            more = plane.grow()
+            made.longest = max(made.longest, 1000 * (time.thread_time() - before))
+        made.seconds += time.thread_time() - began
+        return time.thread_time() - began
+
+    for mark in sorted({*(mark for mark in MARKS if mark < sessions), sessions}):
+        make(mark - NEWEST)
+        made.each[mark] = 1e6 * make(mark) / NEWEST
+    return made
+
+
+def rush(count: int) -> float:
+    """Sessions per second at the end of a rush of so many whose classes are made as it comes."""
     with net.World():
-        plane, rush = KernelDataPlane(layout=FLAT), Rush()
+        plane, went = KernelDataPlane(), Rush()
         plane.open(CONFIG)
-        build(plane, 0, count, rush)
+        build(plane, 0, count, went)
         plane.close(remove=True)
-    marks = sorted(rush.at)
+    marks = sorted(went.at)
     first = next(mark for mark in marks if mark >= count - LAST)
-    return (marks[-1] - first) / (rush.at[marks[-1]] - rush.at[first])
+    return (marks[-1] - first) / (went.at[marks[-1]] - went.at[first])
 
 
 def measure(sessions: int, baseline: int) -> None:
     with net.World():
-        plane, rush = KernelDataPlane(), Rush()
-        plane.open(CONFIG)
-        build(plane, 0, baseline, rush)
+        plane, went = KernelDataPlane(), Rush()
+        plane.open(prepared(sessions))
+        made = make_classes(plane, sessions)
+        build(plane, 0, baseline, went)
         plane, few = take(plane, baseline)
-        build(plane, baseline, sessions, rush)
+        build(plane, baseline, sessions, went)
         plane, many = take(plane, sessions)
+        began = time.perf_counter()
         plane.close(remove=True)
-    rate = sessions / rush.seconds
-    flat = one_htb(baseline)
+        removal = time.perf_counter() - began
+    rate = sessions / went.seconds
+    unprepared = rush(baseline)
     harness.report(
         name="dataplane-scale",
         value=round(rate, 1),
         unit="sessions/s",
-        baseline=f"one HTB per interface, sessions {baseline - LAST} to {baseline}, falling further",
-        baseline_value=round(flat, 1),
-        ratio=rate / flat,
+        baseline=f"classes made as sessions come, sessions {baseline - LAST} to {baseline}, falling further",
+        baseline_value=round(unprepared, 1),
+        ratio=rate / unprepared,
         conditions=(
-            f"{sessions} sessions with gate, source guard, neighbour and two classes each "
-            f"in {rush.seconds:.1f} s, batches of {BATCH}, the longest {1000 * rush.longest:.0f} ms; "
-            f"with {baseline}: {few}; "
-            f"with {sessions}: {many}; starts, stops and changes one at a time"
+            f"{sessions} sessions with gate, source guard, neighbour and two classes each, which were made "
+            f"ahead ({made}); started in {went.seconds:.1f} s, batches of {BATCH}, "
+            f"the longest {1000 * went.longest:.0f} ms; with {baseline}: {few}; with {sessions}: {many}; "
+            f"starts, stops and changes one at a time; all taken away in {removal:.1f} s; veth"
         ),
     )
 

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bng.aaa.client import AaaClient, Answer, Datagram
+from bng.aaa.client import AaaClient, Answer
 from bng.aaa.dictionary import load
+from bng.aaa.requests import Datagram
 from bng.aaa.servers import Kind
 from bng.aaa.settings import AaaSettings, Server
 from bng.codec import radius

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from bng.aaa.client import AaaClient, Datagram
+from bng.aaa.client import AaaClient
 from bng.aaa.report import accounting_health, server_health
+from bng.aaa.requests import Datagram
 from bng.aaa.servers import DEAD_TIME_NS, Identifiers, Kind, Service
 from bng.aaa.settings import AaaSettings, Server
 from bng.aaa.spool import Spool

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bng.dataplane import shards
+from bng.dataplane import shards, tc
 from bng.dataplane.base import MAX_SLOTS
+from bng.dataplane.netlink import Connection, Message, Replies
+from bng.dataplane.port import Port
 from bng.dataplane.shards import FLAT, SHARDED, Layout
 
 layouts = st.sampled_from([FLAT, SHARDED, Layout(16, 16, 3), Layout(64, 4096, 15)])
@@ -59,3 +64,27 @@ def test_packets_of_a_shard_are_marked_with_its_way() -> None:
     text = shards.marking(Layout(16, 16, 2))
     assert "{ 2:0 : 0x1ff01, 3:0 : 0x1ff02 }" not in text  # 2 is where the queues without a handle are
     assert "{ 3:0 : 0x1ff01, 4:0 : 0x1ff02 }" in text
+
+
+class Kernel:
+    """Notes which HTBs were taken away: (interface, handle)."""
+
+    def __init__(self) -> None:
+        self.removed: list[tuple[int, int]] = []
+
+    def request(self, requests: Sequence[Message]) -> Replies:
+        for each in requests:
+            assert each.kind == tc.DELQDISC
+            self.removed.append(tc.TCMSG.unpack_from(each.payload)[1:3])
+        return Replies()
+
+
+def test_shards_that_were_made_last_go_first_on_all_interfaces() -> None:
+    ports = [Port("acc0", 7, SHARDED), Port("wan0", 8, SHARDED)]
+    ports[0].shards |= {1, 2, 3}
+    ports[1].shards |= {1, 3}
+    kernel = Kernel()
+    shards.unmake(cast(Connection, kernel), ports)
+    order = [(7, 3), (8, 3), (7, 2), (7, 1), (8, 1)]
+    assert kernel.removed == [(index, shards.handle(shard)) for index, shard in order]
+    assert [port.shards for port in ports] == [{0}, {0}]
