@@ -128,6 +128,11 @@ class LeafType:
 
     def to_json(self, value: Any) -> Any:
         """RFC 7951 value: 64-bit integers and decimals as text, empty as ``[None]``, binary as base64."""
+        given = value.__class__
+        if given is str:
+            return value
+        if given is int and self.base != "union":
+            return str(value) if self.base in _JSON_AS_TEXT else value
         if self.base == "union":
             return self._member_of(value).to_json(value)
         if self.base == "empty":

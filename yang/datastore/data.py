@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from operator import eq
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from yang.access import Context, Rules
 from yang.path import DataPath, Step
@@ -20,6 +20,7 @@ from yang.schema import SchemaNode
 
 Tree = Mapping[str, Any]
 EMPTY: Tree = {}
+_SINGLE: Final = ("leaf", "container")
 
 
 class Difference(NamedTuple):
@@ -117,10 +118,6 @@ def value_step(node: SchemaNode, value: Any) -> Step:
     return Step(node.module, node.name, ((".", node.type.format(value)),))
 
 
-_new = tuple.__new__
-_SINGLE = ("leaf", "container")
-
-
 def differences(
     node: SchemaNode, old: Tree, new: Tree, rules: Rules, steps: tuple[Step, ...] = (), context: Context = ()
 ) -> Iterator[Difference]:
@@ -159,7 +156,7 @@ def _below(
                     if child.kind == "container":
                         _below(child, before, after, rules, here, inner, found)
                     else:
-                        found.append(_new(Difference, ("update", child, here, inner, after, False)))
+                        found.append(Difference("update", child, here, inner, after))
                 continue
             start = len(found)
             _member(node, name, before, after, rules, steps, context, found)

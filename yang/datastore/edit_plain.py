@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from lxml import etree
 
@@ -21,6 +21,7 @@ from yang.schema import SchemaNode
 
 _Place = tuple[Context, bool] | None
 """NACM's context of an instance, and whether it may be read. None: all in it may be."""
+_CHANGES: Final = ("update", "create")
 
 
 class NotPlain(Exception):
@@ -87,7 +88,9 @@ class _Merge:
                 if node in once:
                     raise NotPlain
                 once.append(node)
-                _check_no_text(child)
+                text = child.text
+                if text is not None and text.strip():
+                    raise NotPlain
                 inside = place and self._enter(place, node, ())
                 inner = self.children(node, child, result.get(name, EMPTY), depth + 1, inside)
                 if inner or node.presence:
@@ -108,7 +111,9 @@ class _Merge:
     def _entry(
         self, entries: dict[Keys, Any], node: SchemaNode, element: etree._Element, depth: int, place: _Place
     ) -> None:
-        _check_no_text(element)
+        text = element.text
+        if text is not None and text.strip():
+            raise NotPlain
         children = list(element)
         keys = self._known_keys(entries, node, children) or self._keys(node, children)
         base = entries.get(keys)
@@ -169,12 +174,3 @@ class _Merge:
             assert rules is not None
             known = self._open[node] = all(rules.permits((), below, "read") for below in node.walk())
         return known
-
-
-_CHANGES = ("update", "create")
-
-
-def _check_no_text(element: etree._Element) -> None:
-    text = element.text
-    if text is not None and text.strip():
-        raise NotPlain

@@ -173,9 +173,9 @@ class Edits:
 
     def check_access(self, before: Tree, after: Tree, rules: Rules) -> list[Difference]:
         """Raise ``access-denied`` unless all that differs may be changed; what differs."""
-        last_before, last_after, last_rules, found = self._checked
-        if last_before is before and last_after is after and last_rules is rules:
-            return found  # as when a commit follows the only edit
+        known = self.checked(before, after, rules)
+        if known is not None:
+            return known
         found = list(differences(self._schema.root, before, after, rules, (), rules.start))
         if not rules.enabled:
             return found
@@ -194,6 +194,12 @@ class Edits:
             raise
         self._checked = before, after, rules, found
         return found
+
+    def checked(self, before: Tree, after: Tree, rules: Rules) -> list[Difference] | None:
+        """What `check_access` found if this was its last question, as when a commit follows the only edit."""
+        last_before, last_after, last_rules, found = self._checked
+        same = last_before is before and last_after is after and last_rules is rules
+        return found if same else None
 
     def forget(self) -> None:
         """Let go of what was compared last."""

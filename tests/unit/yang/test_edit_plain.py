@@ -82,7 +82,8 @@ def xml(random: Random, name: str) -> str:
 PLACES = (
     "/plain:all/text", "/plain:all/inner", "/plain:all/inner/there", "/plain:all/twice", "/plain:all/b",
     "/plain:all/twice[x='1']", "/plain:all/twice[x='1'][y='true']/text", "/plain:all/once/name",
-    "/plain:all/once[name='n']", "/plain:all/once[name='m']/inner", "/plain:all/once/twice[x='2']", "/plain:all",
+    "/plain:all/once[name='n']", "/plain:all/once[name='m']/inner", "/plain:all/once/twice[x='2']",
+    "/plain:all",
 )  # fmt: skip
 
 
