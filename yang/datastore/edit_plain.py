@@ -52,6 +52,7 @@ class _Merge:
         self._rules = rules
         self._nodes: dict[SchemaNode, dict[Any, SchemaNode]] = defaultdict(dict)
         self._open: dict[SchemaNode, bool] = {}
+        self._literal: dict[SchemaNode, str] = {}
 
     def children(
         self, parent: SchemaNode, elements: Iterable[etree._Element], base: Tree, depth: int, place: _Place
@@ -126,13 +127,16 @@ class _Merge:
         self, entries: dict[Keys, Any], node: SchemaNode, children: Sequence[etree._Element]
     ) -> Keys | None:
         """The key of an entry that is there, if it is one text in front: what it is has been checked then."""
-        key = self._nodes[node].get(children[0].tag) if children else None
-        if key is None or not key.is_key or len(node.keys) > 1 or len(children[0]):
+        literal = self._literal.get(node)
+        if literal is None:
+            key = node.key_nodes[0]
+            # text in canonical form; prefixes would be those of this document
+            plain = key.type is not None and key.type.base == "string" and not key.type.qualified
+            literal = self._literal[node] = f"{{{key.namespace}}}{key.name}" if plain else ""
+        if len(node.keys) > 1 or not children or children[0].tag != literal or len(children[0]):
             return None
         keys = (children[0].text or "",)
-        # text in canonical form; prefixes would be those of this document
-        literal = key.type is not None and key.type.base == "string" and not key.type.qualified
-        return keys if literal and keys in entries else None
+        return keys if keys in entries else None
 
     def _keys(self, node: SchemaNode, children: Sequence[etree._Element]) -> Keys:
         nodes = self._nodes[node]
