@@ -43,7 +43,7 @@ class Rule:
         if not self.is_personal:
             return self
         steps = tuple(
-            replace(step, keys=tuple((key, user if value == USER else value) for key, value in step.keys))
+            step._replace(keys=tuple((key, user if value == USER else value) for key, value in step.keys))
             for step in self.path
         )
         return replace(self, path=steps)

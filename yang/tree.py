@@ -23,12 +23,11 @@ from yang.datastore.edit import ValueReader
 from yang.datastore.guard import ManagementGuard
 from yang.datastore.model import CommitResult, PathOperation, Session
 from yang.datastore.operation_input import OperationInputs
-from yang.datastore.past import Past
+from yang.datastore.past import Past, schema_path
 from yang.datastore.running import Author, Running, Snapshot
 from yang.datastore.startup import this_boot
 from yang.datastore.validator import Validator
 from yang.operations import InputReader, Invoker, Record, find_operation
-from yang.path import DataPath
 from yang.provider import (
     Keys,
     Notification,
@@ -143,7 +142,7 @@ class Tree(Reading):
         await self.datastores.close()
         self._documents.shutdown(wait=False, cancel_futures=True)
         if self._worker is not None:
-            self._worker.submit(self._running.forget)
+            self._running.close()
             self._worker.shutdown(wait=False)
 
     def _register(self, registration: Registration, commits: CommitLog) -> None:
@@ -174,7 +173,7 @@ class Tree(Reading):
         if gone:
             for listener in tuple(self.on_users_gone):
                 listener(gone, author.session)
-        paths = {DataPath.parse(path).schema_path for path in changed[:MAX_REPORTED]}
+        paths = set(map(schema_path, changed[:MAX_REPORTED]))
         if len(changed) > MAX_REPORTED:
             paths |= {f"/{top}" for top in {path[1:].partition("/")[0] for path in changed}}
         for path in paths:

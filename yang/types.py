@@ -30,7 +30,8 @@ INTEGER_BITS: Final = {
     "uint64": (0, (1 << 64) - 1),
 }
 _JSON_AS_TEXT: Final = frozenset({"int64", "uint64", "decimal64"})
-_DIGITS: Final = 20
+DIGITS: Final = 20
+"""Digits of the longest integer."""
 _INTEGER: Final = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20})")
 _DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,19}(?:\.[0-9]{1,18})?")
 # A prefix in front of a name, or a quoted literal, which is left alone.
@@ -81,6 +82,11 @@ class LeafType:
         return self.base == "instance-identifier" or self.typedef == _NODE_PATH
 
     @property
+    def qualified(self) -> bool:
+        """True for text that means nothing without its prefixes."""
+        return self.prefixed or self.is_path
+
+    @property
     def has_identities(self) -> bool:
         """True when a value may be an identity."""
         return self.base == "identityref" or any(member.has_identities for member in self.members)
@@ -122,6 +128,11 @@ class LeafType:
 
     def to_json(self, value: Any) -> Any:
         """RFC 7951 value: 64-bit integers and decimals as text, empty as ``[None]``, binary as base64."""
+        given = value.__class__
+        if given is str:
+            return value
+        if given is int and self.base != "union":
+            return str(value) if self.base in _JSON_AS_TEXT else value
         if self.base == "union":
             return self._member_of(value).to_json(value)
         if self.base == "empty":
@@ -165,6 +176,18 @@ class LeafType:
         return LeafType("string")
 
 
+def integer_ranges(kind: LeafType | None) -> tuple[tuple[int, int], ...]:
+    """The lowest and highest values of each part of an integer's range; () for any other type."""
+    if kind is None or kind.base not in INTEGER_BITS:
+        return ()
+    lowest, highest = INTEGER_BITS[kind.base]
+    result = []
+    for part in kind.limits.split(" | ") if kind.limits else [f"{lowest}..max"]:
+        low, dots, high = part.partition("..")
+        result.append((int(low), highest if high == "max" else int(high if dots else low)))
+    return tuple(result)
+
+
 def _decimal_text(value: Decimal) -> str:
     """Canonical decimal64: at least one digit on either side of the point, no other trailing zeros."""
     whole, _, fraction = f"{value:f}".partition(".")
@@ -195,7 +218,7 @@ def prefixes_in(text: str) -> list[str]:
 
 
 def _integer(kind: LeafType, text: str, _resolve: Resolver | None) -> int:
-    if text.isdecimal() and text.isascii() and len(text) <= _DIGITS:
+    if text.isdecimal() and text.isascii() and len(text) <= DIGITS:
         value = int(text)  # as nearly all are
     else:
         text = text.strip()

@@ -18,7 +18,7 @@ from yang.datastore.guard import Guard
 from yang.datastore.history import Store
 from yang.datastore.locks import Locks
 from yang.datastore.merge import Keep, Merge
-from yang.datastore.model import CommitResult, PathOperation, Session
+from yang.datastore.model import CommitResult, Session
 from yang.datastore.running import Author, Compared, Running, Snapshot, finish
 from yang.datastore.startup import Startup
 from yang.datastore.validator import Validator
@@ -252,7 +252,9 @@ class Commits:
         before = self.running.tree
         # the exact nodes that a commit changes are those that need permission (RFC 8341 section 3.2.8)
         rules = self._access.rules_for(user)
-        found = await self._running.in_worker(self._edits.check_access, before, tree, rules)
+        found = self._edits.checked(before, tree, rules)
+        if found is None:
+            found = await self._running.in_worker(self._edits.check_access, before, tree, rules)
         self._edits.forget()
         await self._part_startup()
         if author.confirm_timeout is None:
@@ -291,33 +293,6 @@ class Commits:
                 raise OperationError("operation-failed", "there is no confirmed commit to cancel")
             self._confirm.authorise(session.id, persist_id)
             await finish(self._revert_now(Author(session.user.name, session.origin, "cancelled", session.id)))
-
-    async def confirm_commit(self, persist_id: str | None = None) -> None:
-        """Make a confirmed commit permanent without a session (gNMI commit-confirmed)."""
-        async with self._change:
-            if not self._confirm.active:
-                raise OperationError("operation-failed", "there is no confirmed commit to confirm")
-            self._confirm.authorise(0, persist_id)
-            saved = self.permanent
-            await self._confirm.end("complete", self._confirm.author)
-            await self._made_permanent(saved)
-
-    async def set_rollback_duration(self, persist_id: str, seconds: float) -> None:
-        """From now on, a confirmed commit has so long until it is reverted (gNMI commit-confirmed)."""
-        async with self._change:
-            if not self._confirm.active:
-                raise OperationError("operation-failed", "there is no confirmed commit to set the time of")
-            self._confirm.authorise(0, persist_id)
-            confirm = self._confirm
-            confirm.start(confirm.author, confirm.session or 0, seconds, persist_id)
-
-    async def cancel_confirmed(self, persist_id: str | None = None, *, user: str, origin: str) -> None:
-        """Revert a confirmed commit without a session (gNMI commit-confirmed)."""
-        async with self._change:
-            if not self._confirm.active:
-                raise OperationError("operation-failed", "there is no confirmed commit to cancel")
-            self._confirm.authorise(0, persist_id)
-            await finish(self._revert_now(Author(user, origin, "cancelled")))
 
     async def _revert(self, why: str, event: Event, period: int) -> None:
         """Called when the time of a confirmed commit is over."""
@@ -360,61 +335,3 @@ class Commits:
         rules = self._access.rules_for(user)
         result: Tree = await self._running.in_worker(self._edits.carry_out, before, apply, rules, validate)
         return result
-
-    async def transaction(
-        self,
-        user: User,
-        origin: str,
-        operations: Sequence[PathOperation],
-        *,
-        comment: str = "",
-        confirm_timeout: float | None = None,
-        persist_id: str | None = None,
-    ) -> CommitResult:
-        """See `yang.tree.Tree.transaction`."""
-        self._locks.check(0, "candidate", *self._written_by_commits())
-        return await finish(self._transaction(user, origin, operations, comment, confirm_timeout, persist_id))
-
-    async def _transaction(
-        self,
-        user: User,
-        origin: str,
-        operations: Sequence[PathOperation],
-        comment: str,
-        confirm_timeout: float | None,
-        persist_id: str | None,
-    ) -> CommitResult:
-        async with self._change:
-            self._locks.check(0, "candidate", *self._written_by_commits())
-            if self._confirm.active:
-                raise OperationError("in-use", "a confirmed commit is under way")
-            backup = self.running.tree
-            apply = self._edits.of_paths(_in_gnmi_order(operations))
-            tree = await self._edited(user, backup, apply)
-            author = Author(
-                user.name, origin, comment, confirm_timeout=confirm_timeout, confirm_id=persist_id
-            )
-            result = await self._replace(0, user, tree, author)
-            if self._candidates.shared is not None:
-                # otherwise the next commit of candidate would undo this one
-                self._candidates.set(0, await self._rebased(apply, self._candidates.shared))
-            if confirm_timeout is not None and result.number:
-                self._confirm.start(author, 0, confirm_timeout, persist_id)
-            else:
-                if confirm_timeout is not None:
-                    await self._confirm.forget()
-                await self._made_permanent(backup)
-            return result
-
-    async def _rebased(self, apply: Change, candidate: Tree) -> Tree:
-        try:
-            result: Tree = await self._running.in_worker(apply, candidate)
-        except OperationError:
-            return candidate
-        return result
-
-
-def _in_gnmi_order(operations: Sequence[PathOperation]) -> list[PathOperation]:
-    """Deletes first, then the union, replaces, updates (gNMI specification 3.4.3)."""
-    order: Mapping[str, int] = {"delete": 0, "remove": 0, "union": 1, "replace": 2, "update": 3, "create": 3}
-    return sorted(operations, key=lambda operation: order[operation.op])

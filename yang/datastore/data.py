@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from operator import eq
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from yang.access import Context, Rules
 from yang.path import DataPath, Step
@@ -20,6 +20,7 @@ from yang.schema import SchemaNode
 
 Tree = Mapping[str, Any]
 EMPTY: Tree = {}
+_SINGLE: Final = ("leaf", "container")
 
 
 class Difference(NamedTuple):
@@ -148,11 +149,14 @@ def _below(
         after = new.get(name)
         if before is not after:
             child = node.child_json(name)
-            if child is not None and child.kind == "leaf" and after is not None:  # the usual case
-                if before != after:
+            if child is not None and after is not None and child.kind in _SINGLE:  # the usual cases
+                if child.kind == "container" or before != after:
                     here = (*steps, child.step or plain_step(child))
                     inner = rules.enter(context, child) if context else context
-                    found.append(Difference("update", child, here, inner, after))
+                    if child.kind == "container":
+                        _below(child, before, after, rules, here, inner, found)
+                    else:
+                        found.append(Difference("update", child, here, inner, after))
                 continue
             start = len(found)
             _member(node, name, before, after, rules, steps, context, found)
@@ -243,7 +247,10 @@ def _entries(
         if old is not new:
             here = (*steps, entry_step(node, keys))
             inner = rules.enter(context, node, keys) if context else context
-            _single(node, old, new, rules, here, inner, found)
+            if old is not None and new is not None:
+                _below(node, old, new, rules, here, inner, found)
+            else:
+                _single(node, old, new, rules, here, inner, found)
     if node.user_ordered and not same_keys:
         kept_before = [keys for keys in before if keys in after]
         kept_after = [keys for keys in after if keys in before]

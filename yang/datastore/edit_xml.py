@@ -12,6 +12,7 @@ from yang.path import DataPath, PathError, Step
 from yang.provider import Keys, OperationError
 from yang.query.subtree import NETCONF_BASE, module_resolver
 from yang.schema import Schema, SchemaNode
+from yang.types import DIGITS, integer_ranges
 
 _OPERATION: Final = f"{{{NETCONF_BASE}}}operation"
 _YANG_NS: Final = "urn:ietf:params:xml:ns:yang:1"
@@ -42,6 +43,7 @@ class XmlEdits:
         self._keep_going = keep_going
         self.known: dict[tuple[SchemaNode, Any], SchemaNode] = {}
         self._plain: dict[SchemaNode, bool] = {}
+        self._ranges: dict[SchemaNode, tuple[tuple[int, int], ...]] = {}
         self._kept: dict[tuple[SchemaNode, str], Any] = {}
         self._attributes = True
         self.root = schema.root
@@ -154,6 +156,14 @@ class XmlEdits:
     def value(self, node: SchemaNode, element: etree._Element) -> Any:
         """The value of a leaf or leaf-list entry. Those of a request are often the same, but for keys."""
         text = element.text or ""
+        ranges = self._ranges.get(node)
+        if ranges is None:
+            ranges = self._ranges[node] = integer_ranges(node.type)
+        if ranges and len(text) <= DIGITS and text.isdecimal() and text.isascii():
+            number = int(text)
+            for low, high in ranges:
+                if low <= number <= high:
+                    return number
         plain = self._plain.get(node)
         if plain is None:
             plain = self._plain[node] = node.type is not None and node.type.plain

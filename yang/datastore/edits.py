@@ -18,7 +18,7 @@ from yang.datastore.union import unite
 from yang.datastore.validator import Validator
 from yang.path import DataPath, PathError, Step
 from yang.provider import OperationError, OperationErrors
-from yang.schema import Schema
+from yang.schema import Schema, SchemaNode
 
 Change = Callable[[Tree], Tree]
 
@@ -32,7 +32,7 @@ class Edits:
         self._access = access
         self._values = ValueReader(validator.check_value)
         self._named: Sequence[Edit] = ()
-        self._naming = False
+        self._hiding: Rules | None = None
         self._checked: tuple[Tree, Tree, Rules | None, list[Difference]]
         self.forget()
 
@@ -53,10 +53,9 @@ class Edits:
             reader = XmlEdits(self._schema, self._values, keep_going=keep_going)
             editor = Editor(keep_going=keep_going)
             base = EMPTY if default_operation == "replace" else tree
-            # the short way does not list what the request names
-            if default_operation != "none" and not keep_going and not self._naming:
+            if default_operation != "none" and not keep_going:
                 with suppress(NotPlain, OperationError):  # what is wrong is said below
-                    return merge_plain(reader, base, config)
+                    return merge_plain(reader, base, config, self._hiding)
             edits = reader.read(config)
             operation = "merge" if default_operation == "replace" else default_operation
             result = editor.apply(base, edits, operation)
@@ -101,11 +100,11 @@ class Edits:
             OperationError: ``access-denied``, or what is wrong with the change or its result.
         """
         self._named = ()
-        self._naming = rules.enabled and not rules.read_everything
+        self._hiding = rules if rules.enabled and not rules.read_everything else None
         with self.concealing(rules, asked=True):
             after = change(before)
         if rules.enabled:
-            if self._naming:
+            if self._hiding is not None:
                 self._check_guesses(self._named, rules, rules.start)
             self.check_access(before, after, rules)
         if validate:
@@ -174,22 +173,33 @@ class Edits:
 
     def check_access(self, before: Tree, after: Tree, rules: Rules) -> list[Difference]:
         """Raise ``access-denied`` unless all that differs may be changed; what differs."""
-        last_before, last_after, last_rules, found = self._checked
-        if last_before is before and last_after is after and last_rules is rules:
-            return found  # as when a commit follows the only edit
+        known = self.checked(before, after, rules)
+        if known is not None:
+            return known
         found = list(differences(self._schema.root, before, after, rules, (), rules.start))
         if not rules.enabled:
             return found
+        permitted: set[tuple[SchemaNode, str]] = set()  # leaves, where no rule of a path matches
         try:
             for difference in found:
-                op, node, _, context, *_ = difference
+                op, node, _, context, _, _ = difference
+                if not context and (node, op) in permitted:
+                    continue
                 if node.kind != "leaf" or not rules.permits(context, node, op):
                     check_access(difference, rules)
+                elif not context:
+                    permitted.add((node, op))
         except OperationError:
             self._access.denied_data_writes += 1
             raise
         self._checked = before, after, rules, found
         return found
+
+    def checked(self, before: Tree, after: Tree, rules: Rules) -> list[Difference] | None:
+        """What `check_access` found if this was its last question, as when a commit follows the only edit."""
+        last_before, last_after, last_rules, found = self._checked
+        same = last_before is before and last_after is after and last_rules is rules
+        return found if same else None
 
     def forget(self) -> None:
         """Let go of what was compared last."""

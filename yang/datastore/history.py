@@ -58,12 +58,22 @@ def stage(path: Path, data: bytes) -> None:
 
 def publish(path: Path) -> None:
     """Make what was staged the content of a file: rename, fsync of the folder."""
+    rename(path)
+    flush(path.parent)
+
+
+def rename(path: Path) -> None:
+    """The same, but for who need not know that it is on the disk by then."""
     _staged(path).replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def flush(folder: Path) -> None:
+    """Have the names in a folder on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -145,15 +155,19 @@ class Store:
         packed = gzip.compress(head + b"\n" + document, compresslevel=1)
         try:
             stage(self._path(entry.number), packed)
+            flush(self._history)  # with it, the names of all commits before this one
             stage(self._folder / "running.json", document)
         except OSError:
             self.discard(entry)
             raise
 
     def publish(self, entry: Entry) -> None:
-        """Make what was staged the configuration that is loaded next time, and part of the history."""
+        """Make what was staged the configuration that is loaded next time, and part of the history.
+
+        The second rename need not be on the disk: `_settle` makes up for it.
+        """
         publish(self._folder / "running.json")
-        publish(self._path(entry.number))
+        rename(self._path(entry.number))
         self.entries.append(entry)
         while len(self.entries) > self._limit:
             with suppress(OSError):

@@ -1,9 +1,9 @@
-"""running, and the one way to change it: validate, ask the handlers, write, swap."""
+"""running, and the one way to change it: validate and write beside it, ask the handlers, swap."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,14 +17,16 @@ from yang.datastore.handlers import NOT_UNDONE, Handlers
 from yang.datastore.history import Entry, Store
 from yang.datastore.model import CommitResult
 from yang.datastore.sharing import members_of, tree_of
+from yang.datastore.staging import Staged, Staging
 from yang.datastore.validator import Validator
-from yang.path import paths_text
 from yang.provider import ConfigDiff, ConfigHandler, OperationError
 from yang.schema import Schema
 from yang.users import hash_cleartext
 
 T = TypeVar("T")
 _UNWATCHED: Final[set[asyncio.Task[Any]]] = set()
+_MOMENT: Final = 0.05
+"""Seconds after a commit in which its reply is on its way."""
 
 log = structlog.get_logger()
 
@@ -53,18 +55,28 @@ Compared = tuple[Tree, Tree, Sequence[Difference]]
 EMPTY_SNAPSHOT: Final = Snapshot(EMPTY, EMPTY, EMPTY)
 
 
-def complete(schema: Schema, validator: Validator, tree: Tree, before: Snapshot) -> Snapshot:
+def complete(
+    schema: Schema,
+    validator: Validator,
+    tree: Tree,
+    before: Snapshot,
+    explicit: dict[str, Any] | None = None,
+) -> Snapshot:
     """Validate a tree. What is as in an earlier snapshot is taken over from it. In the worker.
+
+    Args:
+        explicit: the tree in RFC 7951, if that is known.
 
     Raises:
         OperationError: the first constraint that does not hold.
     """
-    explicit = members_of(schema.root, tree, before.tree, before.explicit)
+    if explicit is None:
+        explicit = members_of(schema.root, tree, before.tree, before.explicit)
     known = validator.kept.follow(before.tree, tree, before.full, before.members)
     if known is not None:
         return Snapshot(tree, known[1], known[0], explicit)
     found = validator.complete(tree, explicit, keep=True)
-    full, members = tree_of(schema.root, found, before.members, before.full)
+    full, members = tree_of(schema.root, found, before.members, before.full, (explicit, tree))
     return Snapshot(tree, members, full, explicit)
 
 
@@ -102,6 +114,7 @@ class Running:
         self._validator = validator
         self._worker = worker
         self._store = store
+        self._staging = Staging(store)
         self._handlers = Handlers(handlers)
         self._listeners: list[Callable[[Snapshot, Sequence[str], Author], None]] = []
         self.snapshot = snapshot
@@ -114,9 +127,10 @@ class Running:
         """The same for a caller that cannot wait in the loop."""
         return self._worker.submit(function, *args)
 
-    def forget(self) -> None:
-        """In the worker, at the end: free what libyang has of the configuration."""
-        self._validator.kept.drop()
+    def close(self) -> None:
+        """At the end: free what libyang has of the configuration, and end the thread that writes."""
+        self._worker.submit(self._validator.kept.drop)
+        self._staging.close()
 
     def on_change(self, listener: Callable[[Snapshot, Sequence[str], Author], None]) -> None:
         """Call `listener(snapshot, changed, author)` after each commit, in the loop."""
@@ -143,16 +157,22 @@ class Running:
         self, tree: Tree, author: Author, check: Check | None, compared: Compared | None
     ) -> CommitResult:
         old = self.snapshot
-        snapshot, changed = await self.in_worker(self._prepare, old, tree, compared)
-        if not changed:
+        begun = await self.in_worker(self._begin, old, tree, author, compared)
+        if begun is None:
             return CommitResult(0)
-        if check is not None:
-            check(old, snapshot, changed)
+        snapshot, staged = begun
+        entry: Entry = staged.entry
+        changed = entry.changed
         diff = ConfigDiff(changed, snapshot.members, old.members)
-        entry = self._entry(author, changed)
-        prepared = await self._handlers.prepare(diff)
         try:
-            await self.in_worker(self._stage, snapshot, entry)
+            if check is not None:
+                check(old, snapshot, changed)
+            prepared = await self._handlers.prepare(diff)
+        except BaseException:
+            await self.in_worker(staged.give_up)
+            raise
+        try:
+            await staged.wait()
         except Exception as error:
             await self._handlers.abort(prepared)
             raise (_unwritten(error) if isinstance(error, OSError) else error) from error
@@ -179,6 +199,7 @@ class Running:
         )
         for listener in self._listeners:
             listener(snapshot, changed, author)
+        asyncio.get_running_loop().call_later(_MOMENT, _let_go, old, tree, compared, staged)
         return CommitResult(entry.number, changed)
 
     def _entry(self, author: Author, changed: Sequence[str]) -> Entry:
@@ -201,22 +222,33 @@ class Running:
         except OSError as error:
             log.error("config.write-failed", error=str(error))
 
-    def _prepare(self, old: Snapshot, tree: Tree, compared: Compared | None) -> tuple[Snapshot, list[str]]:
-        """In the worker: the valid snapshot of a tree, and what differs from the old one."""
+    def _begin(
+        self, old: Snapshot, tree: Tree, author: Author, compared: Compared | None
+    ) -> tuple[Snapshot, Staged] | None:
+        """In the worker: the valid snapshot of a tree, which is on its way to the disk; None: nothing differs
+        from the old one."""
         tree = hash_passwords(tree)
-        found: Iterable[Difference]
+        found: Sequence[Difference]
         if compared is not None and compared[0] is old.tree and compared[1] is tree:
             found = compared[2]
         else:
-            found = differences(self._schema.root, old.tree, tree, ALLOW_ALL)
-        changed = paths_text(difference.steps for difference in found)
-        if not changed:
-            return old, changed
-        return complete(self._schema, self._validator, tree, old), changed
+            found = list(differences(self._schema.root, old.tree, tree, ALLOW_ALL))
+        if not found:
+            return None
+        explicit = members_of(self._schema.root, tree, old.tree, old.explicit)
+        staged = self._staging.begin(explicit, found, lambda changed: self._entry(author, changed))
+        try:
+            snapshot = complete(self._schema, self._validator, tree, old, explicit)
+            staged.entry  # noqa: B018 - that of an error there is to be told here
+        except BaseException:
+            staged.give_up()
+            raise
+        return snapshot, staged
 
-    def _stage(self, snapshot: Snapshot, entry: Entry) -> None:
-        """In the worker."""
-        self._store.stage(snapshot.explicit, entry)
+
+def _let_go(*_: Any) -> None:
+    """What was held until now is freed: of a large commit that takes a while, which its reply is not to wait
+    for."""
 
 
 def _unwritten(error: OSError, undone: bool = True) -> OperationError:

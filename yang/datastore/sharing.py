@@ -6,7 +6,8 @@ object of the earlier result, so that whoever compares old with new sees at once
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from operator import eq, itemgetter
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from yang.datastore.data import EMPTY, Tree, from_json, to_json
 from yang.schema import SchemaNode
 
 Members = Mapping[str, Any]
+Pair = tuple[Members, Tree]
 _NEW: Final = (None, None)
 
 
@@ -28,16 +30,21 @@ def members_of(
     """
     members: dict[str, Any] = {}
     for name, value in tree.items():
-        before, done = known.get(name), known_members.get(name)
-        child = node.child_json(name)
+        before: Any = known.get(name)
+        done: Any = known_members.get(name)
         if before is value and done is not None:
             members[name] = done
-        elif child is not None and before is not None and done is not None and child.kind == "container":
-            members[name] = members_of(child, value, before, done)
-        elif child is not None and before is not None and done is not None and child.kind == "list":
-            members[name] = _entries_of(child, value, before, done)
-        elif child is not None and child.kind == "leaf" and child.type is not None:
+            continue
+        child = node.child_json(name)
+        kind = "" if child is None else child.kind
+        if child is None or (kind != "leaf" and (before is None or done is None)):
+            members.update(to_json(node, {name: value}))
+        elif kind == "leaf" and child.type is not None:
             members[name] = child.type.to_json(value)
+        elif kind == "container":
+            members[name] = members_of(child, value, before, done)
+        elif kind == "list":
+            members[name] = _entries_of(child, value, before, done)
         else:
             members.update(to_json(node, {name: value}))
     return members
@@ -64,15 +71,21 @@ def _entries_of(
 
 
 def tree_of(
-    node: SchemaNode, members: Members, known: Members = EMPTY, known_tree: Tree = EMPTY
+    node: SchemaNode,
+    members: Members,
+    known: Members = EMPTY,
+    known_tree: Tree = EMPTY,
+    explicit: Pair = (EMPTY, EMPTY),
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """As `yang.datastore.data.from_json`: the tree, and the members with equal parts taken over.
 
     Args:
         known, known_tree: earlier members and what this function made of them.
+        explicit: what has been set of these members, and the tree that it was made of.
     """
     tree: dict[str, Any] = {}
     shared: dict[str, Any] = {}
+    stated, stated_tree = explicit
     for name, value in members.items():
         before = known.get(name)
         child = node.child_json(name)
@@ -82,13 +95,17 @@ def tree_of(
             continue
         made = known_tree[child.json_name]
         if child.kind == "list":
-            entries, shared[name] = _trees_of(child, value, before, made)
+            given = stated.get(name, ()), stated_tree.get(name, EMPTY)
+            entries, shared[name] = _trees_of(child, value, before, made, given)
             if entries:
                 tree[child.json_name] = entries
         elif before == value:
             tree[child.json_name], shared[name] = made, before
+        elif name in stated and stated[name] == value:
+            tree[child.json_name], shared[name] = stated_tree[name], value
         elif child.kind == "container":
-            inner, shared[name] = tree_of(child, value, before, made)
+            given = stated.get(name, EMPTY), stated_tree.get(name, EMPTY)
+            inner, shared[name] = tree_of(child, value, before, made, given)
             if inner or child.presence:
                 tree[child.json_name] = inner
         elif child.kind == "leaf" and child.type is not None:
@@ -100,13 +117,20 @@ def tree_of(
 
 
 def _trees_of(
-    node: SchemaNode, entries: list[Any], known: list[Any], made: Mapping[Any, Any]
+    node: SchemaNode,
+    entries: list[Any],
+    known: list[Any],
+    made: Mapping[Any, Any],
+    explicit: tuple[Sequence[Any], Mapping[Any, Any]],
 ) -> tuple[Mapping[Any, Any], list[Any]]:
     """A list's entries, by their keys, and as members."""
     if entries == known:
         return made, known
     names = [key.json_name for key in node.key_nodes]
     identify = itemgetter(*names)
+    given: Iterable[Pair] = repeat((EMPTY, EMPTY))
+    if len(entries) == len(explicit[0]) and all(map(eq, map(identify, entries), map(identify, explicit[0]))):
+        given = zip(explicit[0], explicit[1].values(), strict=True)
     if len(entries) == len(known) and all(map(eq, map(identify, entries), map(identify, known))):
         earlier = zip(known, made.items(), strict=True)  # the usual case costs no index
     else:
@@ -114,7 +138,7 @@ def _trees_of(
         earlier = (index.get(identify(entry), _NEW) for entry in entries)  # type: ignore[assignment]
     trees: dict[Any, Any] = {}
     shared: list[Any] = []
-    for entry, (before, found) in zip(entries, earlier, strict=True):
+    for entry, (before, found), stated in zip(entries, earlier, given, strict=False):
         if before is None:
             tree = from_json(node, entry)
             trees[tuple(tree[name] for name in names)] = tree
@@ -123,6 +147,6 @@ def _trees_of(
             trees[found[0]] = found[1]
             shared.append(before)
         else:
-            trees[found[0]], taken = tree_of(node, entry, before, found[1])
+            trees[found[0]], taken = tree_of(node, entry, before, found[1], stated)
             shared.append(taken)
     return trees, shared

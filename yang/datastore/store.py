@@ -10,12 +10,12 @@ import structlog
 from lxml import etree
 
 from yang.access import ALLOW_ALL
-from yang.datastore.commits import Commits
 from yang.datastore.data import EMPTY, Tree, differences, from_json, to_json
 from yang.datastore.edits import Change
 from yang.datastore.locks import PartialLock, denied
 from yang.datastore.model import PathOperation, Session
 from yang.datastore.running import Author, finish, hash_passwords
+from yang.datastore.transactions import Transactions
 from yang.path import DataPath, PathError
 from yang.provider import OperationError, OperationErrors
 from yang.schema import SchemaNode
@@ -28,7 +28,7 @@ NAMES: Final = ("running", "candidate", "startup")
 log = structlog.get_logger()
 
 
-class Datastores(Commits):
+class Datastores(Transactions):
     """running, candidates and startup, with locks, edits and commits.
 
     Every method that changes something is a coroutine and is called from the event loop; edits and validation

@@ -17,7 +17,7 @@ from yang.datastore.kept import KeptTree
 from yang.datastore.messages import what_is_wrong
 from yang.provider import OperationError
 from yang.schema import Schema, SchemaNode
-from yang.types import INTEGER_BITS
+from yang.types import integer_ranges
 
 _VARIABLE: Final = re.compile(rb"=\s*\$USER\s*\]")
 _HIDDEN: Final = "='\uf8ffUSER']".encode()
@@ -47,7 +47,7 @@ class Validator:
         """
         within = self._ranges.get(node)
         if within is None:
-            within = self._ranges[node] = _ranges(node)
+            within = self._ranges[node] = integer_ranges(node.type)
         if within and text.isdecimal() and text.isascii():
             number = int(text)
             for low, high in within:
@@ -174,18 +174,6 @@ class Validator:
 
     def _error(self, tree: Tree | None) -> OperationError:
         return fault(self._schema, tree, *self._last_error())
-
-
-def _ranges(node: SchemaNode) -> tuple[tuple[int, int], ...]:
-    """The values of an integer's type that need not be asked libyang for; none of other types."""
-    if node.type is None or node.type.base not in INTEGER_BITS:
-        return ()
-    lowest, highest = INTEGER_BITS[node.type.base]
-    result = []
-    for part in node.type.limits.split(" | ") if node.type.limits else [f"{lowest}..max"]:
-        low, dots, high = part.partition("..")
-        result.append((int(low), highest if high == "max" else int(high if dots else low)))
-    return tuple(result)
 
 
 def hide_variables(document: bytes) -> bytes:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import shutil
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,9 @@ import pytest
 from yang.access import User
 from yang.datastore import history
 from yang.datastore.handlers import NOT_UNDONE
+from yang.datastore.history import Store
 from yang.datastore.model import PathOperation, Session
+from yang.datastore.running import Snapshot
 from yang.path import DataPath
 from yang.provider import ConfigDiff, OperationError, Registration
 from yang.tree import Tree
@@ -201,21 +204,65 @@ async def test_a_full_disk_is_found_before_anything_is_in_force(
     bench.check("before", 1)
 
 
+@pytest.mark.parametrize("full", [False, True])
+async def test_what_is_not_valid_has_been_written_for_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
+    """It is thrown away, and the client is told what is not valid, also where it could not be written."""
+    written = threading.Event()
+    save = Store.stage
+
+    def stage(store: Store, *args: Any) -> None:
+        try:
+            if full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            save(store, *args)
+        finally:
+            written.set()
+
+    def complete(*_args: Any) -> Snapshot:
+        assert written.wait(10), "nothing is written while it is validated"
+        raise OperationError("operation-failed", "a must does not hold")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "stage", stage)
+        patch.setattr("yang.datastore.running.complete", complete)
+        assert (await bench.refused()).message == "a must does not hold"
+    assert [part.steps for part in bench.parts] == [[]] * 3
+    bench.check("before", 1)
+    assert await bench.commit("after") == 2
+    bench.check("after", 2)
+
+
+async def test_a_commit_whose_last_name_was_not_on_the_disk(bench: Bench) -> None:
+    """When power fails after the reply, the file of the history may have the name that it was written by."""
+    await bench.commit("after")
+    [path] = (bench.folder / "config/history").glob("*2.json.gz")
+    copy = bench.folder.with_name(bench.folder.name + "-power")
+    shutil.copytree(bench.folder, copy)
+    (copy / "config/history" / path.name).rename(copy / "config/history" / f"{path.name}.tmp")
+    again = await Tree.open(Registration(), copy)
+    try:
+        Bench(again, [], copy).check("after", 2)
+    finally:
+        await again.close()
+
+
 @pytest.mark.parametrize("broken", [1, 2])
 async def test_a_disk_that_fails_at_the_last_step(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, broken: int
 ) -> None:
     calls = 0
-    publish: Callable[[Path], None] = history.publish
+    rename: Callable[[Path], None] = history.rename
 
     def fail(path: Path) -> None:
         nonlocal calls
         calls += 1
         if calls == broken:
             raise OSError(errno.EIO, "Input/output error")
-        publish(path)
+        rename(path)
 
-    monkeypatch.setattr(history, "publish", fail)
+    monkeypatch.setattr(history, "rename", fail)
     error = await bench.refused()
     assert error.message == "the configuration cannot be written: Input/output error"
     assert [part.value for part in bench.parts] == ["before"] * 3
@@ -269,7 +316,7 @@ async def test_killed_in_between(
 ) -> None:
     """Wherever the element is killed: the next start has all of the commit, or nothing."""
     snapshots: list[Path] = []
-    stage, publish = history.stage, history.publish
+    stage, rename = history.stage, history.rename
 
     def note(what: str, path: Path) -> None:
         if what == step or (step == "entries" and what == "done"):
@@ -282,14 +329,14 @@ async def test_killed_in_between(
         note("stage " + ("running" if path.name == "running.json" else "history"), path)
         stage(path, data)
 
-    def noted_publish(path: Path) -> None:
+    def noted_rename(path: Path) -> None:
         note("publish " + ("running" if path.name == "running.json" else "history"), path)
-        publish(path)
+        rename(path)
         if path.name != "running.json":
             note("done", path)
 
     monkeypatch.setattr(history, "stage", noted_stage)
-    monkeypatch.setattr(history, "publish", noted_publish)
+    monkeypatch.setattr(history, "rename", noted_rename)
     await bench.commit("after")
     monkeypatch.undo()
     [copy] = snapshots

@@ -74,12 +74,23 @@ def test_taking_over_changes_nothing_of_the_result(schema: Schema, seed: int) ->
         after, shared = tree_of(schema.root, now, members, tree)
         assert after == from_json(schema.root, now)
         assert shared == now
+        stated = change(now, random) if random.random() < 0.3 else without_defaults(now)
+        given = stated, from_json(schema.root, stated)
+        assert tree_of(schema.root, now, members, tree, given) == (after, shared)
         assert list(map(list, _entries(after))) == list(map(list, _entries(from_json(schema.root, now))))
         written = members_of(schema.root, after, tree, explicit)
         assert written == to_json(schema.root, after)
         assert (members, tree, explicit) == before, "an earlier configuration was changed"
         members, tree, explicit = shared, after, written
         now = change(now, random)
+
+
+def without_defaults(members: dict[str, Any]) -> dict[str, Any]:
+    """What of a configuration has been set."""
+    stated = copy.deepcopy(members)
+    for profile in stated.get(PROFILES, {}).get("profile", []):
+        profile.pop("priority", None)
+    return stated
 
 
 def _entries(tree: dict[str, Any]) -> list[Any]:
