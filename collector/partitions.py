@@ -16,7 +16,7 @@ PATIENCE = "3s"
 """How long a drop waits for those who read or write: they wait behind it meanwhile. Then it is for next
 time."""
 
-MONTHLY = frozenset({"session_samples_1h"})
+MONTHLY = frozenset({"session_samples_1h", "node_traffic_1h"})
 """Tables with a partition per month; the others have one per day."""
 
 
@@ -27,6 +27,10 @@ def ages(retention: Retention) -> dict[str, timedelta]:
         "session_samples_1m": retention.minute,
         "session_samples_5m": retention.five_minutes,
         "session_samples_1h": retention.hour,
+        "node_traffic": retention.samples,
+        "node_traffic_1m": retention.minute,
+        "node_traffic_5m": retention.five_minutes,
+        "node_traffic_1h": retention.hour,
         "foreign_samples": retention.foreign,
     }
 

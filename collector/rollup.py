@@ -13,7 +13,7 @@ samples computes the same from rollups, only coarser. Of each session are kept
 `rolled_to` in `rollups`, under the lock of that row. A window is *closed* first (`closed_to`), and nothing
 is rolled up before every transaction of samples that began earlier has ended (`settled`). Whoever writes a
 sample that belongs to a closed window leaves a note in `rollups_late` in the same transaction; such a
-window is made again.
+window is made again. So is what is added up of it for each access node (`node_traffic`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
+from collector import node_traffic
 from collector.schema import COUNTERS
 
 LEVELS = {
@@ -92,6 +93,7 @@ async def turn(connection: asyncpg.Connection, now: datetime | None = None) -> i
         while windows := await _roll(connection, step):
             made += windows
         made += await _again(connection, step)
+        await node_traffic.back(connection, step)
     return made
 
 
@@ -128,6 +130,7 @@ async def _roll(connection: asyncpg.Connection, step: int) -> int:
             return 0
         end = min(state["closed_to"], state["rolled_to"] + timedelta(seconds=step) * MOST_WINDOWS)
         await connection.execute(statement(step, of_one=False), state["rolled_to"], end)
+        await node_traffic.make(connection, step, state["rolled_to"], end)
         await connection.execute("UPDATE rollups SET rolled_to = $2 WHERE step = $1", step, end)
         return int((end - state["rolled_to"]) // timedelta(seconds=step))
 
@@ -159,6 +162,9 @@ async def _again(connection: asyncpg.Connection, step: int) -> int:
             await connection.execute(statement(step, of_one=True), begin, begin + width, bng_id)
             if above:
                 await connection.execute(NOTE, above, bng_id, begin)
+        for bng_id in {bng_id for bng_id, _ in windows}:
+            begins = [begin for known, begin in windows if known == bng_id]
+            await node_traffic.again(connection, step, bng_id, begins, rolled)
         return len(late)
 
 

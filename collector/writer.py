@@ -78,6 +78,14 @@ COUNT = f"""
         = ({", ".join(f"s.{c}" for c in schema.COUNTERS)}, s.tick, s.time)
     FROM staged_counters s WHERE a.bng_id = $1 AND a.session_id = s.session_id"""
 
+# Samples may be rolled up before it is known which access node their session is on. Of older ones the samples
+# may be gone, and with them what a window would be made again from.
+STARTED_LATE = """
+    INSERT INTO rollups_late
+    SELECT 60, $1, m FROM unnest($2::timestamptz[]) m
+    WHERE m < (SELECT closed_to FROM rollups WHERE step = 60) AND m > now() - interval '30 minutes'
+    ON CONFLICT DO NOTHING"""
+
 
 async def prepare(connection: asyncpg.Connection) -> None:
     """Make a new connection ready for the functions below: staging tables and JSON columns."""
@@ -128,6 +136,9 @@ async def write_events(
             records=[(bng_id, *(event[c] for c in schema.EVENT[1:])) for event in events],
         )
         await _apply(connection, bng_id, changes.live, changes.stopped)
+        started = {e["time"].replace(second=0, microsecond=0) for e in events if e["type"] == "session-start"}
+        if started:
+            await connection.execute(STARTED_LATE, bng_id, list(started))
         for router in changes.routers.values():
             await connection.execute(ROUTER, bng_id, *(router.get(c) for c in ROUTER_COLUMNS))
         sessions = sorted({*changes.live, *changes.stopped})

@@ -56,7 +56,8 @@ def create_app(config: Config | None = None) -> FastAPI:
     app.add_middleware(Envelope)
     app.add_exception_handler(DomainError, _domain_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(asyncpg.UndefinedTableError, _no_tables)
+    for older in (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
+        app.add_exception_handler(older, _no_tables)
     app.add_exception_handler(asyncpg.QueryCanceledError, _too_slow)
     app.add_exception_handler(asyncpg.DataError, _not_storable)
     for unavailable in (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, TimeoutError):

@@ -18,6 +18,7 @@ SETTINGS = {
     "statement_timeout": "20000",
     "work_mem": "64MB",
     "jit": "off",
+    "plan_cache_mode": "force_custom_plan",
 }
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -34,6 +35,7 @@ async def open_pool(dsn: str, *, size: int = 10) -> asyncpg.Pool:
     """A pool whose connections give jsonb as Python values and cancel statements after 20 s.
 
     Series of traffic are sorted in memory. Nothing that is asked runs long enough for compiling it to pay.
+    Statements are planned for their values: which index to take depends on what is searched for.
     """
     return await asyncpg.create_pool(
         dsn,
@@ -78,5 +80,7 @@ class Where:
         """Add a condition; each ``{}`` in it stands for one value."""
         self._conditions.append(condition.format(*(self.parameter(value) for value in values)))
 
-    def sql(self) -> str:
-        return "WHERE " + " AND ".join(self._conditions) if self._conditions else ""
+    def sql(self, *more: str) -> str:
+        """The clause; `more` are further conditions, whose values are parameters already."""
+        conditions = [*self._conditions, *more]
+        return "WHERE " + " AND ".join(conditions) if conditions else ""

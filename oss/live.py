@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 import orjson
 import structlog
+from pydantic import TypeAdapter
 
 from oss.database import connect
 from oss.domain.outbox import CHANNEL as OUTBOX
@@ -45,6 +46,20 @@ _TOTALS = ("in_octets", "out_octets", "in_discards", "out_discards")
 _COUNTERS_OF_BNG = (
     f"SELECT session_id, {', '.join(_TOTALS)}, sampled_at FROM sessions_active WHERE bng_id = $1"  # noqa: S608
 )
+
+# From one instance to the next along the primary key: events are many, instances few.
+_NEWEST_EVENTS = """
+WITH RECURSIVE instances AS (
+    (SELECT bng_id, instance_id FROM events ORDER BY bng_id, instance_id LIMIT 1)
+    UNION ALL
+    SELECT n.* FROM instances i CROSS JOIN LATERAL (
+        SELECT e.bng_id, e.instance_id FROM events e
+        WHERE (e.bng_id, e.instance_id) > (i.bng_id, i.instance_id)
+        ORDER BY e.bng_id, e.instance_id LIMIT 1) n
+)
+SELECT bng_id, max((SELECT max(seq) FROM events e
+    WHERE e.bng_id = i.bng_id AND e.instance_id = i.instance_id)) AS seq
+FROM instances i GROUP BY bng_id"""
 
 
 class Board:
@@ -242,10 +257,7 @@ class Hub:
         self._wakeup.set()
 
     async def _load(self) -> None:
-        self._seen = {
-            row["bng_id"]: row["seq"]
-            for row in await self._pool.fetch("SELECT bng_id, max(seq) AS seq FROM events GROUP BY bng_id")
-        }
+        self._seen = {row["bng_id"]: row["seq"] for row in await self._pool.fetch(_NEWEST_EVENTS)}
         board = Board()
         for row in await self._pool.fetch(SELECT_ACTIVE):
             session = Session(**row)
@@ -367,9 +379,12 @@ async def stream(hub: Hub, subscriber: Subscriber, keepalive: float = 15.0) -> A
                     "first": start == 0,
                     "last": start + SNAPSHOT_PART >= len(sessions),
                     "ready": hub.ready.is_set(),
-                    "sessions": [session.model_dump(mode="json") for session in part],
+                    "sessions": orjson.Fragment(_SESSIONS.dump_json(part)),
                 },
             )
+
+
+_SESSIONS = TypeAdapter(list[Session])
 
 
 def encode(event: str, data: Any) -> bytes:

@@ -29,8 +29,11 @@ GONE = (
 VERSION_TABLE = "collector_version"
 
 
-async def migrate(dsn: str, scripts: Path | None = None, version_table: str = VERSION_TABLE) -> None:
-    """Bring a database to the newest version of the tables below `scripts` (the collector's by default).
+async def migrate(
+    dsn: str, scripts: Path | None = None, version_table: str = VERSION_TABLE, version: str = "head"
+) -> None:
+    """Bring a database to a version, the newest by default, of the tables below `scripts` (the collector's by
+    default).
 
     Raises what asyncpg raises when the database cannot be reached.
     """
@@ -43,7 +46,7 @@ async def migrate(dsn: str, scripts: Path | None = None, version_table: str = VE
     def upgrade(connection: Connection) -> None:
         config.attributes["connection"] = connection
         config.attributes["version_table"] = version_table
-        command.upgrade(config, "head")
+        command.upgrade(config, version)
 
     try:
         async with engine.begin() as connection:

@@ -47,7 +47,7 @@ async def list_sessions(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[Session]:
-    """Live sessions. `q` looks in user name, MAC and IP address, session id and customer name."""
+    """Live sessions. `q` looks in user name, addresses, session id, access line and customer name."""
     criteria = Filter(
         bng_id=bng_id,
         remote_id=remote_id,

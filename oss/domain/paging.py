@@ -53,7 +53,9 @@ class Keyset:
     @property
     def select(self) -> str:
         """SQL that adds the row's position to the select list."""
-        return "ARRAY[" + ", ".join(f"({c.expression})::text" for c in self.columns) + "] AS _position"
+        position = ", ".join(f"({c.expression})::text" for c in self.columns)
+        keys = ", ".join(f"{c.expression} AS _key{n}" for n, c in enumerate(self.columns))
+        return f"ARRAY[{position}] AS _position, {keys}"
 
     @property
     def order_by(self) -> str:
@@ -62,6 +64,12 @@ class Keyset:
     @property
     def limit_sql(self) -> str:
         return f"LIMIT {int(self.limit) + 1}"  # one more tells whether there is a next page
+
+    def merge(self, *queries: str) -> str:
+        """One page out of pages of queries that have no row in common."""
+        all_of_them = " UNION ALL ".join(f"({query})" for query in queries)
+        order_by = ", ".join(f"_key{n} {self.order}" for n in range(len(self.columns)))
+        return f"SELECT * FROM ({all_of_them}) found ORDER BY {order_by} {self.limit_sql}"  # noqa: S608
 
     def apply(self, where: Where) -> None:
         """Add the condition that continues after the cursor."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -147,17 +148,42 @@ LEFT JOIN LATERAL (
     ORDER BY e.time DESC LIMIT 1
 ) b ON true"""
 
-SELECT_ACTIVE = f"SELECT {_SESSION_COLUMNS}, s.sampled_at, {_OWNER} FROM sessions_active s {_OWNER_NOW}"  # noqa: S608
-SELECT_HISTORY = (
-    f"SELECT {_SESSION_COLUMNS}, s.stopped, s.terminate_cause, s.reason, {_OWNER} "  # noqa: S608
-    f"FROM sessions_history s {_owner_then('coalesce(s.started, s.stopped)', 's.stopped')}"
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Rows `s` of a table, with the customer `c` they belong to.
+
+    Attributes:
+        indexed: whether there is an index of what is searched.
+    """
+
+    columns: str
+    table: str
+    joins: str
+    indexed: bool = False
+
+    @property
+    def select(self) -> str:
+        return f"SELECT {self.columns} FROM {self.table} s {self.joins}"  # noqa: S608
+
+
+ACTIVE = Source(f"{_SESSION_COLUMNS}, s.sampled_at, {_OWNER}", "sessions_active", _OWNER_NOW)
+HISTORY = Source(
+    f"{_SESSION_COLUMNS}, s.stopped, s.terminate_cause, s.reason, {_OWNER}",
+    "sessions_history",
+    _owner_then("coalesce(s.started, s.stopped)", "s.stopped"),
+    indexed=True,
 )
-SELECT_EVENTS = f"""SELECT s.bng_id, s.seq, s.time, s.type, s.instance_id::text AS instance_id, s.session_id,
+EVENTS = Source(
+    """s.bng_id, s.seq, s.time, s.type, s.instance_id::text AS instance_id, s.session_id,
     s.remote_id, s.circuit_id, s.username, s.mac_address::text AS mac_address,
     host(s.ip_address) AS ip_address, s.status, s.profile, s.download_rate, s.upload_rate,
     s.terminate_cause, s.reason, s.router, coalesce(s.lease_expiry > b.lease_expiry, false) AS renewed,
-    c.id AS customer_id, c.name AS customer_name
-    FROM events s {_owner_then("s.time", "s.time")} {_EVENT_BEFORE}"""  # noqa: S608
+    c.id AS customer_id, c.name AS customer_name""",
+    "events",
+    f"{_owner_then('s.time', 's.time')} {_EVENT_BEFORE}",
+)
+SELECT_ACTIVE, SELECT_EVENTS = ACTIVE.select, EVENTS.select
 
 _EPOCH = "'epoch'::timestamptz"
 _SESSION_SORTS = {
@@ -177,7 +203,13 @@ HistorySort = Literal["stopped", "started", "username", "in_octets", "out_octets
 _KEY = (Column("s.bng_id"), Column("s.session_id"))
 
 
-_SEARCHED = "concat_ws(' ', s.username, s.mac_address::text, host(s.ip_address), s.session_id)"
+_SEARCHED = """concat_ws(' ', s.username, s.mac_address::text, host(s.ip_address), s.session_id, s.remote_id,
+    s.circuit_id)"""
+# The same for past sessions, as their index has it (collector/migrations/versions/0008): PostgreSQL does not
+# index concat_ws, which is faster where all rows are read.
+_INDEXED = """(coalesce(s.username, '') || ' ' || coalesce(s.mac_address::text, '') || ' '
+    || coalesce(host(s.ip_address), '') || ' ' || coalesce(s.session_id, '') || ' '
+    || coalesce(s.remote_id, '') || ' ' || coalesce(s.circuit_id, ''))"""
 
 
 _NAMED = """SELECT v.bng_id, v.remote_id, v.circuit_id FROM services v
@@ -200,6 +232,7 @@ class Filter(BaseModel):
     until: datetime | None = None
 
     def where(self, time_column: str | None = None) -> Where:
+        """All conditions but `q`."""
         where = Where()
         for name in ("bng_id", "remote_id", "circuit_id", "session_id", "profile"):
             value = getattr(self, name)
@@ -217,15 +250,6 @@ class Filter(BaseModel):
             where.add("s.status = ANY({}::text[])", self.status)
         if self.type:
             where.add("s.type = ANY({}::text[])", self.type)
-        if self.q and self.q.strip():
-            pattern = contains(self.q.strip())
-            # those of nobody who is asked for are passed over before their customers are looked up
-            where.add(
-                f"({_SEARCHED} ILIKE {{}} OR (s.bng_id, s.remote_id, s.circuit_id) IN ({_NAMED}))",
-                pattern,
-                pattern,
-            )
-            where.add(f"({_SEARCHED} ILIKE {{}} OR c.name ILIKE {{}})", pattern, pattern)
         if time_column and self.since:
             where.add(f"{time_column} >= {{}}", self.since)
         if time_column and self.until:
@@ -233,14 +257,45 @@ class Filter(BaseModel):
         return where
 
 
-async def _page(pool: asyncpg.Pool, select: str, where: Where, keyset: Keyset) -> tuple[Any, str | None]:
+async def _page(
+    pool: asyncpg.Pool, source: Source, criteria: Filter, time_column: str, keyset: Keyset
+) -> tuple[Any, str | None]:
+    where = criteria.where(time_column)
     keyset.apply(where)
-    columns, source = select.split(" FROM ", 1)
-    sql = f"{columns}, {keyset.select} FROM {source} {where.sql()} {keyset.order_by} {keyset.limit_sql}"
+    by_owner = criteria.customer_id is not None or any("c." in c.expression for c in keyset.columns)
+    text = (criteria.q or "").strip()
+    if text:
+        sql = _search(source, keyset, where, contains(text), by_owner=by_owner)
+    else:
+        sql = _select(source, keyset, where.sql(), by_owner=by_owner)
     try:
         return keyset.page(await pool.fetch(sql, *where.parameters))
     except asyncpg.DataError as error:
         raise Invalid(f"cursor or filter: {error}") from error
+
+
+def _search(source: Source, keyset: Keyset, where: Where, pattern: str, *, by_owner: bool) -> str:
+    """One page of rows that have a text themselves, or whose customer has it in the name."""
+    place = where.parameter(pattern)
+    own, name = f"{_INDEXED if source.indexed else _SEARCHED} ILIKE {place}", f"c.name ILIKE {place}"
+    # those of nobody who is asked for are passed over before their customers are looked up
+    named = f"(s.bng_id, s.remote_id, s.circuit_id) IN ({_NAMED.format(place)})"
+    if not source.indexed:
+        both = where.sql(f"({own} OR {named})", f"({own} OR {name})")
+        return _select(source, keyset, both, by_owner=True)
+    # each of the two has an index, both together have none
+    return keyset.merge(
+        _select(source, keyset, where.sql(own), by_owner=by_owner),
+        _select(source, keyset, where.sql(named, name, f"NOT {own}"), by_owner=True),
+    )
+
+
+def _select(source: Source, keyset: Keyset, where: str, *, by_owner: bool) -> str:
+    """One page. Who a row belongs to is looked up for the rows of the page only, unless it is asked by."""
+    ordered, rows = f"{where} {keyset.order_by} {keyset.limit_sql}", f"{source.table} s"
+    if not by_owner:
+        ordered, rows = keyset.order_by, f"(SELECT * FROM {rows} {ordered}) s"  # noqa: S608
+    return f"SELECT {source.columns}, {keyset.select} FROM {rows} {source.joins} {ordered}"  # noqa: S608
 
 
 async def active(
@@ -248,7 +303,7 @@ async def active(
 ) -> Page[Session]:
     """One page of live sessions."""
     keyset = Keyset(sort, order, (_SESSION_SORTS[sort], *_KEY), cursor, limit)
-    rows, following = await _page(pool, SELECT_ACTIVE, criteria.where("s.started"), keyset)
+    rows, following = await _page(pool, ACTIVE, criteria, "s.started", keyset)
     return Page(items=[Session(**row) for row in rows], next_cursor=following)
 
 
@@ -258,7 +313,7 @@ async def history(
     """One page of sessions that have ended."""
     column = Column("s.stopped", "timestamptz") if sort == "stopped" else _SESSION_SORTS[sort]
     keyset = Keyset(sort, order, (column, *_KEY), cursor, limit)
-    rows, following = await _page(pool, SELECT_HISTORY, criteria.where("s.stopped"), keyset)
+    rows, following = await _page(pool, HISTORY, criteria, "s.stopped", keyset)
     return Page(items=[PastSession(**row) for row in rows], next_cursor=following)
 
 
@@ -268,7 +323,7 @@ async def events(
     """One page of events, by time."""
     columns = (Column("s.time", "timestamptz"), Column("s.bng_id"), Column("s.seq", "bigint"))
     rows, following = await _page(
-        pool, SELECT_EVENTS, criteria.where("s.time"), Keyset("time", order, columns, cursor, limit)
+        pool, EVENTS, criteria, "s.time", Keyset("time", order, columns, cursor, limit)
     )
     return Page(items=[Event(**row) for row in rows], next_cursor=following)
 
@@ -283,7 +338,7 @@ async def one(pool: asyncpg.Pool, bng_id: str, session_id: str) -> Session | Pas
     row = await pool.fetchrow(SELECT_ACTIVE + condition, bng_id, session_id)
     if row is not None:
         return Session(**row)
-    row = await pool.fetchrow(SELECT_HISTORY + condition + " LIMIT 1", bng_id, session_id)
+    row = await pool.fetchrow(HISTORY.select + condition + " LIMIT 1", bng_id, session_id)
     if row is not None:
         return PastSession(**row)
     raise NotFound(f"{bng_id} has no session {session_id}.")

@@ -2,17 +2,24 @@
 
 A sample holds totals. The octets between two successive samples of a session are spread evenly over the
 time between them and then added up per bucket: a missing sample makes the curve coarser, never wrong. A
-total that went down was counted anew, so the whole new total is what passed since. A row of a rollup is a
-sample that was kept, so that series of coarse buckets are computed from rollups in the same way.
+total that went down was counted anew, so the whole new total is what passed since. Over more than two hours
+without a sample nothing is spread. A row of a rollup is a sample that was kept, so that series of coarse
+buckets are computed from rollups in the same way. Of all sessions of an access node, a BNG or the network the
+collector has added the octets up already (`oss.domain.node_traffic`).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import asyncpg
 from pydantic import BaseModel
+
+from collector.node_traffic import MOST_APART
+from oss.database import Where
+from oss.domain import node_traffic
 
 Range = Literal["15m", "1h", "6h", "24h"]
 
@@ -44,28 +51,32 @@ class TrafficSeries(BaseModel):
     points: list[TrafficPoint]
 
 
-_SERIES = """
-WITH {wanted} samples AS (
+_OF_SESSIONS = """
+samples AS (
     SELECT s.time, in_octets, out_octets,
            lag(s.time) OVER w AS before,
            lag(in_octets) OVER w AS in_before, lag(out_octets) OVER w AS out_before
     FROM {samples} s
-    WHERE s.time >= $1::timestamptz - $5::interval AND s.time <= $2::timestamptz + $5::interval {conditions}
+    WHERE s.time >= $1::timestamptz - interval '{lookback}'
+      AND s.time <= $2::timestamptz + interval '{lookback}' {conditions}
     WINDOW w AS (PARTITION BY s.bng_id COLLATE "C", s.session_id COLLATE "C" ORDER BY s.time)
 ), deltas AS (
     SELECT before, time,
            CASE WHEN in_octets >= in_before THEN in_octets - in_before ELSE in_octets END AS in_delta,
            CASE WHEN out_octets >= out_before THEN out_octets - out_before ELSE out_octets END AS out_delta
-    FROM samples WHERE before IS NOT NULL AND time > before AND time > $1
+    FROM samples WHERE time > before AND time > $1 AND time - before <= interval '{most_apart}'
 ), intervals AS (  -- samples of one sweep share their times: one row each, however many sessions there are
     SELECT before, time, sum(in_delta) AS in_delta, sum(out_delta) AS out_delta
     FROM deltas GROUP BY before, time
-), shares AS (
+)"""
+
+_SERIES = """
+WITH {intervals}, shares AS (
     SELECT n, in_delta * part AS in_octets, out_delta * part AS out_octets
     FROM intervals i
     CROSS JOIN LATERAL generate_series(
-        greatest(0, floor(extract(epoch FROM i.before - $1) / $4::float8)::int),
-        ceil(extract(epoch FROM least(i.time, $2) - $1) / $4::float8)::int - 1
+        greatest(0, floor(extract(epoch FROM i.before - $1::timestamptz) / $4::float8)::int),
+        ceil(extract(epoch FROM least(i.time, $2::timestamptz) - $1) / $4::float8)::int - 1
     ) AS n
     CROSS JOIN LATERAL (
         SELECT extract(epoch FROM
@@ -113,6 +124,7 @@ LEVELS: tuple[tuple[int, str], ...] = (
 """Seconds between the samples that a rollup kept, and its table. Buckets are computed from the coarsest
 rollup that has a sample for each of them."""
 
+_ROLLED = "SELECT step, rolled_to, totals_from FROM rollups"
 _ROLLED_TO = "(SELECT rolled_to FROM rollups WHERE step = {})"
 
 
@@ -153,51 +165,79 @@ async def series(
     now = now or datetime.now(UTC)
     newest = await pool.fetchval(_NEWEST, now - _LATE, now, bng_id)
     start, end = window(now, range_, bucket, newest)
-    samples, step = _source(bucket)
-    lookback = max(LOOKBACK, timedelta(seconds=2 * step))
-    parameters: list[object] = [start, end, timedelta(seconds=bucket), float(bucket), lookback]
-    conditions = wanted = ""
-    for name, value in (("bng_id", bng_id), ("session_id", session_id)):
-        if value is not None:
-            parameters.append(value)
-            conditions += f" AND s.{name} = ${len(parameters)}"
-    if remote_id is not None or customer_id is not None:
-        parameters += [remote_id, customer_id]
-        wanted, among = _of_lines(
-            len(parameters) - 1,
-            len(parameters),
-            of_bng=bng_id is not None,
-            of_customer=customer_id is not None,
+    where = Where([start, end, timedelta(seconds=bucket), float(bucket)])
+    asked = _Asked.of(where, bng_id, session_id, remote_id, customer_id)
+    rolled = {row["step"]: (row["rolled_to"], row["totals_from"]) for row in await pool.fetch(_ROLLED)}
+    if session_id is None and customer_id is None and node_traffic.covers(rolled, bucket, start):
+        intervals = asked.lines + node_traffic.intervals(rolled, bucket, asked.of_nodes, asked.of_sessions)
+    else:
+        samples, step = _source(bucket)
+        lookback = max(LOOKBACK, timedelta(seconds=2 * step))
+        intervals = asked.lines + _OF_SESSIONS.format(
+            samples=samples, lookback=lookback, most_apart=MOST_APART, conditions=asked.of_sessions
         )
-        conditions += among
-    sql = _SERIES.format(conditions=conditions, samples=samples, wanted=wanted)
-    rows = await pool.fetch(sql, *parameters)
+    rows = await pool.fetch(_SERIES.format(intervals=intervals), *where.parameters)
     return TrafficSeries(range=range_, bucket=bucket, points=[TrafficPoint(**row) for row in rows])
 
 
-def _of_lines(remote: int, customer: int, *, of_bng: bool, of_customer: bool) -> tuple[str, str]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Whose traffic is asked for.
+
+    Attributes:
+        lines: CTE of sessions that the conditions name, or nothing.
+        of_sessions: condition on samples `s`.
+        of_nodes: condition on what was added up for access nodes, `s`.
+    """
+
+    lines: str
+    of_sessions: str
+    of_nodes: str
+
+    @classmethod
+    def of(
+        cls,
+        where: Where,
+        bng_id: str | None,
+        session_id: str | None,
+        remote_id: str | None,
+        customer_id: int | None,
+    ) -> _Asked:
+        """With their values as parameters of `where`."""
+        bng = where.parameter(bng_id) if bng_id is not None else None
+        of_bng = f" AND s.bng_id = {bng}" if bng else ""
+        of_sessions = of_bng + (
+            f" AND s.session_id = {where.parameter(session_id)}" if session_id is not None else ""
+        )
+        if remote_id is None and customer_id is None:
+            return cls("", of_sessions, of_bng)
+        remote = where.parameter(remote_id) if remote_id is not None else None
+        customer = where.parameter(customer_id) if customer_id is not None else None
+        lines, among = _of_lines(bng, remote, customer)
+        return cls(lines, of_sessions + among, of_bng + (f" AND s.remote_id = {remote}" if remote else ""))
+
+
+def _of_lines(bng: str | None, remote: str | None, customer: str | None) -> tuple[str, str]:
     """Samples carry no access line: those of the sessions, live and past, that have it.
 
-    A customer's are those from the time the line was theirs. Returns the set of sessions, which is found
-    once, and the condition of the samples.
+    A customer's are those from the time the line was theirs. Takes the places of parameters. Returns the set
+    of sessions, which is found once, and the condition of the samples.
     """
     service = """JOIN services v ON v.bng_id = l.bng_id AND v.remote_id = l.remote_id
             AND v.circuit_id = l.circuit_id"""
-    of = [f"v.customer_id = ${customer}" if of_customer else f"${customer}::bigint IS NULL"]
-    of.append(f"(${remote}::text IS NULL OR l.remote_id = ${remote})")
-    if of_bng:
-        of.append("l.bng_id = $6")
-    since, until = ("v.created", "v.terminated") if of_customer else ("NULL::timestamptz",) * 2
-    wanted = f"""lines AS MATERIALIZED (
+    named = (("v.customer_id", customer), ("l.remote_id", remote), ("l.bng_id", bng))
+    of = " AND ".join(f"{column} = {place}" for column, place in named if place)
+    since, until = ("v.created", "v.terminated") if customer else ("NULL::timestamptz",) * 2
+    lines = f"""lines AS MATERIALIZED (
     SELECT DISTINCT l.bng_id, l.session_id, {since} AS since, {until} AS until
     FROM (SELECT bng_id, session_id, remote_id, circuit_id FROM sessions_active
           UNION ALL
           SELECT bng_id, session_id, remote_id, circuit_id FROM sessions_history WHERE stopped >= $1) l
-    {service if of_customer else ""} WHERE {" AND ".join(of)}
+    {service if customer else ""} WHERE {of}
 ), """  # noqa: S608
     # IS TRUE keeps this a look-up in a hash: a join would be planned for far fewer sessions than there are
     among = " AND ((s.bng_id, s.session_id) IN (SELECT bng_id, session_id FROM lines)) IS TRUE"
     theirs = """ AND EXISTS (
         SELECT 1 FROM lines l WHERE l.bng_id = s.bng_id AND l.session_id = s.session_id
           AND l.since <= s.time AND (l.until IS NULL OR l.until > s.time))"""
-    return wanted, among + (theirs if of_customer else "")
+    return lines, among + (theirs if customer else "")

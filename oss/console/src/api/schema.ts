@@ -229,7 +229,7 @@ export interface paths {
         };
         /**
          * List Sessions
-         * @description Live sessions. `q` looks in user name, MAC and IP address, session id and customer name.
+         * @description Live sessions. `q` looks in user name, addresses, session id, access line and customer name.
          */
         get: operations["list_sessions"];
         put?: never;
