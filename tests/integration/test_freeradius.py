@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from bng.aaa.shell import AaaShell
 from bng.session.effects import Account, AccountKind, AskRadius
 from bng.session.events import Counters, RadiusAccept, RadiusReject, RadiusUnanswered
 from tests.support.ports import free_port
+from tests.support.waiting import until
 
 pytestmark = [
     pytest.mark.servers,
@@ -135,7 +135,7 @@ def freeradius(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path,
 
 def _settings(freeradius: tuple[Path, int, int], **server: object) -> AaaSettings:
     _, auth, acct = freeradius
-    fields = {"timeout": 500, "retries": 2, **server}
+    fields = {"timeout": 10_000, "retries": 2, **server}
     one = Server("radius", "127.0.0.1", SECRET.encode(), auth, acct, **fields)  # type: ignore[arg-type]
     return AaaSettings("bng-01", "192.0.2.1", "line", (one,))
 
@@ -160,9 +160,7 @@ async def _answers(settings: AaaSettings, *asks: AskRadius) -> tuple[dict, AaaCl
     try:
         for ask in asks:
             shell.authenticate(ask)
-        async with asyncio.timeout(20):
-            while len(answers) < len(asks):
-                await asyncio.sleep(0.01)
+        await until(lambda: len(answers) >= len(asks), 30)
     finally:
         shell.close()
     return answers, client
@@ -210,7 +208,7 @@ async def test_a_wrong_secret_is_never_believed(freeradius: tuple[Path, int, int
 
 async def test_two_thousand_in_flight(freeradius: tuple[Path, int, int]) -> None:
     asks = [_ask(1, attempt) for attempt in range(2000)]
-    answers, client = await _answers(_settings(freeradius, timeout=1000), *asks)
+    answers, client = await _answers(_settings(freeradius, timeout=1000, retries=20), *asks)
     assert all(isinstance(answer, RadiusAccept) for answer in answers.values())
     assert client.in_flight == 0
 
@@ -226,9 +224,7 @@ async def test_silent_servers_are_found_back_by_status_server(freeradius: tuple[
     await shell.start("127.0.0.1")
     try:
         shell.configure(settings)
-        async with asyncio.timeout(10):
-            while not server.up:
-                await asyncio.sleep(0.01)
+        await until(lambda: server.up)
     finally:
         shell.close()
     assert server.requests == 0
