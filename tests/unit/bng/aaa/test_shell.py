@@ -17,7 +17,7 @@ from bng.codec.radius import Code
 from bng.session.effects import AccountKind
 from bng.session.events import Counters, RadiusAccept, RadiusUnanswered
 from tests.support.waiting import until
-from tests.unit.bng.aaa.test_client import account, ask
+from tests.unit.bng.aaa.client_bench import account, ask
 
 SECRET = b"secret"
 
