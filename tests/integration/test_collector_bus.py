@@ -215,7 +215,7 @@ class Writers:
         session = Writing(config, target, self.epoch, self.bus, Budget(1 << 20))
         writing = asyncio.create_task(session.connected())
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while await self.connection.fetchval(sql) != value and not writing.done():
                     await asyncio.sleep(0.02)
         finally:
