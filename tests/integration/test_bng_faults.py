@@ -181,7 +181,7 @@ def test_a_changed_address_keeps_the_accounts_apart_and_whole(bng: World) -> Non
     bng.give_address(subscriber)
     first = wait_status(bng, 1, "active")
     assert bng.ping(20, 0.01, 972) == (20, 20)
-    time.sleep(1.2)  # a sweep
+    wait_counted(bng, first["id"], 20)
 
     bng.kea.restart()
     other = Subscriber(1)
@@ -200,13 +200,18 @@ def test_a_changed_address_keeps_the_accounts_apart_and_whole(bng: World) -> Non
     other.address = "10.64.99.99"
     bng.give_address(other)
     assert bng.ping(10, 0.01, 972) == (10, 10)
-    time.sleep(1.2)
+    wait_counted(bng, second["id"], 10)
     act(bng, second["id"], "<disconnect/>")
     for session_id, packets in ((first["id"], 20), (second["id"], 10)):
         (stop,) = wait_for("a Stop", lambda i=session_id: accounting(bng, i, "Stop"))  # type: ignore[misc]
         octets = str(packets * 1000)
         assert (stop["Acct-Input-Octets"], stop["Acct-Output-Octets"]) == (octets, octets)
         assert len(accounting(bng, session_id, "Start")) == 1
+
+
+def wait_counted(bng: World, session_id: str, packets: int) -> None:
+    counter = ("sessions", f"session[id={session_id}]", "counters", "in-packets")
+    wait_for("a sweep saw the traffic", lambda: gnmi_get(bng, *counter) == [str(packets)])
 
 
 def offered(bng: World, subscriber: Subscriber, address: str) -> bool:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -241,8 +240,6 @@ def test_nobody_outlives_the_supervisor(tmp_path: Path) -> None:
         bng.start()
         bng.attach(1)
         wait_status(bng, 1, "active")
-        started = time.monotonic()
         bng.stop()
-        assert time.monotonic() - started < 15
         assert bng.bng is not None
         assert bng.bng.returncode == 0

@@ -43,7 +43,7 @@ class Flow:
     def end(self) -> tuple[int, int]:
         """(sent, answered)"""
         self.process.send_signal(signal.SIGINT)
-        output, _ = self.process.communicate(timeout=10)
+        output, _ = self.process.communicate(timeout=30)
         found = re.search(r"(\d+) packets transmitted, (\d+) received", output)
         assert found, output
         return int(found[1]), int(found[2])

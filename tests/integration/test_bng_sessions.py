@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -186,8 +185,7 @@ def test_health_routers_and_interfaces_are_told(bng: World) -> None:
     assert int(first["sessions-active"]) >= 1
     assert first["radius-server"][0]["up"] is True
     assert int(first["memory-usage"]) > 10 << 20
-    time.sleep(1.2)
-    assert gnmi_get(bng, "health")[0]["time"] > first["time"]
+    wait_for("the next report", lambda: gnmi_get(bng, "health")[0]["time"] > first["time"])
     state = gnmi_get(bng, "access-routers", "access-router[name=first]", "state")[0]
     assert state["reachability"] == "up"
     assert int(state["active-sessions"]) >= 1

@@ -31,6 +31,7 @@ from collector.template import SESSION_ID, Samples
 from collector.ticks import Part, Ticks
 from tests.support import postgres
 from tests.support.collector_rig import ROOT, Rig, rows
+from tests.support.waiting import until, wait_for
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 
@@ -84,10 +85,7 @@ async def test_what_is_committed_is_announced(rig: Rig) -> None:
         await listener.add_listener(channel, lambda *told: heard.setdefault(told[2], json.loads(told[3])))
     rig.target(3)
     rig.collector()
-    for _ in range(300):
-        if set(heard) >= {CHANNEL_SESSIONS, CHANNEL_SAMPLES, CHANNEL_BNGS}:
-            break
-        await asyncio.sleep(0.1)
+    await until(lambda: set(heard) >= {CHANNEL_SESSIONS, CHANNEL_SAMPLES, CHANNEL_BNGS}, 30)
     assert heard[CHANNEL_SAMPLES]["tick"] > 0
     assert heard[CHANNEL_SESSIONS]["seq"] > 0
     assert heard[CHANNEL_BNGS] == {"bng_id": heard[CHANNEL_SAMPLES]["bng_id"], "state": "connected"}
@@ -123,8 +121,7 @@ def test_a_tick_that_was_read_in_part_becomes_a_gap(rig: Rig) -> None:
     rig.target(1)
     rig.collector(lease_ttl=1)
     rig.until(whole, lambda tick: tick is not None)
-    (gap,) = rows(rig.database, "SELECT first, last, reason FROM gaps")
-    assert gap["first"] == torn
+    (gap,) = rows(rig.database, f"SELECT reason FROM gaps WHERE first = {torn}")
     assert f"of tick {torn} only a part" in gap["reason"]
 
 
@@ -138,7 +135,7 @@ def test_events_that_are_no_longer_retained_become_a_gap(rig: Rig) -> None:
     time.sleep(3)
     rig.collector()
     rig.until("SELECT count(*) FROM events", lambda n: n == 150)
-    assert rows(rig.database, "SELECT count(*) FROM sessions_active WHERE status = 'active'")[0][0] == 7000
+    rig.until("SELECT count(*) FROM sessions_active WHERE status = 'active'", lambda n: n == 7000)
     assert rig.until("SELECT max(seq) FROM events", lambda n: n == 200)
     gap = rows(rig.database, "SELECT first, last, kind FROM gaps WHERE kind = 'events'")
     assert [tuple(row) for row in gap] == [(51, 100, "events")]
@@ -147,8 +144,8 @@ def test_events_that_are_no_longer_retained_become_a_gap(rig: Rig) -> None:
     assert (status, [(row["first"], row["last"]) for row in told]) == (1, [(51, 100)])
     assert rig.ask("replay", "--bng", "bng-01", "--json")[1]["added"] == 0
     (rig.folder / "control.json").write_text('{"oldest": 61}')
-    time.sleep(0.5)
-    assert rig.ask("replay", "--bng", "bng-01", "--dry-run", "--json")[1]["added"] == 40
+    dry = ("replay", "--bng", "bng-01", "--dry-run", "--json")
+    wait_for("the journal goes back to 61", lambda: rig.ask(*dry)[1]["added"] == 40)
     assert rig.ask("replay", "--bng", "bng-01", "--json")[1] == {
         "read": 140,
         "added": 40,
@@ -157,7 +154,7 @@ def test_events_that_are_no_longer_retained_become_a_gap(rig: Rig) -> None:
         "gaps_filled": 0,
     }
     (rig.folder / "control.json").write_text('{"oldest": 1}')
-    time.sleep(0.5)
+    wait_for("the journal goes back to 1", lambda: rig.ask(*dry)[1]["first"] == 1)
     since = rows(rig.database, "SELECT time FROM events WHERE seq = 50")[0][0].isoformat()
     found = rig.ask("replay", "--bng", "bng-01", "--since", since, "--json")[1]
     assert (found["first"], found["added"], found["gaps_filled"]) == (50, 10, 1)
@@ -292,7 +289,7 @@ async def test_a_target_that_one_does_not_reach_goes_to_another(
     other.reached = tuple(names)
     running = [asyncio.create_task(one.run())]
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(one._held) < 3:
                 await asyncio.sleep(0.05)
             running.append(asyncio.create_task(other.run()))

@@ -19,6 +19,7 @@ from bng.dataplane import tc
 from bng.dataplane.base import Change, DataPlaneConfig, Rates, RawCounters, Start, Stop
 from bng.dataplane.kernel import KernelDataPlane
 from tests.support import subscriber_net as net
+from tests.support.waiting import wait_for
 
 pytestmark = [
     pytest.mark.netns,
@@ -139,11 +140,12 @@ def test_final_counters_and_the_wire_agree_under_traffic(
     try:
         for _ in range(20):
             time.sleep(0.01)
+            wait_for("some go through", lambda least=counted: row(plane, 0).in_packets > least)
             (result,) = plane.stop([stop(0)])
             assert result.final is not None
             counted = result.final.in_packets
             plane.start([start(0)])
-        time.sleep(0.1)  # some more go through
+        wait_for("some more go through", lambda: row(plane, 0).in_packets > counted)
     finally:
         ended.set()
         sender.join()

@@ -111,6 +111,7 @@ def test_every_shard_gates_and_counts_exactly_both_ways(
     assert up.arrived() == []
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("slot", [SECOND, THIRD, LAST])
 def test_a_session_of_a_shard_has_its_rate_both_ways(
     world: net.World, sub: net.Wire, up: net.Wire, slot: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import socket
 import subprocess
@@ -13,88 +12,18 @@ from pathlib import Path
 import pytest
 
 from bng.aaa.client import AaaClient
-from bng.aaa.dictionary import VENDOR_FILE
 from bng.aaa.settings import AaaSettings, Server
 from bng.aaa.shell import AaaShell
 from bng.session.effects import Account, AccountKind, AskRadius
 from bng.session.events import Counters, RadiusAccept, RadiusReject, RadiusUnanswered
 from tests.support.ports import free_port
+from tests.support.servers import SECRET, configure_radius, radius_command
+from tests.support.waiting import until, wait_for
 
 pytestmark = [
     pytest.mark.servers,
     pytest.mark.skipif(shutil.which("freeradius") is None, reason="FreeRADIUS is not installed"),
 ]
-SECRET = "not-a-secret"
-
-CONFIG = """
-prefix = /usr
-name = radiusd
-max_requests = 16384
-raddbdir = {folder}
-logdir = {folder}
-run_dir = {folder}
-db_dir = {folder}
-libdir = /usr/lib/freeradius
-pidfile = {folder}/pid
-security {{ allow_core_dumps = no
-  max_attributes = 200
-  reject_delay = 0
-  status_server = yes }}
-thread pool {{ start_servers = 2
-  max_servers = 4
-  min_spare_servers = 1
-  max_spare_servers = 3 }}
-client bng {{ ipaddr = 127.0.0.1
-  secret = {secret}
-  require_message_authenticator = yes }}
-modules {{
-  pap {{
-  }}
-  files {{
-    usersfile = {folder}/users
-    acctusersfile = {folder}/acct
-  }}
-  detail {{
-    filename = {folder}/detail
-    header = "%t"
-  }}
-}}
-server default {{
-  listen {{
-    type = auth
-    ipaddr = 127.0.0.1
-    port = {auth}
-  }}
-  listen {{
-    type = acct
-    ipaddr = 127.0.0.1
-    port = {acct}
-  }}
-  authorize {{
-    files
-    pap
-  }}
-  authenticate {{
-    Auth-Type PAP {{
-      pap
-    }}
-  }}
-  post-auth {{
-    update reply {{
-      Message-Authenticator := 0x00
-    }}
-    Post-Auth-Type REJECT {{
-      update reply {{
-        Message-Authenticator := 0x00
-      }}
-    }}
-  }}
-  accounting {{
-    detail
-  }}
-}}
-"""
-
 USERS = """
 "bng-01/node-a/1/0/1" Cleartext-Password := "line"
 \tFilter-Id = "gold", Class = 0x626c7565, Acct-Interim-Interval = 300
@@ -112,21 +41,12 @@ def freeradius(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path,
     """A server with a users file; its folder and its two ports."""
     folder = tmp_path_factory.mktemp("freeradius")
     auth, acct = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_DGRAM)
-    config = CONFIG.format(folder=folder, secret=SECRET, auth=auth, acct=acct)
-    (folder / "radiusd.conf").write_text(config)
-    (folder / "dictionary").write_text(f"$INCLUDE /usr/share/freeradius/dictionary\n$INCLUDE {VENDOR_FILE}\n")
+    configure_radius(folder, address="127.0.0.1", clients="127.0.0.1", auth=auth, acct=acct)
     (folder / "users").write_text(USERS)
-    (folder / "acct").write_text("")
     log = folder / "radius.log"
-    command = ["freeradius", "-f", "-l", str(log), "-d", str(folder), "-D", "/usr/share/freeradius"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(radius_command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(200):
-            if log.exists() and "Ready to process requests" in log.read_text():
-                break
-            if process.poll() is not None:
-                pytest.fail(f"FreeRADIUS did not start:\n{log.read_text() if log.exists() else ''}")
-            time.sleep(0.05)
+        wait_for("FreeRADIUS is ready", lambda: log.exists() and "Ready to process" in log.read_text())
         yield folder, auth, acct
     finally:
         process.terminate()
@@ -135,7 +55,7 @@ def freeradius(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path,
 
 def _settings(freeradius: tuple[Path, int, int], **server: object) -> AaaSettings:
     _, auth, acct = freeradius
-    fields = {"timeout": 500, "retries": 2, **server}
+    fields = {"timeout": 10_000, "retries": 2, **server}
     one = Server("radius", "127.0.0.1", SECRET.encode(), auth, acct, **fields)  # type: ignore[arg-type]
     return AaaSettings("bng-01", "192.0.2.1", "line", (one,))
 
@@ -160,9 +80,7 @@ async def _answers(settings: AaaSettings, *asks: AskRadius) -> tuple[dict, AaaCl
     try:
         for ask in asks:
             shell.authenticate(ask)
-        async with asyncio.timeout(20):
-            while len(answers) < len(asks):
-                await asyncio.sleep(0.01)
+        await until(lambda: len(answers) >= len(asks), 30)
     finally:
         shell.close()
     return answers, client
@@ -210,7 +128,7 @@ async def test_a_wrong_secret_is_never_believed(freeradius: tuple[Path, int, int
 
 async def test_two_thousand_in_flight(freeradius: tuple[Path, int, int]) -> None:
     asks = [_ask(1, attempt) for attempt in range(2000)]
-    answers, client = await _answers(_settings(freeradius, timeout=1000), *asks)
+    answers, client = await _answers(_settings(freeradius, timeout=1000, retries=20), *asks)
     assert all(isinstance(answer, RadiusAccept) for answer in answers.values())
     assert client.in_flight == 0
 
@@ -226,9 +144,7 @@ async def test_silent_servers_are_found_back_by_status_server(freeradius: tuple[
     await shell.start("127.0.0.1")
     try:
         shell.configure(settings)
-        async with asyncio.timeout(10):
-            while not server.up:
-                await asyncio.sleep(0.01)
+        await until(lambda: server.up)
     finally:
         shell.close()
     assert server.requests == 0

@@ -137,7 +137,7 @@ def test_deliveries_go_on_however_often_the_database_died(tmp_path: Path) -> Non
                 with contextlib.suppress(httpx.TransportError):
                     client.post("/api/plans/1/deliver")
                 time.sleep(pause)
-            deadline = time.monotonic() + 40
+            deadline = time.monotonic() + 40 * PATIENCE
             states: set[str] = set()
             name = 0
             while states != {"delivered"} and time.monotonic() < deadline:

@@ -258,16 +258,16 @@ def test_a_new_service_admits_the_line_and_wakes_its_session(network: Network) -
     assert network.radius(check, username) == [("Cleartext-Password", ":=", "line-secret")]
     group = "SELECT groupname FROM radusergroup WHERE username = $1"
     assert network.radius(group, username) == [("gold",)]
-    assert first.actions.get(timeout=20)["action"] == "reauthenticate"
+    assert first.actions.get(timeout=60)["action"] == "reauthenticate"
 
     path = f"/api/services/{service['id']}"
     network.client.patch(path, json={"plan_id": network.plan("bronze")["id"]})
     assert network.radius(group, username) == [("bronze",)]
-    assert first.actions.get(timeout=20) == {"action": "reauthenticate", "session": f"{5:016x}", "input": {}}
+    assert first.actions.get(timeout=60) == {"action": "reauthenticate", "session": f"{5:016x}", "input": {}}
 
     network.client.patch(path, json={"status": "SUSPENDED", "disconnect": True})
     assert network.radius(check, username) == []
-    ended = first.actions.get(timeout=20)
+    ended = first.actions.get(timeout=60)
     assert (ended["action"], ended["session"]) == ("disconnect", f"{5:016x}")
 
     network.client.patch(path, json={"status": "ACTIVE"})
@@ -285,9 +285,9 @@ def test_actions_and_a_fresh_look(network: Network) -> None:
     assert (fresh["username"], fresh["in_octets"]) == ("bng-01/an-0000/1/0/3", str(3 * 1_000_003))
     answer = client.post(f"{one}/set-profile", json={"profile": "gold"})
     assert answer.status_code == 204, answer.text
-    assert first.actions.get(timeout=20)["input"] == {"profile": "gold"}
+    assert first.actions.get(timeout=60)["input"] == {"profile": "gold"}
     assert client.post(f"{one}/disconnect", json={"reason": "<test> & more"}).status_code == 204
-    assert first.actions.get(timeout=20)["input"] == {"reason": "<test> & more"}
+    assert first.actions.get(timeout=60)["input"] == {"reason": "<test> & more"}
     assert client.get(f"{one}/fresh").status_code == 404
     assert client.post(f"{one}/disconnect").status_code == 404
     first.stop()

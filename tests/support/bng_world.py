@@ -177,7 +177,7 @@ class World:
         """End the BNG as a supervisor does."""
         assert self.bng is not None
         self.bng.terminate()
-        self.bng.wait(20)
+        self.bng.wait(60)
 
     def log(self) -> str:
         path = self.folder / "bng.log"

@@ -15,7 +15,7 @@ import asyncpg
 
 from tests.support import certificates
 from tests.support.ports import free_port
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, wait_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,6 +59,11 @@ class Rig:
         arguments = (str(self.port), str(self.folder), str(events), str(oldest), json.dumps(options))
         return self.start("tests.support.journal_target", *arguments)
 
+    def last_event(self) -> int:
+        """End the making of events; the number of the last one."""
+        (self.folder / "control.json").write_text('{"most": 1}')
+        return int(wait_for("the last event", lambda: _text(self.folder / "made"), 20))
+
     def configure(self, owner: str = "one", lease_ttl: float = 3, **more: object) -> Path:
         config = {
             "database": self.database,
@@ -94,10 +99,8 @@ class Rig:
         asyncio.run(do())
 
     def until_log(self, text: str, seconds: float = 20) -> None:
-        deadline = time.monotonic() + PATIENCE * seconds
-        while text not in (self.folder / "log").read_text():
-            assert time.monotonic() < deadline, f"no {text} in {(self.folder / 'log').read_text()[-3000:]}"
-            time.sleep(0.1)
+        log = self.folder / "log"
+        wait_for(f"{text} in {log}", lambda: text in log.read_text(), seconds, 0.1)
 
     def end(self) -> None:
         for other in self._others:
@@ -106,7 +109,7 @@ class Rig:
             process.kill()
             process.wait()
 
-    def until(self, sql: str, check: Callable[[object], bool], seconds: float = 60) -> object:
+    def until(self, sql: str, check: Callable[[object], bool], seconds: float = 30) -> object:
         """Ask the database until the answer satisfies; its last answer is the failure's text."""
 
         async def ask() -> object:
@@ -116,7 +119,7 @@ class Rig:
             finally:
                 await connection.close()
 
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE * seconds
         answer: object = None
         while time.monotonic() < deadline:
             try:
@@ -127,6 +130,10 @@ class Rig:
                 answer = error
             time.sleep(0.1)
         raise AssertionError(f"{sql}: {answer!r}\n{(self.folder / 'log').read_text()[-3000:]}")
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
 def rows(database: str, sql: str) -> list[asyncpg.Record]:

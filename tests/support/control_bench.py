@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from bng.session import events as ev
 from bng.session.machine import Machine
 from bng.session.settings import Profile, Settings, SubscriberInterface
 from bng.sweep import Sweeper
+from tests.support.waiting import until
 
 INSTANCE = "6f1f1b5e-8f8e-4a55-9a37-0a4a3b2d4c11"
 NS = 1_000_000_000
@@ -130,13 +130,6 @@ class Bench:
 
     def types(self) -> list[str]:
         return [event["type"] for event in self.events()]
-
-
-async def until(condition: Callable[[], object], within: float = 5.0) -> None:
-    """Wait for a condition."""
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 def counters_of(event: Mapping[str, Any]) -> tuple[int, int]:

@@ -156,6 +156,7 @@ class Target:
             self._news.set()
             self._news = asyncio.Event()
             await asyncio.sleep(0.01)
+        (self._folder / "made").write_text(str(len(self.events)))
 
     async def capabilities(self, _request: object, _context: object) -> gnmi_pb2.CapabilityResponse:
         return gnmi_pb2.CapabilityResponse(gNMI_version="0.10.0")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 from pathlib import Path
+
+from tests.support.ports import free_port
+from tests.support.waiting import PATIENCE
 
 
 class NatsServer:
@@ -17,9 +19,7 @@ class NatsServer:
 
     def __init__(self, folder: Path, *, more: str = "", scheme: str = "nats") -> None:
         self.folder, self._more = folder, more
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"{scheme}://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -34,7 +34,7 @@ class NatsServer:
         with (self.folder / "nats.log").open("ab") as log:
             already = log.tell()
             self._process = subprocess.Popen(["nats-server", "-c", str(file)], stdout=log, stderr=log)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 20 * PATIENCE
         while b"Server is ready" not in (self.folder / "nats.log").read_bytes()[already:]:
             assert time.monotonic() < deadline, (self.folder / "nats.log").read_text()
             assert self._process.poll() is None, (self.folder / "nats.log").read_text()

@@ -22,6 +22,7 @@ import httpx
 from collector import migrations
 from tests.support.ports import free_port
 from tests.support.postgres import Cluster
+from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 ADMIN = {"username": "admin", "password": "correct horse battery"}
@@ -279,7 +280,7 @@ class Server:
                 stderr=log,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 30 * PATIENCE
         while time.monotonic() < deadline:
             with contextlib.suppress(httpx.TransportError):
                 if httpx.get(f"{self.url}/healthz").status_code == 200:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import redis
 
+from tests.support.waiting import PATIENCE
+
 
 class RedisServer:
     """A server in a folder, which keeps what Redis writes there.
@@ -26,7 +28,7 @@ class RedisServer:
         command += ["--dir", str(self.folder), "--save", "", *self._options]
         with (self.folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 20 * PATIENCE
         while True:
             try:
                 with self.client() as client:

@@ -138,14 +138,7 @@ class FreeRadius:
     ) -> None:
         self.folder = folder
         self._namespaces, self._key = namespaces, key
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "radiusd.conf").write_text(
-            _RADIUSD.format(folder=folder, address=address, secret=SECRET, clients=clients)
-        )
-        (folder / "dictionary").write_text(
-            f"$INCLUDE /usr/share/freeradius/dictionary\n$INCLUDE {VENDOR_FILE}\n"
-        )
-        (folder / "acct").write_text("")
+        configure_radius(folder, address=address, clients=clients)
         self.start(users)
 
     def start(self, users: str) -> None:
@@ -155,9 +148,8 @@ class FreeRadius:
         log.unlink(missing_ok=True)
         with (self.folder / "out").open("w") as output:
             self.process = self._namespaces.start(
-                self._key, "freeradius", "-f", "-l", str(log), "-d", str(self.folder),
-                "-D", "/usr/share/freeradius", stdout=output, stderr=output,
-            )  # fmt: skip
+                self._key, *radius_command(self.folder), stdout=output, stderr=output
+            )
         wait_for("FreeRADIUS is ready", lambda: log.exists() and "Ready to process" in log.read_text())
 
     def stop(self) -> None:
@@ -175,6 +167,22 @@ class FreeRadius:
             if pairs:
                 records.append({name: value.strip('"') for name, value in pairs})
         return records
+
+
+def configure_radius(folder: Path, *, address: str, clients: str, auth: int = 1812, acct: int = 1813) -> None:
+    """Write a FreeRADIUS's configuration; its users come from a file ``users``, which is not there yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "radiusd.conf").write_text(
+        _RADIUSD.format(folder=folder, address=address, secret=SECRET, clients=clients, auth=auth, acct=acct)
+    )
+    (folder / "dictionary").write_text(f"$INCLUDE /usr/share/freeradius/dictionary\n$INCLUDE {VENDOR_FILE}\n")
+    (folder / "acct").write_text("")
+
+
+def radius_command(folder: Path) -> list[str]:
+    """Runs the FreeRADIUS that is configured in a folder; it logs into ``radius.log`` there."""
+    log = str(folder / "radius.log")
+    return ["freeradius", "-f", "-l", log, "-d", str(folder), "-D", "/usr/share/freeradius"]
 
 
 _RADIUSD = """
@@ -214,12 +222,12 @@ server default {{
   listen {{
     type = auth
     ipaddr = {address}
-    port = 1812
+    port = {auth}
   }}
   listen {{
     type = acct
     ipaddr = {address}
-    port = 1813
+    port = {acct}
   }}
   authorize {{
     files

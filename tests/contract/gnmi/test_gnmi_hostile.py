@@ -16,6 +16,7 @@ from telemetry.subscribe import Limits
 from tests.contract.gnmi.client import history, path
 from tests.contract.gnmi.test_gnmi_set import PROFILES, refused, update
 from tests.contract.gnmi.test_gnmi_union import ietf
+from tests.support.waiting import until
 from yang.access import User
 from yang.datastore import wildcards
 from yang.datastore.edit import Editor
@@ -148,9 +149,7 @@ async def test_what_is_remembered_is_bounded(monkeypatch, target, client, extens
     assert (code, "50 entries" in message) == (Code.RESOURCE_EXHAUSTED, True)
     assert memory.entries == taken
     few.call.cancel()
-    async with asyncio.timeout(10):
-        while memory.entries:
-            await asyncio.sleep(0.01)
+    await until(lambda: not memory.entries)
     assert not target.element.tree.past.listeners
 
 

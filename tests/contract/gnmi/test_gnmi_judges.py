@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import pty
-import socket
 import sys
 import time
 import urllib.request
@@ -31,14 +30,9 @@ from tests.contract.gnmi.test_gnmi_clients import (
     run,
 )
 from tests.support.certificates import Authority
+from tests.support.ports import free_port
 
 STATUS = "/aether-subscriber:sessions/session/status"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def now() -> str:
@@ -227,13 +221,13 @@ with gNMIclient(**target) as client:
     once = client.subscribe2({"subscription": wanted, "mode": "once", "encoding": "proto"})
     found["once"] = values(next(once))
     polls = client.subscribe2({"subscription": wanted, "mode": "poll", "encoding": "proto"})
-    found["polls"] = [values(polls.get_update(timeout=10)) for _ in range(2)]
+    found["polls"] = [values(polls.get_update(timeout=30)) for _ in range(2)]
     changes = client.subscribe2(
         {"subscription": [{"path": status, "mode": "on_change"}], "mode": "stream", "encoding": "proto"}
     )
-    found["changes"] = [values(changes.get_update(timeout=10))]
+    found["changes"] = [values(changes.get_update(timeout=30))]
     print("ready", flush=True)
-    found["changes"].append(values(changes.get_update(timeout=20)))
+    found["changes"].append(values(changes.get_update(timeout=30)))
     changes.close()
     parent = "/aether-subscriber:sessions"
     found["prefix"] = client.get(prefix=parent, path=["session/status"], encoding="proto")

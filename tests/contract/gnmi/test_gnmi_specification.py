@@ -479,7 +479,7 @@ async def test_statuses_of_confirmed_commits(client):
 async def test_the_rollback_duration_is_set_anew(client):
     await client.set(update=[update(f"{GOLD}/priority", 1)], extension=commit("c1", commit=lasting(600)))
     await client.set(extension=commit("c1", set_rollback_duration=resetting(0.2)))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await client.get(f"{GOLD}/priority"))[0].values != {f"{GOLD}/priority": 4}:
             await asyncio.sleep(0.05)
     assert (await refused(client.set(extension=commit("c1", confirm=ext.CommitConfirm()))))[0] is (

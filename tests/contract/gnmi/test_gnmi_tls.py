@@ -19,6 +19,7 @@ from tests.contract.gnmi.conftest import Target
 from tests.contract.gnmi.element import PASSWORDS
 from tests.support import certificates
 from tests.support.certificates import Authority
+from tests.support.ports import free_port
 
 COUNTERS = "/aether-subscriber:sessions/session/counters"
 GONE = "/ietf-system:system/authentication/user[name=viewer]"
@@ -161,12 +162,10 @@ async def test_who_was_let_in_by_an_authority_that_is_replaced(serve):
 async def test_a_port_that_somebody_else_has(tmp_path):
     """The other ports are not kept from who may get them."""
     key, certificate = certificates.write(tmp_path)
-    with socket.socket() as other, socket.socket() as probe:
-        for each in (other, probe):
-            each.bind(("127.0.0.1", 0))
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
         other.listen()
-        listen = [("127.0.0.1", each.getsockname()[1]) for each in (probe, other)]
-        probe.close()
+        listen = [("127.0.0.1", port) for port in (free_port(), other.getsockname()[1])]
         made = ServerCertificate(key.read_bytes(), certificate.read_bytes())
         listener = Listener(lambda: grpc.aio.server(options=[("grpc.so_reuseport", 0)]), listen, made)
         with pytest.raises(OSError, match=str(listen[1][1])):

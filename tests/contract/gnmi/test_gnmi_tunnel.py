@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,18 +24,14 @@ from tests.contract.gnmi.conftest import Serve, Target
 from tests.contract.gnmi.element import COUNTERS, PASSWORDS
 from tests.support import tunnel_server
 from tests.support.certificates import Authority
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 GNMIC = os.environ.get("GNMIC") or shutil.which("gnmic")
 needs_gnmic = pytest.mark.skipif(GNMIC is None, reason="gnmic is not installed")
 TIMEOUT = 30.0
 ALL_COUNTERS = "/aether-subscriber:sessions/session/counters"
 RATE = "/aether-shaping:shaping-profiles/profile[name=gold]/download/rate"
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(TIMEOUT):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 class Dialling:
@@ -153,9 +148,7 @@ class Gnmic:
     """gnmic as a tunnel server."""
 
     def __init__(self, dialling: Dialling) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self._file = dialling.folder / "gnmic.yaml"
         folder = dialling.folder
         configuration = {

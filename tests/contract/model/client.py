@@ -10,7 +10,7 @@ from lxml import etree
 from nbi.protocol.names import BASE_NS, CAP_BASE_10
 
 _END = b"]]>]]>"
-_WITHIN = 20.0
+_WITHIN = 60.0
 
 
 class Client:

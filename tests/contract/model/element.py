@@ -32,8 +32,8 @@ from bng.units import Units, empty_units, units_of
 from nbi.server import MODULES_DIR, NetconfServer
 from tests.contract.model import machine
 from tests.contract.model.sample import full
-from tests.support.control_bench import until
 from tests.support.filled_control import BusyDataPlane, InstantServers, start
+from tests.support.waiting import until
 from yang.access import User
 from yang.datastore.model import PathOperation, Session
 from yang.path import DataPath

@@ -16,7 +16,7 @@ import pytest
 
 from nbi.protocol.names import BASE_NS
 from tests.contract.netconf.test_netconf_ssh import chunk
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, wait_for
 
 HELLO = (
     f"<hello xmlns='{BASE_NS}'><capabilities><capability>urn:ietf:params:netconf:base:1.1</capability>"
@@ -65,7 +65,7 @@ def bystander(element) -> Iterator[Client]:
     yield client
     began = time.monotonic()
     assert OK in client.ask("<discard-changes/>")
-    assert time.monotonic() - began < 2 * PATIENCE
+    assert time.monotonic() - began < 5 * PATIENCE
     client.socket.close()
 
 
@@ -118,9 +118,8 @@ def test_a_killed_client_holds_nothing(element, bystander):
         assert process.stdout.readline() == "locked\n"
         assert b"lock-denied" in bystander.ask("<lock><target><running/></target></lock>")
         os.kill(process.pid, signal.SIGKILL)
-    ends = time.monotonic() + 5
-    while OK not in bystander.ask("<lock><target><running/></target></lock>"):
-        assert time.monotonic() < ends
+    running = "<lock><target><running/></target></lock>"
+    wait_for("the lock is free", lambda: OK in bystander.ask(running))
     assert OK in bystander.ask("<lock><target><candidate/></target></lock>")
     for name in ("running", "candidate"):
         assert OK in bystander.ask(f"<unlock><target><{name}/></target></unlock>")

@@ -204,7 +204,7 @@ def test_yanglint_takes_notifications(element, schemas, tmp_path):
     with element.connect() as client:
         client.subscribe(start_time="2026-01-01T00:00:00Z")
         for number in range(3):
-            received = client.next_notification(timeout=10)
+            received = client.next_notification(timeout=30)
             file = tmp_path / f"{number}.xml"
             file.write_text(
                 f"<notification xmlns='{NOTIFICATION}'><eventTime>{received.event_time}</eventTime>"

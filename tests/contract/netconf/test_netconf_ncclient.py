@@ -1,6 +1,5 @@
 """What an operator does with ncclient, against the server over SSH."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -8,6 +7,8 @@ from lxml import etree
 from ncclient import manager
 from ncclient.operations import RPCError
 from ncclient.transport.errors import AuthenticationError
+
+from tests.support.waiting import wait_for
 
 SHAPING = "urn:aether:yang:aether-shaping"
 SUBSCRIBER = "urn:aether:yang:aether-subscriber"
@@ -117,9 +118,7 @@ def test_confirmed_commit_reverts_with_its_session(element, admin):
         other.commit(confirmed=True, timeout="60")
         shaping = ("subtree", f"<shaping-profiles xmlns='{SHAPING}'/>")
         assert names(admin.get_config("running", filter=shaping)) == {"gold", "bronze"}
-    deadline = time.monotonic() + 10
-    while names(admin.get_config("running", filter=shaping)) != {"gold"}:
-        assert time.monotonic() < deadline
+    wait_for("the revert", lambda: names(admin.get_config("running", filter=shaping)) == {"gold"})
 
 
 def test_get_schema(admin):
@@ -142,7 +141,7 @@ def test_notifications_with_replay(element):
         session.create_subscription(start_time="2026-09-21T14:16:30Z", stop_time="2026-09-21T14:16:40Z")
         received = []
         while not received or received[-1] != "notificationComplete":
-            notification = session.take_notification(timeout=10)
+            notification = session.take_notification(timeout=30)
             assert notification is not None, received
             received.append(etree.QName(notification.notification_ele[1]).localname)
     assert "replayComplete" in received

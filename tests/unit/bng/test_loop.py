@@ -16,7 +16,8 @@ from bng.dataplane.base import RawCounters
 from bng.seam.journal import Journal
 from bng.session import events as ev
 from bng.session.settings import Profile
-from tests.support.control_bench import Bench, counters_of, until
+from tests.support.control_bench import Bench, counters_of
+from tests.support.waiting import until
 from yang.provider import OperationError
 
 

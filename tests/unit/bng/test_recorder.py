@@ -21,7 +21,8 @@ from bng.session.replay import replay
 from bng.session.settings import Profile
 from bng.witness import MAX_REPORTS, Witness
 from tests.replay.scenario import from_client, from_server
-from tests.support.control_bench import Bench, until
+from tests.support.control_bench import Bench
+from tests.support.waiting import until
 
 
 def watched(folder: Path) -> tuple[Bench, Witness]:

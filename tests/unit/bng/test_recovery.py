@@ -16,7 +16,8 @@ from bng.reconcile import Reconciler
 from bng.repairs import KERNEL_GATE
 from bng.session import events as ev
 from bng.session.nat import NatPool
-from tests.support.control_bench import Bench, counters_of, until
+from tests.support.control_bench import Bench, counters_of
+from tests.support.waiting import until
 
 
 def reconciler(bench: Bench, forwards: Callable[[str], bool] = lambda _: True) -> Reconciler:

@@ -10,7 +10,8 @@ import pytest
 from bng.dataplane.base import RawCounters, Sweep
 from bng.seam.matrix import MatrixReader
 from bng.session import events as ev
-from tests.support.control_bench import NS, Bench, until
+from tests.support.control_bench import NS, Bench
+from tests.support.waiting import until
 
 
 @pytest.fixture(params=[2048, 2], ids=["all at once", "in portions"], autouse=True)

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from collector.announce import PAUSE, Announcer, announce, announced
+from collector.announce import Announcer, announce, announced
+from tests.support.waiting import until
 
 
 class Connection:
@@ -33,8 +34,9 @@ async def test_the_first_at_once_and_the_rest_together():
     for number in (2, 3, 2):
         announcer.add([("a", str(number))])
     assert len(sent) == 1
-    await asyncio.sleep(2.5 * PAUSE)
+    await until(lambda: len(sent) > 1)
     assert sent[1:] == [[("a", "2"), ("a", "3")]]
+    await until(lambda: announcer._task.done())
     announcer.add([("a", "4")])
     await asyncio.sleep(0)
     assert sent[-1] == [("a", "4")]
@@ -53,7 +55,7 @@ async def test_one_that_fails_costs_only_itself():
     announcer.add([("a", "1")])
     await asyncio.sleep(0)
     announcer.add([("a", "2")])
-    await asyncio.sleep(2.5 * PAUSE)
+    await until(lambda: len(sent) > 1)
     assert sent == [[("a", "1")], [("a", "2")]]
 
 

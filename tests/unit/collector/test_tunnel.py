@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,9 @@ from telemetry.protocol import tunnel_pb2 as pb
 from telemetry.tunnel.connection import TunnelServer
 from telemetry.tunnel.dialer import Tunnels
 from tests.support.certificates import Authority
+from tests.support.waiting import until
 
 TIMEOUT = 20.0
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(TIMEOUT):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from lab.supervisor.spec import Probe, ProcessSpec, dump_specs
 from lab.supervisor.state import Phase, SupervisorState, own_identity, read_state, running, write_state
+from tests.support.waiting import wait_for
 
 
 def shell(name: str, script: str, **options: object) -> ProcessSpec:
@@ -35,15 +35,11 @@ class Running:
         return state and state.processes[name].phase
 
     def wait_for(self, condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 15
-        while not condition():
-            if time.monotonic() > deadline:
-                pytest.fail(f"did not happen; {self.state()}")
-            time.sleep(0.02)
+        wait_for(f"{self.folder / 'state.json'} says so", condition)
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
 
 @pytest.fixture

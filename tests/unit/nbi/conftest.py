@@ -7,6 +7,7 @@ import importlib.util
 import itertools
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +21,7 @@ from nbi.info import Limits
 from nbi.protocol.framing import Deframer, Framer
 from nbi.protocol.names import BASE_NS, CAP_BASE_10, CAP_BASE_11
 from nbi.server import MODULES_DIR, NetconfServer
+from tests.support.waiting import until
 from tests.unit.nbi.subscribing import Subscriber
 from yang.access import User
 from yang.datastore.context import load_context
@@ -152,9 +154,11 @@ class Served:
 
     async def ended(self, session_id: int) -> None:
         """Wait until the server has forgotten a session."""
-        async with asyncio.timeout(TIMEOUT):
-            while session_id in self.server.sessions:
-                await asyncio.sleep(0.005)
+        await until(lambda: session_id not in self.server.sessions)
+
+    def limit(self, **limits: float) -> None:
+        """Change limits: of what is there already only what the server looks up each time."""
+        self.server.limits = replace(self.server.limits, **limits)
 
     def close(self) -> None:
         for client in self._clients:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
 
 import asyncssh
 import pytest
@@ -12,14 +11,9 @@ from ncclient import manager
 
 from nbi.callhome import CallHome, Client, Endpoint
 from tests.support.ports import free_port
+from tests.support.waiting import until
 
 TIMEOUT = 20
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(TIMEOUT):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def client(*ports: int, name: str = "oss", **options: float) -> Client:
@@ -57,7 +51,7 @@ async def listen(caught: asyncio.Queue, host_key=None, password: str = "correct 
 @pytest.fixture
 async def dialling(serve, host_key):
     """The calls of a server, and it."""
-    served = await serve(host_key=host_key, hello_timeout=0.5, login_timeout=0.5, failure_delay=0.0)
+    served = await serve(host_key=host_key, failure_delay=0.0)
     return served.server.call_home, served
 
 
@@ -141,6 +135,7 @@ async def test_peers_that_are_none(dialling):
     """One that says nothing, one that closes, one that talks rubbish, the element itself: each is given up
     after the time for a login, and called less and less often; nobody else notices."""
     home, served = dialling
+    served.limit(login_timeout=0.5)
 
     async def silent(reader, writer):
         await reader.read(-1)
@@ -168,7 +163,8 @@ async def test_peers_that_are_none(dialling):
 
 
 async def test_a_client_that_logs_in_and_does_nothing(dialling):
-    home, _ = dialling
+    home, served = dialling
+    served.limit(hello_timeout=0.5)
     caught: asyncio.Queue = asyncio.Queue()
     listener = await listen(caught)
     await home.configure([client(listener.get_port())])

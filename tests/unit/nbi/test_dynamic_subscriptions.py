@@ -278,9 +278,11 @@ async def test_streams(serve):
 
 
 async def test_a_session_with_a_subscription_is_not_idle(serve):
-    served = await serve(idle_timeout=0.05)
+    served = await serve()
     client = await served.client()
     identifier = await established(client, stream())
+    served.limit(idle_timeout=0.05)
+    await client.ok("<discard-changes/>")  # from now on it waits for the next request for so long
     await asyncio.sleep(0.2)
     await client.ok(delete(identifier))
     await served.ended(client.session_id)

@@ -11,11 +11,12 @@ import pytest
 from lxml import etree
 
 from nbi.protocol.names import BASE_NS, CAP_BASE_10, CAP_BASE_11, CAP_PRIVATE_CANDIDATE
+from tests.support.waiting import PATIENCE, until
 from tests.unit.nbi.subscribing import SESSIONS, SN, on, periodic, stream
 from yang.xpath import engine
 
 NC = {"nc": BASE_NS}
-BOUND = 2.0
+BOUND = 3.0 * PATIENCE
 """Seconds within which a bystander is answered; milliseconds on a machine that is not busy."""
 SMALL = "<get-config><source><running/></source><filter/></get-config>"
 MONITORING = "urn:ietf:params:xml:ns:yang:ietf-netconf-monitoring"
@@ -43,9 +44,7 @@ class Bystander:
 
     async def __aexit__(self, kind, *_) -> None:
         if kind is None:
-            async with asyncio.timeout(BOUND):
-                while not self.answers and not self._task.done():
-                    await asyncio.sleep(0.01)
+            await until(lambda: self.answers or self._task.done())
         done = self._task.done()
         self._task.cancel()
         if kind is None:
@@ -233,9 +232,12 @@ async def test_sessions_that_ended_are_not_kept(serve):
         await served.ended(client.session_id)
         client.close()
         assert await client.ended()
-    await asyncio.sleep(0.05)
-    gc.collect()
-    assert [session() for session in kept] == [None] * 5
+
+    def gone() -> bool:
+        gc.collect()
+        return not any(session() for session in kept)
+
+    await until(gone)
 
 
 # --- what may not be read ------------------------------------------------------------------------

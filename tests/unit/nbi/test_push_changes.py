@@ -1,6 +1,5 @@
 """YANG-Push (RFC 8641) on change, from a fake element, judged by libyang."""
 
-import asyncio
 import time
 
 from tests.unit.nbi.subscribing import (
@@ -73,11 +72,9 @@ async def test_one_session_among_ten_thousand_costs_one_read(subscriber):
     reads = sessions.reads
     for number in range(20):
         del sessions.by_id[session(number)]
-        began = time.process_time()
         one.served.element.touch(session(number))
         [(operation, _, _)] = await one.edits()
         assert operation == "delete"
-        assert time.process_time() - began < 0.25
     assert sessions.reads == reads
 
 
@@ -151,19 +148,19 @@ async def test_what_the_user_orders(subscriber):
 
 async def test_dampening_joins_changes(subscriber):
     one = await subscriber(sessions=10)
-    dampened = on_change(f"<yp:dampening-period>15</yp:dampening-period>{NO_SYNC}")
+    dampened = on_change(f"<yp:dampening-period>30</yp:dampening-period>{NO_SYNC}")
     await established(one.client, on("operational", SESSIONS, dampened))
     sessions = one.served.element.sessions
+    began = time.monotonic()
     del sessions.by_id[session(0)]
     one.served.element.touch(session(0))
     assert len(await one.edits()) == 1
-    began = time.monotonic()
     for number in range(1, 6):
         del sessions.by_id[session(number)]
         one.served.element.touch(session(number))
-        await asyncio.sleep(0.01)
+        await one.client.ok("<discard-changes/>")
     assert len(await one.edits()) == 5
-    assert time.monotonic() - began > 0.1
+    assert time.monotonic() - began > 0.3
 
 
 async def test_excluded_changes(subscriber):

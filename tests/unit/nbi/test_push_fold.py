@@ -1,6 +1,5 @@
 """Whoever applies all patches of an on-change subscription has what a read answers."""
 
-import asyncio
 import random
 from copy import deepcopy
 from types import SimpleNamespace
@@ -9,6 +8,7 @@ from urllib.parse import unquote
 import pytest
 from lxml import etree
 
+from tests.support.waiting import until
 from tests.unit.nbi.subscribing import YP, establish, established, name
 from yang import observe
 from yang.access import User
@@ -293,7 +293,9 @@ async def test_patches_of_what_nobody_configured_add_up(serve, seed, monkeypatch
             )
         for _ in range(source.randint(0, 3)):
             await client.ok("<discard-changes/>")
-    await asyncio.sleep(0.05)
+    observed = served.server.subscriptions.subscriptions[identifier].served._observation
+    await client.ok("<discard-changes/>")  # it has heard of the last change
+    await until(lambda: not any(part.dirty for part in observed._parts))  # and told it
     await client.ok(f"<resync-subscription xmlns='{YP}'><id>{identifier}</id></resync-subscription>")
     while name(event := (await client.notification())[1]) != "push-update":
         for edit in event.iter(f"{{{YP}}}edit"):

@@ -10,6 +10,7 @@ from lxml import etree
 from nbi.link import Link
 from nbi.protocol.names import BASE_NS, CAP_BASE_10, CAP_BASE_11, CAP_YANG_LIBRARY
 from nbi.session import NetconfSession
+from tests.support.waiting import until
 from yang.access import User
 
 NC = {"nc": BASE_NS}
@@ -226,9 +227,7 @@ async def test_two_sessions_that_kill_each_other_both_end(serve):
     first, second = await served.client(), await served.client()
     first.request(f"<kill-session><session-id>{second.session_id}</session-id></kill-session>")
     second.request(f"<kill-session><session-id>{first.session_id}</session-id></kill-session>")
-    async with asyncio.timeout(10):
-        while len(served.server.sessions) > 1:
-            await asyncio.sleep(0.005)
+    await until(lambda: len(served.server.sessions) <= 1)
     assert sessions_of(await (await served.client()).rpc(get_one(1))) == [f"{1:016x}"]
 
 
@@ -339,6 +338,4 @@ async def test_a_request_that_comes_while_reading_is_paused_is_not_forgotten(ser
 
     transport.at_write = next_request
     transport.arrive(small)
-    async with asyncio.timeout(5):
-        while b'message-id="2"' not in transport.written:
-            await asyncio.sleep(0.001)
+    await until(lambda: b'message-id="2"' in transport.written)

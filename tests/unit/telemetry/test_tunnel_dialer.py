@@ -16,17 +16,12 @@ from telemetry.tunnel.connection import Bounds, TunnelServer
 from telemetry.tunnel.dialer import State, Tunnels
 from tests.support import tunnel_server
 from tests.support.certificates import Authority
+from tests.support.waiting import until
 
 TIMEOUT = 20.0
 CHUNK = 64 * 1024
 
 Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(TIMEOUT):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -143,7 +138,7 @@ async def test_the_target_closes_first(world):
     assert await carried.read_all() == b"hello"
     await carried.send(b"bye", close=True)
     carried.end()
-    await until(lambda: world.state.sessions()[0] == 0)
+    await until(lambda: world.state.sessions()[0] == 0 and answers)
     assert answers == [b"bye"]
 
 

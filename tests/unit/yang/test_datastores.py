@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
+from tests.support.waiting import until
 from yang.access import User
 from yang.datastore.history import Store
 from yang.datastore.model import PathOperation, Session
@@ -163,9 +164,7 @@ async def test_a_cancelled_commit_is_carried_out_all_the_same(net: Any, one: Ses
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    async with asyncio.timeout(5):
-        while counters(net) != 9:
-            await asyncio.sleep(0.01)
+    await until(lambda: counters(net) == 9)
 
 
 async def test_copy_and_delete(net: Any, one: Session, make_element: Any) -> None:
@@ -235,13 +234,12 @@ async def test_a_damaged_history_is_passed_over(net: Any, one: Session) -> None:
 
 async def test_an_unconfirmed_commit_is_reverted_in_time(net: Any, one: Session) -> None:
     await net.edit(timers(9), one)
-    await net.commit(one, confirmed=True, confirm_timeout=0.3)
+    await net.commit(one, confirmed=True, confirm_timeout=60)
     assert counters(net) == 9
     backup = net.folder / "state/config/unconfirmed.json"
     assert backup.exists()
-    async with asyncio.timeout(10):
-        while backup.exists():
-            await asyncio.sleep(0.01)
+    await net.commit(one, confirmed=True, confirm_timeout=0.01)
+    await until(lambda: not backup.exists())
     assert counters(net) == 5
     assert net.tree.datastores.history()[0]["comment"] == "it was not confirmed in time"
 

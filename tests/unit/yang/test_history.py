@@ -165,7 +165,7 @@ async def test_rfc_6470_tells_of_confirmed_commits(net: Any, one: Session) -> No
     await net.commit(one, confirmed=True, confirm_timeout=0.01)
     told = []
     while not told or told[-1].get("confirm-event") != "timeout":
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             notification = await anext(subscription)
         if notification.path.endswith("netconf-confirmed-commit"):
             told.append(next(iter(net.tree.notification_json(notification).values())))

@@ -54,4 +54,4 @@ def test_a_session_leaves_room_for_others_and_all_together_cost_little() -> None
     began = time.process_time()
     held.lock_paths(99, ["/a:y"])
     held.check_paths(99, [f"/a:x/b[k='{number}']/c/d" for number in range(10_000)])
-    assert time.process_time() - began < 1.0
+    assert time.process_time() - began < 10, "each against each of those that are held: minutes"

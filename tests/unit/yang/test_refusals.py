@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.waiting import until
 from yang.access import User
 from yang.datastore import history
 from yang.datastore.handlers import NOT_UNDONE
@@ -181,8 +182,7 @@ async def test_hanging_does_not_hold_the_others_up(bench: Bench, step: str) -> N
     bench.parts[1].fail[step] = "hang"
     if step == "abort":
         bench.parts[2].fail["prepare"] = DENIED
-    async with asyncio.timeout(5):
-        error = await bench.refused()
+    error = await bench.refused()
     if step != "abort":
         assert "within 0.05 s" in error.message
     assert [part.value for part in bench.parts] == ["before"] * 3
@@ -292,11 +292,11 @@ async def test_a_refused_confirmed_commit_leaves_no_backup(bench: Bench) -> None
 
 async def test_a_revert_that_is_refused_is_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("yang.datastore.confirm._RETRY", 0.01)
-    await bench.commit("after", confirm_timeout=0.01)
+    store = bench.tree.datastores
+    await bench.commit("after", confirm_timeout=60, persist_id="x")
     bench.parts[0].fail["prepare"] = OperationError("resource-denied", "control is away")
-    async with asyncio.timeout(5):
-        while bench.tree.datastores.confirmed_commit.active:
-            await asyncio.sleep(0.01)
+    await store.set_rollback_duration("x", 0.01)
+    await until(lambda: not store.confirmed_commit.active)
     assert bench.parts[0].steps[-4:] == ["prepare", "prepare", "commit", "committed"]
     bench.check("before", 3)
 

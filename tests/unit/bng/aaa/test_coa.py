@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bng.aaa import coa as coa_module
-from bng.aaa.coa import MAX_PENDING, Address, Command, DynamicAuthorization, Reply
-from bng.aaa.coa_request import POLICY, ErrorCause, Nas
+from bng.aaa.coa import MAX_PENDING, Command, Reply
+from bng.aaa.coa_request import ErrorCause, Nas
 from bng.aaa.coa_settings import CoaClient, CoaSettings
-from bng.aaa.dictionary import load
 from bng.codec import radius
-from bng.codec.radius import Attribute, Code, RadiusPacket
+from bng.codec.radius import Attribute, Code
 from bng.session.events import (
     ChangeSelected,
     DisconnectSelected,
@@ -22,79 +19,21 @@ from bng.session.events import (
     ReauthenticateSelected,
     Selector,
 )
-
-NS = 1_000_000_000
-NOW = 1_800_000_000 * NS
-SECRET = b"secret-of-radius"
-SOURCE: Address = ("192.0.2.2", 40_000)
-CLIENT = CoaClient("radius", "192.0.2.2", SECRET)
-RELAXED = CoaClient("old", "192.0.2.3", b"another", require_message_authenticator=False)
-DICTIONARY = load()
-SESSION = ("Acct-Session-Id", "0123456789abcdef")
-
-Pairs = tuple[str, str | int | bytes]
-
-
-def attributes(*pairs: Pairs) -> tuple[Attribute, ...]:
-    return tuple(DICTIONARY.attribute(name, value) for name, value in pairs)
-
-
-def request(
-    code: int, *pairs: Pairs, identifier: int = 1, secret: bytes = SECRET, more: tuple[Attribute, ...] = ()
-) -> bytes:
-    return radius.build_request(code, identifier, (*attributes(*pairs), *more), secret)
-
-
-def unsigned(code: int, *pairs: Pairs, secret: bytes) -> bytes:
-    """A request without Message-Authenticator."""
-    body = radius.encode_attributes(attributes(*pairs))
-    data = radius._pack(code, 1, bytes(16), body)
-    return data[:4] + radius._md5(data + secret) + data[20:]
-
-
-class Bench:
-    """A server, its clock, and a machine that agrees."""
-
-    def __init__(self, **changed: Any) -> None:
-        changed.setdefault("clients", (CLIENT, RELAXED))
-        self.server = DynamicAuthorization()
-        self.server.configure(CoaSettings(**changed), Nas("bng-01", "192.0.2.1"))
-        self.now = NOW
-        self.executed: list[Command] = []
-
-    def send(self, data: bytes, source: Address = SOURCE) -> Reply | Command | None:
-        what = self.server.receive(data, source, self.now)
-        if isinstance(what, Command):
-            self.executed.append(what)
-        return what
-
-    def ask(self, code: int, *pairs: Pairs, tag: str = "", **more: Any) -> RadiusPacket:
-        """The answer to a request; what is to be executed has the outcome `tag`."""
-        data = request(code, *pairs, **more)
-        what = self.send(data)
-        if isinstance(what, Command):
-            what = self.server.answer(what, tag)
-        assert what is not None, self.discards
-        assert what.destination == SOURCE
-        return radius.verify_response(what.data, data[4:20], SECRET, demand_message_authenticator=True)
-
-    @property
-    def discards(self) -> dict[str, int]:
-        return dict(next(self.server.clients).discards)
-
-    @property
-    def event(self) -> Any:
-        return self.executed[-1].event
-
-
-def values(packet: RadiusPacket, name: str) -> list[bytes]:
-    definition = DICTIONARY.by_name[name]
-    return packet.values(definition.number, definition.vendor)
-
-
-def cause(packet: RadiusPacket) -> int | None:
-    found = values(packet, "Error-Cause")
-    return int.from_bytes(found[0], "big") if found else None
+from tests.unit.bng.aaa.coa_bench import (
+    CLIENT,
+    NOW,
+    NS,
+    RELAXED,
+    SECRET,
+    SESSION,
+    SOURCE,
+    Bench,
+    attributes,
+    cause,
+    request,
+    unsigned,
+    values,
+)
 
 
 class TestBelief:
@@ -312,109 +251,6 @@ class TestAnswers:
         )
         assert answer.code == Code.COA_ACK
         assert bench.event == ReauthenticateSelected(0, Selector(session_id="0123456789abcdef"))
-
-
-class TestMeaning:
-    """Requests that never reach the machine, and how sessions are named."""
-
-    @pytest.mark.parametrize(
-        ("pairs", "expected"),
-        [
-            ((), 402),
-            ((("NAS-Identifier", "bng-01"),), 402),
-            ((SESSION, ("NAS-Identifier", "bng-02")), 403),
-            ((SESSION, ("Called-Station-Id", "bng-02")), 403),
-            ((SESSION, ("NAS-IP-Address", "192.0.2.77")), 403),
-            ((SESSION, ("NAS-IP-Address", b"")), 403),
-            ((SESSION, ("Class", b"x")), 401),
-            ((SESSION, ("Framed-IP-Address", b"\1\2\3")), 407),
-            ((("Acct-Session-Id", b"\xff"),), 407),
-            ((("Calling-Station-Id", "not a station"),), 407),
-            ((("ADSL-Agent-Circuit-Id", b""),), 407),
-            ((SESSION, SESSION), 404),
-        ],
-    )
-    @pytest.mark.parametrize("code", [40, 43])
-    def test_refused(self, code: int, pairs: tuple[Pairs, ...], expected: int) -> None:
-        bench = Bench()
-        answer = bench.ask(code, *pairs)
-        assert (answer.code, cause(answer)) == (code + 2, expected)
-        assert not bench.executed
-
-    @pytest.mark.parametrize(
-        ("pairs", "expected"),
-        [
-            ((), 402),
-            ((("Class", b"other"),), 401),
-            ((("Cisco-AVPair", "subscriber:command=bounce-host-port"),), 401),
-            ((("Cisco-AVPair", b"ip:unheard-of=1"),), 407),
-            ((("Filter-Id", "gold"), ("Cisco-AVPair", b"ip:unheard-of=1")), 407),
-            ((("Service-Type", 2),), 405),
-            ((("Service-Type", b""),), 405),
-            ((("Service-Type", 17),), 402),
-            ((("Service-Type", 17), ("State", b"")), 402),
-            ((("State", b"x"),), 402),
-            ((("Service-Type", 17), ("State", b"x"), ("Filter-Id", "gold")), 404),
-            (
-                (
-                    ("Service-Type", 17),
-                    ("State", b"x"),
-                    ("Cisco-AVPair", "subscriber:command=reauthenticate"),
-                ),
-                404,
-            ),
-            ((("Cisco-AVPair", "subscriber:reauthenticate-type=last"),), 402),
-            ((("Session-Timeout", b"\1"),), 407),
-            ((("OSS-Download-Speed", b""),), 407),
-        ],
-    )
-    def test_changes_refused(self, pairs: tuple[Pairs, ...], expected: int) -> None:
-        bench = Bench()
-        answer = bench.ask(43, SESSION, *pairs)
-        assert (answer.code, cause(answer)) == (Code.COA_NAK, expected)
-        assert not bench.executed
-
-    @pytest.mark.parametrize("name", sorted(POLICY & DICTIONARY.by_name.keys()))
-    def test_a_disconnect_changes_nothing(self, name: str) -> None:
-        assert cause(Bench().ask(40, SESSION, (name, bytes(4)))) == 401
-
-    @pytest.mark.parametrize(
-        "unknown", [Attribute(0, 79, b"eap"), Attribute(0, 26, b"odd"), Attribute(1234, 1, b"x")]
-    )
-    @pytest.mark.parametrize("code", [40, 43])
-    def test_everything_is_mandatory(self, code: int, unknown: Attribute) -> None:
-        assert cause(Bench().ask(code, SESSION, ("Proxy-State", b"x"), more=(unknown,))) == 401
-
-    def test_all_names_of_a_session(self) -> None:
-        bench = Bench()
-        bench.ask(
-            40,
-            SESSION,
-            ("User-Name", "bng-01/node 1/1"),
-            ("Framed-IP-Address", "10.0.0.1"),
-            ("Calling-Station-Id", "02-00-00-00-00-AB"),
-            ("NAS-Port-Id", "sub0:node:1"),
-            ("ADSL-Agent-Circuit-Id", b"eth 1/1"),
-            ("ADSL-Agent-Remote-Id", b"node%"),
-            ("NAS-Identifier", "bng-01"),
-            ("Called-Station-Id", "bng-01"),
-            ("NAS-IP-Address", "192.0.2.1"),
-        )
-        assert bench.event.selector == Selector(
-            "0123456789abcdef",
-            "bng-01/node 1/1",
-            "10.0.0.1",
-            "02:00:00:00:00:ab",
-            "sub0:node:1",
-            "eth%201/1",
-            "node%25",
-        )
-
-    def test_a_nas_without_an_address_matches_none(self) -> None:
-        bench = Bench()
-        bench.server.configure(bench.server.settings, Nas())
-        assert cause(bench.ask(40, SESSION, ("NAS-IP-Address", "0.0.0.0"))) == 403
-        assert cause(bench.ask(40, SESSION, ("NAS-Identifier", b""))) == 403
 
 
 def test_a_changed_configuration_keeps_the_statistics() -> None:

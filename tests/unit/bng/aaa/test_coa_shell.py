@@ -17,7 +17,7 @@ from bng.aaa.coa_shell import CoaShell
 from bng.codec import radius
 from bng.codec.radius import Code, RadiusPacket
 from bng.session.events import Event
-from tests.unit.bng.aaa.test_coa import SECRET, SESSION, request
+from tests.unit.bng.aaa.coa_bench import SECRET, SESSION, request
 from yang.provider import OperationError
 
 SETTINGS = CoaSettings(port=0, clients=(CoaClient("local", "127.0.0.1", SECRET),))

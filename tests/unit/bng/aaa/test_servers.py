@@ -17,7 +17,7 @@ from bng.codec import radius
 from bng.codec.radius import Code
 from bng.session.effects import AccountKind
 from bng.session.events import Counters
-from tests.unit.bng.aaa.test_client import NS, Bench, account, number, seen, texts
+from tests.unit.bng.aaa.client_bench import NS, Bench, account, number, seen, texts
 
 ONE = Server("one", "192.0.2.1", b"secret-1", timeout=1000, retries=0, priority=1)
 TWO = Server("two", "192.0.2.2", b"secret-2", timeout=1000, retries=0, priority=2)

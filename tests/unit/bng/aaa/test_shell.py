@@ -16,7 +16,8 @@ from bng.codec import radius
 from bng.codec.radius import Code
 from bng.session.effects import AccountKind
 from bng.session.events import Counters, RadiusAccept, RadiusUnanswered
-from tests.unit.bng.aaa.test_client import account, ask
+from tests.support.waiting import until
+from tests.unit.bng.aaa.client_bench import account, ask
 
 SECRET = b"secret"
 
@@ -41,11 +42,13 @@ class _Server(asyncio.DatagramProtocol):
         self.transport.sendto(reply, addr)  # type: ignore[attr-defined]
 
 
-async def _started(server: _Server, timeout: int = 100) -> tuple[AaaShell, list[Answer], asyncio.Event]:
+async def _started(
+    server: _Server, timeout: int = 30_000, retries: int = 1
+) -> tuple[AaaShell, list[Answer], asyncio.Event]:
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(lambda: server, local_addr=("127.0.0.1", 0))
     port = transport.get_extra_info("sockname")[1]
-    one = Server("one", "127.0.0.1", SECRET, port, port, timeout=timeout, retries=1)
+    one = Server("one", "127.0.0.1", SECRET, port, port, timeout=timeout, retries=retries)
     client = AaaClient(AaaSettings("bng-01", "192.0.2.9", "line", (one,), source_ports=2))
     answers: list[Answer] = []
     came = asyncio.Event()
@@ -61,18 +64,18 @@ async def _started(server: _Server, timeout: int = 100) -> tuple[AaaShell, list[
 
 async def test_an_answer_after_a_retransmission() -> None:
     server = _Server(silent=1)
-    shell, answers, came = await _started(server)
+    shell, answers, came = await _started(server, timeout=100, retries=10)
     shell.authenticate(ask())
-    await asyncio.wait_for(came.wait(), 10)
+    await asyncio.wait_for(came.wait(), 30)
     assert [type(answer) for answer in answers] == [RadiusAccept]
-    assert server.codes == [1, 1]
+    assert server.codes[:2] == [1, 1]
     shell.close()
 
 
 async def test_silence() -> None:
     shell, answers, came = await _started(_Server(silent=99), timeout=20)
     shell.authenticate(ask())
-    await asyncio.wait_for(came.wait(), 10)
+    await asyncio.wait_for(came.wait(), 30)
     assert [type(answer) for answer in answers] == [RadiusUnanswered]
     shell.close()
 
@@ -84,7 +87,7 @@ async def test_nobody_listens() -> None:
     shell = AaaShell(AaaClient(AaaSettings("b", "192.0.2.9", "line", (one,))), lambda answers: came.set())
     await shell.start("127.0.0.1")
     shell.authenticate(ask())
-    await asyncio.wait_for(came.wait(), 10)
+    await asyncio.wait_for(came.wait(), 30)
     shell.close()
 
 
@@ -94,7 +97,7 @@ async def test_accounting_is_drained_in_order() -> None:
     shell.accounting_on("0a")
     shell.account(account(AccountKind.START), Counters())
     shell.accounting_off("0a")
-    assert await shell.drain(10)
+    assert await shell.drain(30)
     assert server.codes == [4, 4, 4]
     shell.close()
 
@@ -114,9 +117,7 @@ async def test_more_source_ports_are_used_when_they_are_open() -> None:
     shell.configure(replace(settings, source_ports=4))
     assert shell.client.settings.source_ports == 2
     shell.configure(replace(settings, source_ports=5))
-    async with asyncio.timeout(5):
-        while shell.client.settings.source_ports != 5:
-            await asyncio.sleep(0.001)
+    await until(lambda: shell.client.settings.source_ports == 5)
     shell.configure(replace(settings, source_ports=1))
     assert shell.client.settings.source_ports == 1
     shell.configure(replace(settings, source_ports=9))

@@ -14,6 +14,7 @@ from bng.daemon.netconf import NetconfSettings, clients_of, limits_of, settings
 from nbi.callhome import Client, Endpoint
 from nbi.info import Limits
 from nbi.server import MODULES_DIR, NetconfServer
+from tests.support.waiting import until
 from yang.access import User
 from yang.datastore.model import PathOperation
 from yang.path import DataPath
@@ -86,10 +87,8 @@ async def test_clients_are_called_at_once_and_no_more_when_they_are_gone(served)
     port = peer.sockets[0].getsockname()[1]
     endpoint = {"name": "first", "remote-address": "127.0.0.1", "remote-port": port}
     await served.configure("call-home/netconf-client[name='oss']", {"endpoint": [endpoint]})
-    await asyncio.wait_for(called.wait(), 10)
-    async with asyncio.timeout(10):
-        while served.server.call_home.states["oss"].failures == 0:
-            await asyncio.sleep(0.01)
+    await asyncio.wait_for(called.wait(), 30)
+    await until(lambda: served.server.call_home.states["oss"].failures)
     state = served.read("call-home/netconf-client[name='oss']/state")[0]
     assert (state["status"], state["endpoint"]) == ("waiting", "first")
     assert (state["attempts"], state["failures"]) == (1, 1)

@@ -9,13 +9,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from bng import cli
 from bng.daemon.process import read_pids, run_until_signal
+from tests.support.waiting import wait_for
 
 
 def test_a_signal_ends_it_cleanly() -> None:
@@ -69,10 +69,7 @@ def test_a_child_dies_with_its_parent() -> None:
     assert parent.stdout.readline() == "ready\n"
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 5
-    while _lives(child):
-        assert time.monotonic() < deadline, "the child lives on"
-        time.sleep(0.01)
+    wait_for("the child is dead", lambda: not _lives(child))
 
 
 def _lives(pid: int) -> bool:

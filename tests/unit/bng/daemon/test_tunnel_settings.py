@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from bng.daemon.tunnel import TunnelSettings, servers_of
 from telemetry.tunnel.connection import TunnelServer
 from tests.support import tunnel_server
 from tests.support.certificates import Authority
+from tests.support.waiting import until
 from yang.access import User
 from yang.datastore.model import PathOperation
 from yang.path import DataPath
@@ -24,7 +24,6 @@ from yang.tree import Tree
 ROOT = User("root", recovery=True)
 PATH = "/aether-bng:bng/management/gnmi/tunnel/tunnel-server[name='noc']"
 STARTUP = {"aether-bng:bng": {"identity": {"bng-id": "bng-01"}}}
-TIMEOUT = 20.0
 
 
 class Gnmi:
@@ -55,11 +54,13 @@ class Served:
         return {name.partition(":")[2]: member for name, member in value.items()}
 
     async def until(self, **wanted: Any) -> dict[str, Any]:
-        async with asyncio.timeout(TIMEOUT):
-            names = {name.replace("_", "-"): value for name, value in wanted.items()}
-            while not names.items() <= (state := self.state()).items():
-                await asyncio.sleep(0.01)
-        return state
+        names = {name.replace("_", "-"): value for name, value in wanted.items()}
+
+        def reached() -> dict[str, Any] | None:
+            state = self.state()
+            return state if names.items() <= state.items() else None
+
+        return await until(reached)
 
     def write(self, name: str, octets: bytes) -> str:
         path = self.folder / name
@@ -133,9 +134,7 @@ async def test_files_are_read_at_each_call(served, monkeypatch):
     monkeypatch.setattr("yang.calls.random.uniform", lambda *_: 0.02)  # the next call is soon
     served.write("ca.pem", Authority().certificate)
     await served.configure()
-    async with asyncio.timeout(TIMEOUT):
-        while served.state()["failures"] == 0:
-            await asyncio.sleep(0.01)
+    await until(lambda: served.state()["failures"])
     (served.folder / "ca.pem").unlink()
     missing = f"cannot read {served.folder}/ca.pem: No such file or directory"
     await served.until(last_error=missing)

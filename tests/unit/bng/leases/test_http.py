@@ -91,7 +91,9 @@ async def test_the_servers_clock() -> None:
         for behind, expected in ((0, 0), (600, 600), (10 * 86400, 0)):
             date = formatdate(time.time() - behind, usegmt=True)
             kea.answers = [http(body, "200 OK", f"Date: {date}")]
-            assert round((await asked.page("start")).ahead / NS / 2) == round(expected / 2)
+            ahead = (await asked.page("start")).ahead
+            # of the server's time the fraction is cut off, and it has passed on by the time it is read
+            assert (ahead == 0) if not expected else (0 <= ahead / NS - expected < 60)
         kea.answers = [http(body, "200 OK", "Date: tomorrow")]
         assert (await asked.page("start")).ahead == 0
         asked.close()

@@ -18,7 +18,7 @@ from bng.configuration import Configuration
 from bng.northbound.config import ConfigHandler
 from bng.seam.command import CommandClient, CommandServer
 from bng.units import digest, units_of
-from tests.support.control_bench import until
+from tests.support.waiting import until
 from yang.access import User
 from yang.datastore.handlers import NOT_UNDONE
 from yang.datastore.model import PathOperation

@@ -16,7 +16,7 @@ from bng.seam.command import CommandServer
 from bng.seam.journal import Journal
 from bng.seam.matrix import Matrix
 from bng.units import digest, empty_units
-from tests.support.control_bench import until
+from tests.support.waiting import until
 from yang.bus import Bus
 from yang.provider import ConfigDiff, LogProvider, OperationError
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bng.seam.command import CommandClient, CommandServer, encode, read_frame
+from tests.support.waiting import PATIENCE, until
 from yang.provider import OperationError
 
 
@@ -93,7 +94,7 @@ async def test_a_slow_request_holds_up_no_other(tmp_path: Path) -> None:
 async def test_pushes_reach_management(tmp_path: Path) -> None:
     async with running(tmp_path / "s") as (server, management):
         server.push("journal", newest_seq=7)
-        await asyncio.wait_for(management.pushed.wait(), 5)
+        await asyncio.wait_for(management.pushed.wait(), PATIENCE * 15)
         assert management.pushes == [{"push": "journal", "newest_seq": 7}]
 
 
@@ -110,7 +111,7 @@ async def test_reconnects_and_fails_clearly_in_between(tmp_path: Path) -> None:
         management.connected.clear()
         again = CommandServer(path, METHODS)
         await again.start()
-        await asyncio.wait_for(management.connected.wait(), 5)
+        await asyncio.wait_for(management.connected.wait(), PATIENCE * 15)
         assert management.connects == 2
         assert await management.client.call("echo", {"b": 2}) == {"b": 2}
         await again.close()
@@ -125,7 +126,7 @@ async def test_garbage_costs_only_its_connection(tmp_path: Path, garbage: bytes)
         reader, writer = await asyncio.open_unix_connection(str(tmp_path / "s"))
         writer.write(garbage)
         writer.write_eof()
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), PATIENCE * 15) == b""
         writer.close()
         assert await management.client.call("echo", {}) == {}
 
@@ -143,7 +144,7 @@ async def test_answers_that_say_too_little(tmp_path: Path, error: object) -> Non
     server = await asyncio.start_unix_server(answer, str(tmp_path / "s"))
     management = Management(tmp_path / "s")
     task = asyncio.ensure_future(management.client.run())
-    await asyncio.wait_for(management.connected.wait(), 5)
+    await asyncio.wait_for(management.connected.wait(), PATIENCE * 15)
     for _ in range(2):
         with pytest.raises(OperationError, match="did not say why"):
             await management.client.call("echo", {})
@@ -161,7 +162,7 @@ async def test_params_must_be_an_object(tmp_path: Path) -> None:
 async def test_a_peer_that_does_not_read_costs_bounded_memory(tmp_path: Path) -> None:
     async with running(tmp_path / "s") as (server, _):
         _, writer = await asyncio.open_unix_connection(str(tmp_path / "s"))
-        await asyncio.sleep(0.05)
+        await until(lambda: len(server._peers) == 2)
         blob = "z" * 200_000
         for number in range(200):
             server.push("health", record=blob, number=number)

