@@ -16,6 +16,7 @@ from telemetry.authentication import Authenticator
 from telemetry.errors import Code, Refused, invalid
 from telemetry.get import MAXIMUM_ANSWER, capabilities, get
 from telemetry.listener import Listener
+from telemetry.memory import share
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.requests import MALFORMED, NOT_PROTOBUF, parser
 from telemetry.sampler import Sampler
@@ -67,7 +68,8 @@ class GnmiServer:
         client_ca: PEM of the authorities whose certificates clients must show; None asks for none.
         certificate_users: a client's certificate says who it is: a user name in it needs no password.
         limits: intervals of samples that are kept.
-        maximum_subscriptions: Subscribe RPCs at a time; one more is RESOURCE_EXHAUSTED.
+        maximum_subscriptions: Subscribe RPCs at a time. A user has at most half of what others leave; one more
+            is RESOURCE_EXHAUSTED.
         stall_seconds: a subscriber that takes nothing for so long is dismissed.
     """
 
@@ -81,7 +83,7 @@ class GnmiServer:
         client_ca: bytes | None = None,
         certificate_users: bool = False,
         limits: Limits | None = None,
-        maximum_subscriptions: int = 64,
+        maximum_subscriptions: int = 128,
         stall_seconds: float = STALL_SECONDS,
     ) -> None:
         certificate = ServerCertificate(tls_key, tls_cert, client_ca)
@@ -222,10 +224,7 @@ class GnmiServer:
         return await self._setter.set(user, self._origin(context), request)
 
     async def _subscribe(self, _requests: Any, user: User, context: Any) -> None:
-        if len(self._streams) >= self._maximum_subscriptions:
-            raise Refused(
-                Code.RESOURCE_EXHAUSTED, f"{self._maximum_subscriptions} subscriptions are open already"
-            )
+        self._admit(user)
         stream = Stream(self._service, user, context)
         dismissed: asyncio.Future[Refused] = asyncio.get_running_loop().create_future()
         self._streams[stream] = dismissed
@@ -244,6 +243,17 @@ class GnmiServer:
                     running.exception()  # of a write to a client that is gone; asyncio logs what nobody takes
             finally:
                 del self._streams[stream]
+
+    def _admit(self, user: User) -> None:
+        """Raises Refused when this user has as many streams as are to be had."""
+        own = sum(stream.user.name == user.name for stream in self._streams)
+        most = share(self._maximum_subscriptions, len(self._streams) - own)
+        if own >= most:
+            raise Refused(
+                Code.RESOURCE_EXHAUSTED,
+                f"open subscriptions: {own} of the user {user.name}, who may have {most}, "
+                f"{len(self._streams)} of all users",
+            )
 
     def _users_gone(self, names: frozenset[str], _session: int) -> None:
         """End the streams of users that a commit removed."""

@@ -81,15 +81,21 @@ async def test_reflection(target, client):
 
 
 async def test_too_many_subscriptions(serve):
-    target = await serve(maximum_subscriptions=2)
+    target = await serve(maximum_subscriptions=4)
     client = target.client()
     open_ones = [await client.subscribe(COUNTERS) for _ in range(2)]
     for subscription in open_ones:
         await subscription.until_sync()
     code, message = await (await client.open()).status()
     assert code is Code.RESOURCE_EXHAUSTED
-    assert "2 subscriptions" in message
+    assert "admin, who may have 2" in message
+    # others have half of what is left
+    other = target.client("viewer")
+    others = await other.subscribe(COUNTERS)
+    await others.until_sync()
+    assert (await (await other.open()).status())[0] is Code.RESOURCE_EXHAUSTED
     open_ones[0].call.cancel()
+    others.call.cancel()
     async with asyncio.timeout(TIMEOUT):
         while len(target.server._streams) > 1:
             await asyncio.sleep(0.01)
