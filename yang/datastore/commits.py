@@ -157,7 +157,7 @@ class Commits:
                 await self._confirm.end("complete", author)
                 await self._made_permanent(saved)
             else:
-                self._confirm.start(author, session.id, author.confirm_timeout, persist)
+                await self._confirm.start(author, session.id, author.confirm_timeout, persist)
             return result
 
     def is_dirty(self, session: int = 0) -> bool:
@@ -309,7 +309,7 @@ class Commits:
                 raise OperationError("operation-failed", "there is no confirmed commit to set the time of")
             self._confirm.authorise(0, persist_id)
             confirm = self._confirm
-            confirm.start(confirm.author, confirm.session or 0, seconds, persist_id)
+            await finish(confirm.start(confirm.author, confirm.session or 0, seconds, persist_id))
 
     async def cancel_confirmed(self, persist_id: str | None = None, *, user: str, origin: str) -> None:
         """Revert a confirmed commit without a session (gNMI commit-confirmed)."""
@@ -399,7 +399,7 @@ class Commits:
                 # otherwise the next commit of candidate would undo this one
                 self._candidates.set(0, await self._rebased(apply, self._candidates.shared))
             if confirm_timeout is not None and result.number:
-                self._confirm.start(author, 0, confirm_timeout, persist_id)
+                await self._confirm.start(author, 0, confirm_timeout, persist_id)
             else:
                 if confirm_timeout is not None:
                     await self._confirm.forget()

@@ -9,8 +9,8 @@ import grpc
 import pytest
 
 from telemetry import stream
-from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.memory import StreamMemory
+from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.sampler import Sampler
 from telemetry.stream import Builder, Service
 from telemetry.subscribe import Limits
