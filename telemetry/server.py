@@ -68,8 +68,8 @@ class GnmiServer:
         client_ca: PEM of the authorities whose certificates clients must show; None asks for none.
         certificate_users: a client's certificate says who it is: a user name in it needs no password.
         limits: intervals of samples that are kept.
-        maximum_subscriptions: Subscribe RPCs at a time. A user has at most half of what others leave; one more
-            is RESOURCE_EXHAUSTED.
+        maximum_subscriptions: Subscribe RPCs at a time. A user has at most half of what others leave; one
+            more is RESOURCE_EXHAUSTED.
         stall_seconds: a subscriber that takes nothing for so long is dismissed.
     """
 
@@ -177,12 +177,13 @@ class GnmiServer:
             behaviour: Callable[[Any, User, Any], Awaitable[Any]], request: Any, response: Any = None
         ) -> grpc.RpcMethodHandler:
             serializer = response.SerializeToString if response is not None else None
-            return grpc.unary_unary_rpc_method_handler(self._guarded(behaviour), parser(request), serializer)
+            read = parser(request) if request is not None else None
+            return grpc.unary_unary_rpc_method_handler(self._guarded(behaviour), read, serializer)
 
         methods = {
             "Capabilities": unary(self._capabilities, pb.CapabilityRequest, pb.CapabilityResponse),
-            "Set": unary(self._set, pb.SetRequest, pb.SetResponse),
             # without a serializer: messages are octets already
+            "Set": unary(self._set, None),
             "Get": unary(self._get, pb.GetRequest),
             "Subscribe": grpc.stream_stream_rpc_method_handler(
                 self._guarded(self._subscribe), parser(pb.SubscribeRequest), None
@@ -220,7 +221,7 @@ class GnmiServer:
     async def _get(self, request: pb.GetRequest, user: User, _context: Any) -> bytes:
         return await get(self._tree, user, request)
 
-    async def _set(self, request: pb.SetRequest, user: User, context: Any) -> pb.SetResponse:
+    async def _set(self, request: bytes, user: User, context: Any) -> bytes:
         return await self._setter.set(user, self._origin(context), request)
 
     async def _subscribe(self, _requests: Any, user: User, context: Any) -> None:

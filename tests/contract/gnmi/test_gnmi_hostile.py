@@ -75,7 +75,8 @@ async def test_others_get_their_turn_while_much_is_set(target, client):
     setter = target.server._setter
     async with Turns() as turns:
         with pytest.raises(Exception, match="nonsense"):
-            await setter.set(User("admin"), "", pb.SetRequest(update=[*operations, update("/nonsense", 1)]))
+            request = pb.SetRequest(update=[*operations, update("/nonsense", 1)])
+            await setter.set(User("admin"), "", request.SerializeToString())
     assert turns.count >= 10
 
 
