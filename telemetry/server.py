@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection
 from telemetry.authentication import Authenticator
 from telemetry.errors import Code, Refused, invalid
 from telemetry.get import MAXIMUM_ANSWER, capabilities, get
-from telemetry.listener import Listener
+from telemetry.listener import Admission, Listener
 from telemetry.memory import share
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.requests import MALFORMED, NOT_PROTOBUF, parser
@@ -113,9 +113,9 @@ class GnmiServer:
         self._serving = True
         log.info("gnmi.listening", addresses=self._listener.addresses)
 
-    def _make(self) -> grpc.aio.Server:
+    def _make(self, admission: Admission) -> grpc.aio.Server:
         server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=self._maximum_subscriptions + 64)
-        server.add_generic_rpc_handlers((self._handlers(),))
+        server.add_generic_rpc_handlers((self._handlers(admission),))
         reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server)
         return server
 
@@ -134,13 +134,10 @@ class GnmiServer:
             OSError: the port was lost to somebody else; to be called again.
         """
         self._certificate_users = certificate_users and client_ca is not None
-        distrusted = self._listener.distrusts(client_ca)
-        try:
-            await self._listener.replace(key, certificate, client_ca)
-        finally:
-            if distrusted:
-                reason = "clients must show a certificate of an authority that is trusted from now on"
-                self._dismiss(Refused(Code.UNAUTHENTICATED, reason))
+        reason = "clients must show a certificate of an authority that is trusted from now on"
+        await self._listener.replace(
+            key, certificate, client_ca, lambda: self._dismiss(Refused(Code.UNAUTHENTICATED, reason))
+        )
 
     def _dismiss(self, reason: Refused) -> None:
         """End all streams."""
@@ -172,13 +169,14 @@ class GnmiServer:
         if self._watchdog is not None:
             self._watchdog.cancel()
 
-    def _handlers(self) -> grpc.GenericRpcHandler:
+    def _handlers(self, admission: Admission) -> grpc.GenericRpcHandler:
         def unary(
             behaviour: Callable[[Any, User, Any], Awaitable[Any]], request: Any, response: Any = None
         ) -> grpc.RpcMethodHandler:
             serializer = response.SerializeToString if response is not None else None
             read = parser(request) if request is not None else None
-            return grpc.unary_unary_rpc_method_handler(self._guarded(behaviour), read, serializer)
+            guarded = self._guarded(behaviour, admission)
+            return grpc.unary_unary_rpc_method_handler(guarded, read, serializer)
 
         methods = {
             "Capabilities": unary(self._capabilities, pb.CapabilityRequest, pb.CapabilityResponse),
@@ -186,23 +184,23 @@ class GnmiServer:
             "Set": unary(self._set, None),
             "Get": unary(self._get, pb.GetRequest),
             "Subscribe": grpc.stream_stream_rpc_method_handler(
-                self._guarded(self._subscribe), parser(pb.SubscribeRequest), None
+                self._guarded(self._subscribe, admission), parser(pb.SubscribeRequest), None
             ),
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
-    def _guarded(self, behaviour: Callable[[Any, User, Any], Awaitable[Any]]) -> Any:
+    def _guarded(self, behaviour: Callable[[Any, User, Any], Awaitable[Any]], admission: Admission) -> Any:
         """Authenticates, and turns what is refused into a status."""
 
         async def handler(request: Any, context: Any) -> Any:
             try:
-                names = names_of(context) if self._certificate_users else ()
-                user = await self._authenticator.user(
-                    context.invocation_metadata(), self._origin(context), names
-                )
-                if request is MALFORMED:
-                    raise invalid(NOT_PROTOBUF)
-                return await behaviour(request, user, context)
+                with admission.call():
+                    names = names_of(context) if self._certificate_users else ()
+                    metadata = context.invocation_metadata()
+                    user = await self._authenticator.user(metadata, self._origin(context), names)
+                    if request is MALFORMED:
+                        raise invalid(NOT_PROTOBUF)
+                    return await behaviour(request, user, context)
             except Refused as refused:
                 await context.abort(refused.code, refused.message, refused.trailers)
             except (asyncio.CancelledError, grpc.aio.AbortError):
