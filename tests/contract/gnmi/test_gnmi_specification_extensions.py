@@ -1,4 +1,4 @@
-"""What the text of the gNMI specification says, rule by rule: extensions (commit-confirmed, arbitration, depth).
+"""What the text of the gNMI specification says, rule by rule: extensions (commit-confirmed, depth …).
 
 docs/gnmi-specification.md names these tests; numbers in comments are those of its sections.
 """
