@@ -10,6 +10,7 @@ import grpc
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2
 
+from telemetry.encoder import MAXIMUM_MESSAGE
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.server import GnmiServer
 from telemetry.subscribe import SECOND, Limits
@@ -207,4 +208,4 @@ async def test_messages_are_bounded(serve):
         sizes = []
         while not (message := await subscription.message()).sync_response:
             sizes.append(message.ByteSize())
-        assert max(sizes) <= 256 * 1024
+        assert max(sizes) <= MAXIMUM_MESSAGE
