@@ -33,6 +33,14 @@ def guard_of(config: Config) -> Guard:
     )
 
 
+def ports_of(config: Config) -> tuple[int, ...]:
+    """Ports that the BNG's servers listen on."""
+    ports = {listener.port for listener in config.listeners}
+    if config.aaa.dynamic_authorization.serves:
+        ports.add(config.aaa.dynamic_authorization.port)
+    return tuple(sorted(ports))
+
+
 def _services(config: Config) -> Iterator[Service]:
     for listener in config.listeners:
         for text in listener.addresses:

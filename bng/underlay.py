@@ -17,7 +17,7 @@ from bng.aaa.settings import AaaSettings, Server
 from bng.access import Captures
 from bng.config import Config
 from bng.dataplane.base import DataPlane, DataPlaneConfig, DataPlaneError, Refresh
-from bng.protection import guard_of, nat_of
+from bng.protection import guard_of, nat_of, ports_of
 from bng.session.settings import AccessRouter, Settings, SubscriberInterface
 from bng.uplink import Uplink
 
@@ -188,6 +188,7 @@ class Underlay:
             nat_of(config),
             config.policy.prepared_sessions,
             guard_of(config),
+            ports_of(config),
         )
         if wanted == self._opened:
             self._try(self._dataplane.refresh)

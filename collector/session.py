@@ -250,7 +250,8 @@ class Session(link.Link):
         """The samples of each message, None where it has none."""
         found: list[template.Samples | None] = []
         for message in batch:
-            samples = await apart.decoded(len(message), partial(self._reader.read, message))
+            size = 0 if self._reader.knows(message) else len(message)
+            samples = await apart.decoded(size, partial(self._reader.read, message))
             found.append(samples and self._in_time(samples, now))
             if not self._reader.known:
                 # a layout takes milliseconds to learn: no transaction of others shall wait for many

@@ -243,6 +243,12 @@ def _varints(words: np.ndarray, begins: np.ndarray, width: int) -> np.ndarray | 
     return low
 
 
+def _key(message: bytes) -> tuple[int, bytes]:
+    """What tells layouts apart: the size, and the first session id, by which blocks of one list differ."""
+    at = message.find(b"\x0a\x02id\x12\x10")
+    return len(message), message[at + 6 : at + 22] if at >= 0 else b""
+
+
 class Reader:
     """Reads samples; learns layouts as they come, and forgets the ones not seen for longest.
 
@@ -257,11 +263,13 @@ class Reader:
         self.learnt = 0
         self.known = False
 
+    def knows(self, message: bytes) -> bool:
+        """Whether a message seems to have a layout that was learnt: then it is read in a moment."""
+        return self._known.get(_key(message)) is not None
+
     def read(self, message: bytes) -> Samples | None:
         """Samples of a SubscribeResponse; None when it carries none. Raises DecodeError."""
-        # the first session id of the message tells the blocks of one list apart
-        at = message.find(b"\x0a\x02id\x12\x10")
-        key = (len(message), message[at + 6 : at + 22] if at >= 0 else b"")
+        key = _key(message)
         template = self._known.get(key)
         found = template.read(message) if template else None
         self.known = found is not None

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 
 from telemetry.known import Known, packed
-from telemetry.memory import Memory
+from telemetry.memory import StreamMemory
 from telemetry.packing import Entry
 from telemetry.plan import Feed, Part, Permission
 from telemetry.reader import Look
@@ -26,7 +26,9 @@ class ChangeSource(Source):
         interval: of looking, nanoseconds; 0 when a change is announced.
     """
 
-    def __init__(self, part: Part, look: Look, memory: Memory, *, interval: int, heartbeat: int) -> None:
+    def __init__(
+        self, part: Part, look: Look, memory: StreamMemory, *, interval: int, heartbeat: int
+    ) -> None:
         super().__init__()
         self._part = part
         self._look = look

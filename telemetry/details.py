@@ -6,10 +6,11 @@ SetResponse that gRPC does not send with an error: it tells of each operation wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, Protocol
 from urllib.parse import quote
 
+from telemetry.pace import Pace
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.protocol.wire import VARINT, delimited, tag, varint
 from yang.path import DataPath, PathError
@@ -26,6 +27,14 @@ _MOST_OCTETS: Final = 3_000
 _ABORTED: Final = 10
 
 
+class Results(Protocol):
+    """What is said of each operation of a request; see `telemetry.set_messages.Results`."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[pb.UpdateResult]: ...
+    def __getitem__(self, number: int, /) -> pb.UpdateResult: ...
+
+
 def error_info(error: OperationError) -> bytes:
     """google.rpc.Any with an ErrorInfo: the error-tag, and where it applies."""
     reason = delimited(1, error.tag.upper().replace("-", "_").encode()) + delimited(2, DOMAIN.encode())
@@ -38,21 +47,21 @@ def error_info(error: OperationError) -> bytes:
     return _any("google.rpc.ErrorInfo", reason + b"".join(pairs))
 
 
-def set_response(
-    prefix: pb.Path | None, results: Iterable[pb.UpdateResult], failed: int, code: int, message: str
-) -> bytes:
+def set_response(prefix: pb.Path | None, all_results: Results, failed: int, code: int, message: str) -> bytes:
     """google.rpc.Any with the response to a Set that failed.
 
     Args:
+        all_results: what is said of each operation.
         failed: number of the operation that did.
         code: of the status.
 
     Returns:
         Of a request with very many operations only what became of the one that failed.
     """
-    results = list(results)
-    if len(results) > _MOST_RESULTS:
-        results, failed = [results[failed]], 0
+    if len(all_results) > _MOST_RESULTS:
+        results, failed = [all_results[failed]], 0
+    else:
+        results = list(all_results)
     for number, result in enumerate(results):
         own = number == failed
         result.message.code = code if own else _ABORTED
@@ -77,7 +86,7 @@ def status(code: int, message: str, details: Sequence[bytes]) -> bytes | None:
     return tag(1, VARINT) + varint(code) + delimited(2, text) + b"".join(fitting)
 
 
-def failed_operation(error: OperationError, paths: Sequence[DataPath]) -> int | None:
+async def failed_operation(error: OperationError, paths: Iterable[DataPath], pace: Pace) -> int | None:
     """Which operation an error is about: the one that it names, else the last one at or above what is at
     fault, else the first one below."""
     if error.operation is not None:
@@ -86,9 +95,15 @@ def failed_operation(error: OperationError, paths: Sequence[DataPath]) -> int | 
         steps = DataPath.parse(error.path or "").steps
     except PathError:
         return None
-    above = [n for n, path in enumerate(paths) if path.steps == steps[: len(path.steps)]]
-    below = [n for n, path in enumerate(paths) if path.steps[: len(steps)] == steps]
-    return above[-1] if above else below[0] if below and steps else None
+    above = below = None
+    for number, path in enumerate(paths):
+        if path.steps == steps[: len(path.steps)]:
+            above = number
+        elif below is None and steps and path.steps[: len(steps)] == steps:
+            below = number
+        if number % 256 == 0:
+            await pace.pause()
+    return below if above is None else above
 
 
 def _any(name: str, content: Any) -> bytes:

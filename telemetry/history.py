@@ -13,7 +13,7 @@ from typing import Final
 from telemetry.config_subscription import sync_done
 from telemetry.errors import Code, Refused, invalid, unimplemented
 from telemetry.known import Known, packed
-from telemetry.memory import Memory
+from telemetry.memory import StreamMemory
 from telemetry.packing import Entry
 from telemetry.plan import Feed, Part, Planner
 from telemetry.protocol import gnmi_pb2 as pb
@@ -80,7 +80,9 @@ class PastSource(Source):
         Lost: the configuration at that time is not remembered.
     """
 
-    def __init__(self, part: Part, look: Look, memory: Memory, history: History, *, boundaries: bool) -> None:
+    def __init__(
+        self, part: Part, look: Look, memory: StreamMemory, history: History, *, boundaries: bool
+    ) -> None:
         super().__init__()
         self._part = part
         self._look = look

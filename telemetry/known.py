@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from telemetry.memory import Memory
+from telemetry.memory import StreamMemory
 from telemetry.packing import Entry, elements, messages
 from telemetry.plan import Part
 from telemetry.reader import Look, same
@@ -31,7 +31,7 @@ class Known:
         memory: bounds what is known.
     """
 
-    def __init__(self, part: Part, look: Look, memory: Memory) -> None:
+    def __init__(self, part: Part, look: Look, memory: StreamMemory) -> None:
         self._part = part
         self._look = look
         self._entries: dict[DataPath, tuple[tuple[tuple[str, ...], ...], tuple[Any, ...]]] = {}

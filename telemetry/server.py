@@ -15,7 +15,8 @@ from grpc_reflection.v1alpha import reflection
 from telemetry.authentication import Authenticator
 from telemetry.errors import Code, Refused, invalid
 from telemetry.get import MAXIMUM_ANSWER, capabilities, get
-from telemetry.listener import Listener
+from telemetry.listener import Admission, Listener
+from telemetry.memory import share
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.requests import MALFORMED, NOT_PROTOBUF, parser
 from telemetry.sampler import Sampler
@@ -67,7 +68,8 @@ class GnmiServer:
         client_ca: PEM of the authorities whose certificates clients must show; None asks for none.
         certificate_users: a client's certificate says who it is: a user name in it needs no password.
         limits: intervals of samples that are kept.
-        maximum_subscriptions: Subscribe RPCs at a time; one more is RESOURCE_EXHAUSTED.
+        maximum_subscriptions: Subscribe RPCs at a time. A user has at most half of what others leave; one
+            more is RESOURCE_EXHAUSTED.
         stall_seconds: a subscriber that takes nothing for so long is dismissed.
     """
 
@@ -81,7 +83,7 @@ class GnmiServer:
         client_ca: bytes | None = None,
         certificate_users: bool = False,
         limits: Limits | None = None,
-        maximum_subscriptions: int = 64,
+        maximum_subscriptions: int = 128,
         stall_seconds: float = STALL_SECONDS,
     ) -> None:
         certificate = ServerCertificate(tls_key, tls_cert, client_ca)
@@ -111,9 +113,9 @@ class GnmiServer:
         self._serving = True
         log.info("gnmi.listening", addresses=self._listener.addresses)
 
-    def _make(self) -> grpc.aio.Server:
+    def _make(self, admission: Admission) -> grpc.aio.Server:
         server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=self._maximum_subscriptions + 64)
-        server.add_generic_rpc_handlers((self._handlers(),))
+        server.add_generic_rpc_handlers((self._handlers(admission),))
         reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server)
         return server
 
@@ -132,13 +134,10 @@ class GnmiServer:
             OSError: the port was lost to somebody else; to be called again.
         """
         self._certificate_users = certificate_users and client_ca is not None
-        distrusted = self._listener.distrusts(client_ca)
-        try:
-            await self._listener.replace(key, certificate, client_ca)
-        finally:
-            if distrusted:
-                reason = "clients must show a certificate of an authority that is trusted from now on"
-                self._dismiss(Refused(Code.UNAUTHENTICATED, reason))
+        reason = "clients must show a certificate of an authority that is trusted from now on"
+        await self._listener.replace(
+            key, certificate, client_ca, lambda: self._dismiss(Refused(Code.UNAUTHENTICATED, reason))
+        )
 
     def _dismiss(self, reason: Refused) -> None:
         """End all streams."""
@@ -170,36 +169,38 @@ class GnmiServer:
         if self._watchdog is not None:
             self._watchdog.cancel()
 
-    def _handlers(self) -> grpc.GenericRpcHandler:
+    def _handlers(self, admission: Admission) -> grpc.GenericRpcHandler:
         def unary(
             behaviour: Callable[[Any, User, Any], Awaitable[Any]], request: Any, response: Any = None
         ) -> grpc.RpcMethodHandler:
             serializer = response.SerializeToString if response is not None else None
-            return grpc.unary_unary_rpc_method_handler(self._guarded(behaviour), parser(request), serializer)
+            read = parser(request) if request is not None else None
+            guarded = self._guarded(behaviour, admission)
+            return grpc.unary_unary_rpc_method_handler(guarded, read, serializer)
 
         methods = {
             "Capabilities": unary(self._capabilities, pb.CapabilityRequest, pb.CapabilityResponse),
-            "Set": unary(self._set, pb.SetRequest, pb.SetResponse),
             # without a serializer: messages are octets already
+            "Set": unary(self._set, None),
             "Get": unary(self._get, pb.GetRequest),
             "Subscribe": grpc.stream_stream_rpc_method_handler(
-                self._guarded(self._subscribe), parser(pb.SubscribeRequest), None
+                self._guarded(self._subscribe, admission), parser(pb.SubscribeRequest), None
             ),
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
-    def _guarded(self, behaviour: Callable[[Any, User, Any], Awaitable[Any]]) -> Any:
+    def _guarded(self, behaviour: Callable[[Any, User, Any], Awaitable[Any]], admission: Admission) -> Any:
         """Authenticates, and turns what is refused into a status."""
 
         async def handler(request: Any, context: Any) -> Any:
             try:
-                names = names_of(context) if self._certificate_users else ()
-                user = await self._authenticator.user(
-                    context.invocation_metadata(), self._origin(context), names
-                )
-                if request is MALFORMED:
-                    raise invalid(NOT_PROTOBUF)
-                return await behaviour(request, user, context)
+                with admission.call():
+                    names = names_of(context) if self._certificate_users else ()
+                    metadata = context.invocation_metadata()
+                    user = await self._authenticator.user(metadata, self._origin(context), names)
+                    if request is MALFORMED:
+                        raise invalid(NOT_PROTOBUF)
+                    return await behaviour(request, user, context)
             except Refused as refused:
                 await context.abort(refused.code, refused.message, refused.trailers)
             except (asyncio.CancelledError, grpc.aio.AbortError):
@@ -218,14 +219,11 @@ class GnmiServer:
     async def _get(self, request: pb.GetRequest, user: User, _context: Any) -> bytes:
         return await get(self._tree, user, request)
 
-    async def _set(self, request: pb.SetRequest, user: User, context: Any) -> pb.SetResponse:
+    async def _set(self, request: bytes, user: User, context: Any) -> bytes:
         return await self._setter.set(user, self._origin(context), request)
 
     async def _subscribe(self, _requests: Any, user: User, context: Any) -> None:
-        if len(self._streams) >= self._maximum_subscriptions:
-            raise Refused(
-                Code.RESOURCE_EXHAUSTED, f"{self._maximum_subscriptions} subscriptions are open already"
-            )
+        self._admit(user)
         stream = Stream(self._service, user, context)
         dismissed: asyncio.Future[Refused] = asyncio.get_running_loop().create_future()
         self._streams[stream] = dismissed
@@ -244,6 +242,17 @@ class GnmiServer:
                     running.exception()  # of a write to a client that is gone; asyncio logs what nobody takes
             finally:
                 del self._streams[stream]
+
+    def _admit(self, user: User) -> None:
+        """Raises Refused when this user has as many streams as are to be had."""
+        own = sum(stream.user.name == user.name for stream in self._streams)
+        most = share(self._maximum_subscriptions, len(self._streams) - own)
+        if own >= most:
+            raise Refused(
+                Code.RESOURCE_EXHAUSTED,
+                f"open subscriptions: {own} of the user {user.name}, who may have {most}, "
+                f"{len(self._streams)} of all users",
+            )
 
     def _users_gone(self, names: frozenset[str], _session: int) -> None:
         """End the streams of users that a commit removed."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from telemetry.details import failed_operation, set_response
 from telemetry.errors import EXPECTED, Code, Refused, invalid, refusal
+from telemetry.pace import Pace
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.protocol.model import data_path, decode
 from telemetry.protocol.paths import PathError
+from telemetry.set_messages import Results, read_request, response
 from yang.access import User
 from yang.datastore.model import PathOperation, Session
 from yang.datastore.wildcards import has_wildcards
@@ -24,8 +24,8 @@ MAXIMUM_OPERATIONS = 100_000
 MAXIMUM_WILDCARDS = 100
 """Deletes by wildcards in a Set: each looks at all of the configuration, and other commits wait meanwhile."""
 MAXIMUM_ROLES = 100
-_SLICE = 100
-"""Operations that are read before other tasks get their turn."""
+_SLICE = 256
+"""Operations that are freed before other tasks get their turn."""
 _Op = Literal["delete", "union", "replace", "update"]
 _SESSION_OF_CANCEL = 0xFFFFFFFF
 """Session-id under which a confirmed commit is cancelled: no NETCONF session has it."""
@@ -58,12 +58,14 @@ class Setter:
         self._tree = tree
         self._arbitration = Arbitration()
 
-    async def set(self, user: User, peer: str, request: pb.SetRequest) -> pb.SetResponse:
-        """All of the request or nothing. Raises Refused.
+    async def set(self, user: User, peer: str, octets: bytes) -> bytes:
+        """All of a serialised request or nothing; what is returned is serialised, too. Raises Refused.
 
         Args:
             peer: address of the client, for the history of commits.
         """
+        pace = Pace()
+        request = await read_request(octets, pace)
         operations: list[PathOperation] = []
         try:
             for rpc in ("edit-config", "commit"):  # what a Set is in NETCONF
@@ -71,19 +73,23 @@ class Setter:
             commit = self._extensions(request.extension)
             if commit is not None and commit.WhichOneof("action") != "commit":
                 await self._finish(user, peer, commit, request)
-                return self._response(request)
+                return await response(request, pace)
             for operation in self._operations(request):
                 operations.append(operation)
-                if len(operations) % _SLICE == 0:
-                    await asyncio.sleep(0)
+                await pace.pause()
             confirm_timeout, persist_id = _confirmation(commit)
             if operations:
                 await self._tree.transaction(
                     user, f"gnmi {peer}", operations, confirm_timeout=confirm_timeout, persist_id=persist_id
                 )
         except (Refused, *EXPECTED) as error:
-            raise _failed(error, request, [operation.path for operation in operations]) from None
-        return self._response(request)
+            raise await _failed(error, request, operations, pace) from None
+        finally:
+            # the last of it: freed at once, it would hold the loop
+            while operations:
+                del operations[-_SLICE:]
+                await pace.pause()
+        return await response(request, pace)
 
     def _extensions(self, extensions: Iterable[Any]) -> Any | None:
         """The commit extension, if any; checks arbitration."""
@@ -172,36 +178,21 @@ class Setter:
             raise PathError(f"{path}: what is set must be one node; wildcards are for delete")
         return path.schema_node(self._tree.schema) if path.steps else self._tree.schema.root
 
-    @staticmethod
-    def _response(request: pb.SetRequest) -> pb.SetResponse:
-        return pb.SetResponse(
-            prefix=request.prefix if request.HasField("prefix") else None,
-            response=_results(request),
-            timestamp=time.time_ns(),
-        )
 
-
-def _results(request: pb.SetRequest) -> Iterator[pb.UpdateResult]:
-    """One per operation, in the order in which they are carried out."""
-    result = pb.UpdateResult
-    yield from (result(path=path, op=result.DELETE) for path in request.delete)
-    yield from (result(path=update.path, op=result.UNION_REPLACE) for update in request.union_replace)
-    yield from (result(path=update.path, op=result.REPLACE) for update in request.replace)
-    yield from (result(path=update.path, op=result.UPDATE) for update in request.update)
-
-
-def _failed(error: Exception, request: pb.SetRequest, paths: Sequence[DataPath]) -> Refused:
+async def _failed(
+    error: Exception, request: pb.SetRequest, operations: Sequence[PathOperation], pace: Pace
+) -> Refused:
     """The status of a Set that failed, with what became of each operation (specification, 3.4.7)."""
     refused = error if isinstance(error, Refused) else refusal(error, writing=True)
     if refused.code is Code.ABORTED and request.union_replace:
         refused.code = Code.INTERNAL  # union_replace, 5.2.2: it could not be put in force
     number = refused.operation
     if number is None and isinstance(error, OperationError):
-        number = failed_operation(error, paths)
+        number = await failed_operation(error, (operation.path for operation in operations), pace)
     if number is not None:
         prefix = request.prefix if request.HasField("prefix") else None
         code, message = refused.code.value[0], refused.message
-        refused.details.insert(0, set_response(prefix, _results(request), number, code, message))
+        refused.details.insert(0, set_response(prefix, Results(request), number, code, message))
     return refused
 
 

@@ -7,16 +7,16 @@ in between. What comes out is octets; no message object holds it a second time.
 
 from __future__ import annotations
 
-import asyncio
 import io
-import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import orjson
 
 from telemetry.errors import Code, Refused
+from telemetry.pace import Pace
 from telemetry.packing import below, elements, framed, update
 from telemetry.plan import Content, Target, targets, without
 from telemetry.protocol import gnmi_pb2 as pb
@@ -28,11 +28,13 @@ from yang.path import DESCEND, DataPath
 from yang.schema import SchemaNode
 from yang.tree import Tree
 
-PAUSE_AFTER = 0.002
-"""Seconds of reading after which other tasks get their turn."""
-
 CHUNK = 64 * 1024
 """Octets that are put together at a time."""
+
+_LARGE = 1024 * 1024
+"""Octets of an answer that is worth the trouble of making room for it."""
+
+_PAGE = 4096
 
 _ARRAY = b"\0"
 """Begins what stands for an array until its text is put together; no JSON text holds a NUL."""
@@ -43,17 +45,17 @@ _JSON_FIELDS: dict[int, int] = {
 }
 
 
-class Progress:
-    """How long a request has held the event loop, and how large its answer has become.
+class Progress(Pace):
+    """Lets others go on in between, and knows how large the answer has become.
 
     Args:
         limit: octets of the answer.
     """
 
     def __init__(self, limit: int) -> None:
+        super().__init__()
         self._limit = limit
         self._size = 0
-        self._pause_at = time.perf_counter() + PAUSE_AFTER
 
     def grow(self, octets: int) -> None:
         """The answer has so much more. Raises Refused (RESOURCE_EXHAUSTED) when that is too much."""
@@ -75,13 +77,22 @@ class Progress:
         while pieces:
             buffer.write(pieces.pop())
             await self.pause()
-        return buffer.getvalue()
+        octets = buffer.getvalue()
+        await self._make_room(len(octets))
+        return octets
 
-    async def pause(self) -> None:
-        """Let others go on if this has taken long."""
-        if time.perf_counter() > self._pause_at:
-            await asyncio.sleep(0)
-            self._pause_at = time.perf_counter() + PAUSE_AFTER
+    async def _make_room(self, octets: int) -> None:
+        """Have the kernel give the memory that gRPC will copy the answer to, a piece at a time: most of what
+        the copy takes, which holds the loop, are page faults. What is freed here is what it gets."""
+        if octets < _LARGE:
+            return
+        np.empty(
+            octets + _LARGE, np.uint8
+        )  # freed at once: malloc keeps memory of a size that it has seen freed
+        room = np.empty(octets, np.uint8)
+        for start in range(0, octets, CHUNK):
+            room[start : start + CHUNK : _PAGE] = 0
+            await self.pause()
 
 
 class Chunk:

@@ -15,7 +15,7 @@ from telemetry.config_subscription import ConfigSubscription, parts_of_configura
 from telemetry.errors import EXPECTED, invalid, refusal
 from telemetry.history import PastSource, history_of, parts_with_a_past
 from telemetry.logs import LogSource
-from telemetry.memory import OF_A_STREAM, Memory
+from telemetry.memory import OF_A_STREAM, Memory, StreamMemory
 from telemetry.packing import SYNC_RESPONSE
 from telemetry.plan import Feed, Part, Planner
 from telemetry.protocol import gnmi_pb2 as pb
@@ -59,6 +59,7 @@ class Stream:
         self.user = user
         self._service = service
         self._context = context
+        self._memory = StreamMemory(service.memory, user.name, OF_A_STREAM)
         self._wake = asyncio.Event()
         self._sources: list[Source] = []
 
@@ -77,7 +78,7 @@ class Stream:
         if first is grpc.aio.EOF or first.WhichOneof("request") != "subscribe":
             raise invalid("the first message of a Subscribe must hold a subscription list")
         asked = first.subscribe
-        builder = Builder(self._service, self.user, asked, first.extension)
+        builder = Builder(self._service, self.user, self._memory, asked, first.extension)
         self._sources = await builder.sources()
         if asked.mode == pb.SubscriptionList.ONCE:
             await self._answer(asked.updates_only)
@@ -111,6 +112,7 @@ class Stream:
             for source in self._sources:
                 async for message in source.skip() if updates_only else source.initial():
                     await self._write(message)
+            self._memory.complete = True
             await self._write(SYNC_RESPONSE)
             while not (self._sources and all(source.ended for source in self._sources)):
                 await self._turn(reading)
@@ -167,10 +169,15 @@ class Builder:
     """Makes the sources of a subscription list."""
 
     def __init__(
-        self, service: Service, user: User, asked: pb.SubscriptionList, extensions: Iterable[Any]
+        self,
+        service: Service,
+        user: User,
+        memory: StreamMemory,
+        asked: pb.SubscriptionList,
+        extensions: Iterable[Any],
     ) -> None:
         self._service = service
-        self._memory = Memory(OF_A_STREAM, service.memory)
+        self._memory = memory
         self._asked = asked
         check_encoding(asked.encoding)
         if not asked.subscription:

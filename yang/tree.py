@@ -118,7 +118,14 @@ class Tree(Reading):
         worker = ThreadPoolExecutor(1, thread_name_prefix="libyang")
         try:
             booted = this_boot() if boot_id is None else boot_id
-            schema, validator, store, snapshot, saved = await asyncio.get_running_loop().run_in_executor(
+            (
+                schema,
+                validator,
+                store,
+                snapshot,
+                saved,
+                resumed,
+            ) = await asyncio.get_running_loop().run_in_executor(
                 worker, boot, state_dir, startup, tuple(module_dirs), history_limit, booted, factory
             )
         except BaseException:
@@ -135,10 +142,13 @@ class Tree(Reading):
         tree._configure(snapshot)
         running.on_change(tree._changed)
         datastores.on_startup_change(tree._startup_changed)
+        if resumed is not None:
+            datastores.confirmed_commit.resume(resumed.confirmation, resumed.backup)
         return tree
 
     async def close(self) -> None:
-        """End timers and the validation thread. A confirmed commit that is under way is reverted."""
+        """End timers and the validation thread. A confirmed commit that is under way is reverted, unless it
+        persists."""
         await self.datastores.close()
         self._documents.shutdown(wait=False, cancel_futures=True)
         if self._worker is not None:

@@ -27,7 +27,7 @@ from yang.tree import Tree
 log = structlog.get_logger()
 
 _RETRY_LISTEN = 1.0
-_COLLECT = (5000, 20, 100)
+_COLLECT = (5000, 5, 400)
 """Thresholds of the garbage collector: what a request needs is gone before the first."""
 
 

@@ -120,6 +120,7 @@ class DataPlaneConfig:
         reserve: class slots that `grow` keeps ready ahead of the highest slot in use, at the least: of a rush
             it keeps ahead by two seconds.
         guard: protection of the BNG itself.
+        listening: ports that the BNG's servers listen on, so that no client of this machine is given one.
     """
 
     subscriber: tuple[str, ...]
@@ -127,6 +128,7 @@ class DataPlaneConfig:
     nat: Nat | None = None
     reserve: int = 256
     guard: Guard = Guard()
+    listening: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

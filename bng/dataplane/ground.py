@@ -72,6 +72,7 @@ class Ground:
         self._reserve.least = config.reserve
         self.warnings.clear()
         sysctl.prepare(self.warnings)
+        sysctl.reserve_ports(config.listening, self.warnings)
         return left
 
     def attach(self) -> dict[str, ClassTable]:

@@ -19,6 +19,7 @@ from bng.dataplane import conntrack, link, nft, offload, port, shards, sysctl, t
 from bng.dataplane.base import DataPlaneError
 from bng.dataplane.netlink import CREATE, EXCL, NETFILTER, ROUTE, Connection, Message, attribute, nested
 
+_GNMI = 57400
 _NEWLINK, _DELLINK = 16, 17
 _IFINFO = struct.Struct("=BxHiII")
 _IFLA_IFNAME, _IFLA_LINKINFO, _INFO_KIND = 3, 18, 1
@@ -133,7 +134,16 @@ def probe(interfaces: tuple[str, ...] = ()) -> Report:
     Args:
         interfaces: whose offloads to look at.
     """
-    checks = [*_privileges(), *_shaping(), _maps(), *_translation(), _flow_limit(), _arp(), *_settings()]
+    checks = [
+        *_privileges(),
+        *_shaping(),
+        _maps(),
+        *_translation(),
+        _flow_limit(),
+        _arp(),
+        *_settings(),
+        _ports(),
+    ]
     for name in interfaces:
         active = offload.read(name).active()
         detail = f"{', '.join(active)} on: nftables counts some packets as one" if active else "off"
@@ -246,6 +256,25 @@ def _settings() -> Iterator[Check]:
         else:
             detail = f"is {now}, must be {value}, and cannot be set: start the container with --sysctl"
         yield Check(f"net.ipv4.{name}", ok and now is not None, True, detail)
+
+
+def _ports() -> Check:
+    """Of the ports that servers listen on by default, this is one that the kernel gives to clients."""
+    name, held = sysctl.RESERVED_PORTS, sysctl.read(sysctl.RESERVED_PORTS)
+    if held is None:
+        ok, detail = False, "this kernel has none"
+    elif sysctl.is_reserved(_GNMI, held):
+        ok, detail = True, f"is {held}"
+    else:
+        ok = os.access(sysctl.IPV4 / name, os.W_OK)
+        if ok:
+            detail = f"will have {_GNMI}"
+        else:
+            detail = (
+                f"has no {_GNMI}, and cannot be set: start the container with --sysctl; a client may be "
+                "given the port of gNMI while the BNG is restarted"
+            )
+    return Check(f"net.ipv4.{name}", ok, False, detail)
 
 
 def _named(name: str) -> bytes:

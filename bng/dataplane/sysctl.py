@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from bng.dataplane.base import DataPlaneError
 
 IPV4 = Path("/proc/sys/net/ipv4")
 
+RESERVED_PORTS = "ip_local_reserved_ports"
 MANDATORY = {
     "ip_forward": "1",
     # Otherwise forwarding overwrites the class that the gate chose, and upload runs unshaped.
@@ -46,6 +47,30 @@ def prepare_interface(name: str, warnings: list[str]) -> None:
 def prepare_subscribers(name: str, warnings: list[str]) -> None:
     """What a subscriber interface needs besides."""
     _set_all(((f"conf/{name}/{leaf}", value) for leaf, value in _OF_SUBSCRIBERS.items()), warnings)
+
+
+def reserve_ports(ports: Collection[int], warnings: list[str]) -> None:
+    """Keep ports that are listened on from those that the kernel gives to clients. One that got such a port,
+    if only by connecting to it itself on the loopback interface, would keep it from its server at the next
+    start. What others have reserved stays, and what is reserved here stays when the BNG ends."""
+    held = read(RESERVED_PORTS) or ""
+    missing = sorted(port for port in set(ports) if not is_reserved(port, held))
+    if not missing:
+        return
+    text = ",".join([*([held] if held else []), *map(str, missing)])
+    try:
+        (IPV4 / RESERVED_PORTS).write_text(text)
+    except OSError as fault:
+        warnings.append(
+            f"sysctl net.ipv4.{RESERVED_PORTS} must have {','.join(map(str, missing))}, and cannot be set: "
+            f"{fault.strerror}; clients may be given these ports"
+        )
+
+
+def is_reserved(port: int, held: str) -> bool:
+    """Whether a list of ports and ranges of the kernel's has a port."""
+    ends = (part.partition("-")[::2] for part in held.split(",") if part)
+    return any(int(first) <= port <= int(last or first) for first, last in ends)
 
 
 def read(name: str) -> str | None:

@@ -12,8 +12,10 @@ import pytest
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import Ether
 
+from bng.dataplane import sysctl
 from bng.dataplane.base import DataPlaneConfig, Guard, Nat, Rates, Service, Start
 from bng.dataplane.kernel import KernelDataPlane
+from bng.dataplane.probe import probe
 from tests.support import subscriber_net as net
 
 pytestmark = [
@@ -246,3 +248,21 @@ def test_nobody_takes_an_address_over_by_arp(bench: Bench) -> None:
     frames = bench.up.arrived()
     assert len(frames) == 10
     assert {net.mac_text(frame[:6]) for frame in frames} == {net.HOST_MAC}
+
+
+def test_ports_of_servers_are_given_to_no_client() -> None:
+    """Of two that the kernel may give, one is a server's; and what others have reserved stays."""
+    with net.World() as world:
+        world.run(world.bng, "ip link set lo up")
+        (sysctl.IPV4 / "ip_local_port_range").write_text("57400 57401")
+        (sysctl.IPV4 / sysctl.RESERVED_PORTS).write_text("9000-9001")
+        plane = KernelDataPlane()
+        plane.open(replace(PLAIN, listening=(830, 57400)))
+        assert not [warning for warning in plane.capabilities.warnings if "reserved" in warning]
+        plane.close()
+        assert sysctl.read(sysctl.RESERVED_PORTS) == "830,9000-9001,57400"
+        (check,) = [check for check in probe().checks if "reserved" in check.name]
+        assert check.ok
+        with socket.create_server(("127.0.0.1", 57400)), socket.socket() as client:
+            client.connect(("127.0.0.1", 57400))
+            assert client.getsockname()[1] == 57401

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from yang.datastore.confirmation import Confirmation
 from yang.datastore.context import SchemaBuilder, load_context
 from yang.datastore.data import EMPTY, Tree, from_json, to_json
 from yang.datastore.document import modules_of
@@ -54,8 +55,8 @@ def boot(
     history_limit: int,
     boot_id: str,
     factory: Mapping[str, Any] | None = None,
-) -> tuple[Schema, Validator, Store, Snapshot, Startup]:
-    """Load modules and configuration. See `yang.tree.Tree.open`.
+) -> tuple[Schema, Validator, Store, Snapshot, Startup, Resumed | None]:
+    """Load modules and configuration. See `yang.tree.Tree.open`. The last is a confirmed commit that goes on.
 
     Args:
         first: the file of the first start.
@@ -65,17 +66,19 @@ def boot(
     context = load_context(module_dirs)
     schema = SchemaBuilder(context, module_dirs).build()
     validator = Validator(context, schema)
-    store = Store(state_dir / "config", history_limit)
+    store = Store(state_dir / "config", history_limit, boot_id)
     sealer = ConfigSealer(schema, Sealer(state_dir))
     store.seal, store.open, store.modules = sealer.seal, sealer.loads, modules_of(schema)
     loader = _Loader(schema, validator, store, sealer, state_dir / "config")
     startup = loader.startup()
-    found = loader.find(startup, first, factory, startup.file.is_new_boot(boot_id))
+    booted = startup.file.is_new_boot(boot_id)
+    resumed = None if booted else loader.resumed()
+    found = loader.find(startup, first, factory, booted, resumed)
     snapshot = complete(schema, validator, found.tree, EMPTY_SNAPSHOT)
     _keep(store, found, snapshot.explicit)
     startup.file.mark_boot(boot_id)
     log.info("config.loaded", origin=found.origin, modules=len(schema.modules))
-    return schema, validator, store, snapshot, startup
+    return schema, validator, store, snapshot, startup, resumed
 
 
 def _keep(store: Store, found: Found, members: Mapping[str, Any]) -> None:
@@ -93,6 +96,18 @@ def _keep(store: Store, found: Found, members: Mapping[str, Any]) -> None:
     store.drop_backup()
 
 
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A confirmed commit that goes on.
+
+    Attributes:
+        backup: what it reverts to.
+    """
+
+    confirmation: Confirmation
+    backup: Tree
+
+
 class _Loader:
     """Reads what an element has on its disk: the files in `folder`, and that of the first start."""
 
@@ -105,36 +120,58 @@ class _Loader:
         self._sealer = sealer
         self._folder = folder
 
+    def resumed(self) -> Resumed | None:
+        """The confirmed commit that was under way when the process ended, if it goes on."""
+        stored = self._store.backup_of_this_model()
+        if stored is None:
+            return None
+        try:
+            backup, _ = self._read(stored, "unconfirmed.json")
+        except OperationError:
+            return None
+        confirmation = self._store.confirmation.resume(self._store.newest_number)
+        return None if confirmation is None else Resumed(confirmation, backup)
+
     def find(
-        self, startup: Startup, first: Path | None, factory: Mapping[str, Any] | None, booted: bool
+        self,
+        startup: Startup,
+        first: Path | None,
+        factory: Mapping[str, Any] | None,
+        booted: bool,
+        resumed: Resumed | None,
     ) -> Found:
         """What the element starts with.
 
         Args:
             booted: the machine was booted since running was written.
+            resumed: the confirmed commit that goes on.
         """
-        stored = self._store.load()
+        stored = self._store.load(*(() if resumed is None else ("running.json",)))
         if startup.own is not None and (booted or stored is None):
             reason = "the machine was booted" if booted else "running was not there"
             if startup.own:
                 return Found(startup.own, "startup", reason)
             return Found(self._first(first, factory), str(first or ""), reason)  # it was deleted
         if stored is not None:
-            return self._running(stored)
+            return self._running(stored, undone=self._store.unconfirmed and resumed is None)
         try:
             return Found(self._first(first, factory), str(first or ""), "startup")
         except OperationError as error:
             return Found(self._last_commit(error), "history", "startup")
 
-    def _running(self, stored: bytes) -> Found:
-        """What was running when the element stopped, or what a confirmed commit of then goes back to."""
+    def _running(self, stored: bytes, *, undone: bool) -> Found:
+        """What was running when the element stopped, or what a confirmed commit of then goes back to.
+
+        Args:
+            undone: it is the latter.
+        """
         steps: list[MigrationStep] = []
         try:
             tree, steps = self._read(stored, str(self._folder))
         except OperationError as error:
             tree = self._last_commit(error)
         origin, migrated = str(self._folder), "; ".join(f"{step.module}: {step.what}" for step in steps)
-        if self._store.unconfirmed:
+        if undone:
             reason = "the element stopped before a confirmed commit was confirmed"
             return Found(tree, origin, reason, "revert", self._store.backup_number, steps)
         return Found(tree, origin, migrated, "migration", None, steps)

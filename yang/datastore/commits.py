@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, Literal
 
@@ -13,7 +14,7 @@ from yang.access import ALLOW_ALL, AccessControl, Rules, User
 from yang.datastore.candidates import Candidates
 from yang.datastore.confirm import ConfirmedCommit, Event
 from yang.datastore.data import Tree, differences, to_json
-from yang.datastore.edits import Change, Edits
+from yang.datastore.edits import Change, Edits, release
 from yang.datastore.guard import Guard
 from yang.datastore.history import Store
 from yang.datastore.locks import Locks
@@ -157,7 +158,7 @@ class Commits:
                 await self._confirm.end("complete", author)
                 await self._made_permanent(saved)
             else:
-                self._confirm.start(author, session.id, author.confirm_timeout, persist)
+                await self._confirm.start(author, session.id, author.confirm_timeout, persist)
             return result
 
     def is_dirty(self, session: int = 0) -> bool:
@@ -256,16 +257,20 @@ class Commits:
         if found is None:
             found = await self._running.in_worker(self._edits.check_access, before, tree, rules)
         self._edits.forget()
-        await self._part_startup()
-        if author.confirm_timeout is None:
-            guard = None if user.recovery else self.guard
-            return await self._put(tree, author, rules, session_id, guard, (before, tree, found))
-        await self._confirm.keep(before, self.running.explicit)
         try:
-            return await self._put(tree, author, rules, session_id, None, (before, tree, found))
-        except BaseException:
-            await self._confirm.forget()
-            raise
+            await self._part_startup()
+            if author.confirm_timeout is None:
+                guard = None if user.recovery else self.guard
+                return await self._put(tree, author, rules, session_id, guard, (before, tree, found))
+            await self._confirm.keep(before, self.running.explicit)
+            try:
+                return await self._put(tree, author, rules, session_id, None, (before, tree, found))
+            except BaseException:
+                await self._confirm.forget()
+                raise
+        finally:
+            with suppress(RuntimeError):  # the element ends
+                self._running.submit(release, found)
 
     async def _put(
         self,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Literal
 
 import structlog
 
+from yang.datastore.confirmation import Confirmation
 from yang.datastore.data import EMPTY, Tree
 from yang.datastore.history import Store
 from yang.datastore.running import Author
@@ -34,6 +36,7 @@ class ConfirmedCommit:
         period: number of the time that runs or ran last; a revert that had to wait for something else finds
             by it that it comes too late, since the commit was extended, or that it is another one by now.
         backup_number: the commit that it goes back to.
+        survives: it goes on when the process starts again.
     """
 
     def __init__(
@@ -48,7 +51,7 @@ class ConfirmedCommit:
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._persist: str | None = None
-        self.active = False
+        self.active = self.survives = False
         self.period = 0
         self.session: int | None = None
         self.backup: Tree = EMPTY
@@ -117,8 +120,9 @@ class ConfirmedCommit:
             self.backup, self.backup_number = EMPTY, None
             await self._drop()
 
-    def start(self, author: Author, session_id: int, timeout: float, persist: str | None) -> None:
+    async def start(self, author: Author, session_id: int, timeout: float, persist: str | None) -> None:
         """Begin, after `keep`; or extend."""
+        await self._remember(author, session_id, timeout, persist)
         event: Event = "extend" if self.active else "start"
         self.active = True
         self.session = session_id
@@ -134,6 +138,39 @@ class ConfirmedCommit:
         else:
             log.info("config.confirm-extended", user=author.user, timeout=timeout)
         self._tell(event, author, timeout)
+
+    async def _remember(self, author: Author, session_id: int, timeout: float, persist: str | None) -> None:
+        """Have a commit that persists on the disk. Where that cannot be, it ends with the process."""
+        file, self.survives = self._store.confirmation, False
+        try:
+            if not persist or not file.kept:
+                await self._in_worker(file.drop)
+                return
+            until, newest = time.monotonic() + timeout, self._store.newest_number
+            by = (author.user, author.origin, author.comment, session_id)
+            await self._in_worker(file.keep, Confirmation(newest, persist, until, timeout, *by))
+            self.survives = True
+        except OSError as error:
+            log.error("config.write-failed", error=str(error))
+
+    def resume(self, found: Confirmation, backup: Tree) -> None:
+        """After a start: go on with the commit that was under way."""
+        self.active = self.survives = True
+        self.session = 0  # the session that made it is gone
+        self.backup, self.backup_number = backup, self._store.backup_number
+        self.author = Author(
+            found.user,
+            found.origin,
+            found.comment,
+            found.session,
+            confirm_timeout=found.timeout,
+            confirm_id=found.token,
+        )
+        self._persist = found.token
+        self.period += 1
+        left = max(0.0, found.until - time.monotonic())
+        self._timer = asyncio.get_running_loop().call_later(left, self._expired)
+        log.info("config.confirm-resumed", user=found.user, timeout=round(left, 1))
 
     def _expired(self) -> None:
         self._timer = None
@@ -166,7 +203,7 @@ class ConfirmedCommit:
         if not self.active:
             return
         self._stop_timer()
-        self.active = False
+        self.active = self.survives = False
         self.session = None
         self._persist = None
         self.backup, self.backup_number = EMPTY, None
@@ -188,7 +225,7 @@ class ConfirmedCommit:
             listener(event, author, timeout)
 
     def stop(self) -> None:
-        """The element ends: what is not undone now is when it starts again."""
+        """The element ends: what is not undone now goes on, or is undone, when it starts again."""
         self._stop_timer()
 
     def _stop_timer(self) -> None:

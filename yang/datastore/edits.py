@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from lxml import etree
 
@@ -23,6 +24,13 @@ from yang.schema import Schema, SchemaNode
 Change = Callable[[Tree], Tree]
 
 
+def release(items: list[Any]) -> None:
+    """Free what a list holds a few at a time. Freed at once, ten thousands of edits or differences would hold
+    up all threads, the event loop's too."""
+    while items:
+        del items[-256:]
+
+
 class Edits:
     """Makes changes of requests, and carries them out for a user."""
 
@@ -31,7 +39,7 @@ class Edits:
         self._validator = validator
         self._access = access
         self._values = ValueReader(validator.check_value)
-        self._named: Sequence[Edit] = ()
+        self._named: list[Edit] = []
         self._hiding: Rules | None = None
         self._checked: tuple[Tree, Tree, Rules | None, list[Difference]]
         self.forget()
@@ -59,7 +67,7 @@ class Edits:
             edits = reader.read(config)
             operation = "merge" if default_operation == "replace" else default_operation
             result = editor.apply(base, edits, operation)
-            self._named = edits
+            self._named = list(edits)
             if errors is not None:
                 errors.extend((*reader.errors, *editor.errors))
             return result
@@ -84,7 +92,8 @@ class Edits:
                 except OperationError as error:
                     error.operation = number + (error.operation or 0)
                     raise
-                named.extend(edits)
+                if self._hiding is not None:
+                    named.extend(edits)
             self._named = named
             return tree
 
@@ -99,7 +108,7 @@ class Edits:
         Raises:
             OperationError: ``access-denied``, or what is wrong with the change or its result.
         """
-        self._named = ()
+        self._named = []
         self._hiding = rules if rules.enabled and not rules.read_everything else None
         with self.concealing(rules, asked=True):
             after = change(before)
@@ -107,6 +116,7 @@ class Edits:
             if self._hiding is not None:
                 self._check_guesses(self._named, rules, rules.start)
             self.check_access(before, after, rules)
+        release(self._named)
         if validate:
             with self.concealing(rules):
                 self._validator.complete(after)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from yang.datastore.confirmation import ConfirmationFile
 from yang.datastore.document import commit_of, pack, unpack
 from yang.provider import OperationError
 from yang.sealing import PREFIX
@@ -20,6 +21,9 @@ from yang.sealing import PREFIX
 _SUFFIX: Final = ".json.gz"
 _UNREADABLE: Final = (OSError, EOFError, zlib.error)
 """What a file that is damaged raises when it is unpacked."""
+
+
+BACKUP_FIRST: Final = ("unconfirmed.json", "running.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +95,15 @@ class Store:
 
     Args:
         limit: commits that are remembered.
+        boot_id: names this boot of the machine; "" when that is not known.
+
+    Attributes:
+        confirmation: the file of the confirmed commit that is under way.
     """
 
-    def __init__(self, folder: Path, limit: int) -> None:
+    def __init__(self, folder: Path, limit: int, boot_id: str = "") -> None:
         self._folder = folder
+        self.confirmation = ConfirmationFile(folder / "confirmation.json", write_durably, boot_id)
         self._history = folder / "history"
         self._limit = max(limit, 1)
         self.modules: Mapping[str, str] = {}
@@ -122,13 +131,17 @@ class Store:
         """True when the element stopped while a confirmed commit was under way."""
         return (self._folder / "unconfirmed.json").is_file()
 
-    def load(self) -> bytes | None:
-        """What running was when the element stopped; a commit that was never confirmed is undone."""
-        path = self._loaded()
+    def load(self, *names: str) -> bytes | None:
+        """What running was when the element stopped; a commit that was never confirmed is undone.
+
+        Args:
+            names: of the files that may be it, the first that is there; those of `BACKUP_FIRST` without any.
+        """
+        path = self._loaded(*names)
         return None if path is None else self.open(path.read_bytes(), str(path))
 
-    def _loaded(self) -> Path | None:
-        paths = (self._folder / name for name in ("unconfirmed.json", "running.json"))
+    def _loaded(self, *names: str) -> Path | None:
+        paths = (self._folder / name for name in names or BACKUP_FIRST)
         return next((path for path in paths if path.is_file()), None)
 
     def pack(self, members: Mapping[str, Any], number: int | None) -> bytes:
@@ -244,6 +257,16 @@ class Store:
         """
         write_durably(self._folder / "unconfirmed.json", self.pack(members, number))
 
+    def backup_of_this_model(self) -> bytes | None:
+        """What a confirmed commit reverts to, if it was written for the model that is loaded."""
+        try:
+            data = (self._folder / "unconfirmed.json").read_bytes()
+            if unpack(data, "").modules != self.modules:
+                return None
+        except (OSError, OperationError):
+            return None
+        return self.open(data, "unconfirmed.json")
+
     @property
     def backup_number(self) -> int | None:
         """The commit whose configuration a confirmed commit reverts to; None when that is not known."""
@@ -270,6 +293,7 @@ class Store:
 
     def drop_backup(self) -> None:
         """The confirmed commit was confirmed or reverted."""
+        self.confirmation.drop()
         (self._folder / "unconfirmed.json").unlink(missing_ok=True)
 
     def configuration(self, number: int) -> bytes | None:

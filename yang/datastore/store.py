@@ -317,8 +317,9 @@ class Datastores(Transactions):
             await finish(self._confirm.run_revert(why, "cancel", period))
 
     async def close(self) -> None:
-        """Revert a confirmed commit that is under way, and end its timer."""
-        if self._confirm.active:
+        """Revert a confirmed commit that is under way, unless it goes on at the next start, and end its
+        timer."""
+        if self._confirm.active and not self._confirm.survives:
             why, period = "the element stopped before it was confirmed", self._confirm.period
             await finish(self._confirm.run_revert(why, "cancel", period))
         self._confirm.stop()

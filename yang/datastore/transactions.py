@@ -44,7 +44,8 @@ class Transactions(Commits):
             if self._confirm.active:
                 raise OperationError("in-use", "a confirmed commit is under way")
             backup = self.running.tree
-            apply = self._edits.of_paths(_in_gnmi_order(operations))
+            ordered = await self._running.in_worker(_in_gnmi_order, operations)
+            apply = self._edits.of_paths(ordered)
             tree = await self._edited(user, backup, apply)
             author = Author(
                 user.name, origin, comment, confirm_timeout=confirm_timeout, confirm_id=persist_id
@@ -54,7 +55,7 @@ class Transactions(Commits):
                 # otherwise the next commit of candidate would undo this one
                 self._candidates.set(0, await self._rebased(apply, self._candidates.shared))
             if confirm_timeout is not None and result.number:
-                self._confirm.start(author, 0, confirm_timeout, persist_id)
+                await self._confirm.start(author, 0, confirm_timeout, persist_id)
             else:
                 if confirm_timeout is not None:
                     await self._confirm.forget()
@@ -87,7 +88,7 @@ class Transactions(Commits):
                 raise OperationError("operation-failed", "there is no confirmed commit to set the time of")
             self._confirm.authorise(0, persist_id)
             confirm = self._confirm
-            confirm.start(confirm.author, confirm.session or 0, seconds, persist_id)
+            await finish(confirm.start(confirm.author, confirm.session or 0, seconds, persist_id))
 
     async def cancel_confirmed(self, persist_id: str | None = None, *, user: str, origin: str) -> None:
         """Revert a confirmed commit without a session (gNMI commit-confirmed)."""

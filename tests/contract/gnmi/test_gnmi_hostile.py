@@ -9,11 +9,13 @@ import grpc
 import pytest
 
 from telemetry import stream
+from telemetry.memory import StreamMemory
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.sampler import Sampler
 from telemetry.stream import Builder, Service
 from telemetry.subscribe import Limits
 from tests.contract.gnmi.client import history, path
+from tests.contract.gnmi.element import make_session
 from tests.contract.gnmi.test_gnmi_set import PROFILES, refused, update
 from tests.contract.gnmi.test_gnmi_union import ietf
 from tests.support.waiting import until
@@ -63,8 +65,9 @@ async def test_others_get_their_turn_while_much_is_subscribed_to(target):
     asked = pb.SubscriptionList(encoding=pb.PROTO)
     asked.subscription.extend(pb.Subscription(path=path("/*/*"), mode=pb.ON_CHANGE) for _ in range(20))
     service = Service(target.element.tree, Sampler(), Limits())
+    memory = StreamMemory(service.memory, "admin")
     async with Turns() as turns:
-        assert len(await Builder(service, User("admin"), asked, ()).sources()) >= 20
+        assert len(await Builder(service, User("admin"), memory, asked, ()).sources()) >= 20
     assert turns.count >= 20
 
 
@@ -73,7 +76,8 @@ async def test_others_get_their_turn_while_much_is_set(target, client):
     setter = target.server._setter
     async with Turns() as turns:
         with pytest.raises(Exception, match="nonsense"):
-            await setter.set(User("admin"), "", pb.SetRequest(update=[*operations, update("/nonsense", 1)]))
+            request = pb.SetRequest(update=[*operations, update("/nonsense", 1)])
+            await setter.set(User("admin"), "", request.SerializeToString())
     assert turns.count >= 10
 
 
@@ -151,6 +155,42 @@ async def test_what_is_remembered_is_bounded(monkeypatch, target, client, extens
     few.call.cancel()
     await until(lambda: not memory.entries)
     assert not target.element.tree.past.listeners
+
+
+async def test_what_is_remembered_for_one_user_leaves_room_for_others(target):
+    """Whoever has most has no more than is left; and a stream goes on when others have come."""
+    memory = target.server._service.memory
+    memory.limit = 24
+    text = "/aether-subscriber:sessions/session/status"
+    client, viewer, blind = map(target.client, ("admin", "viewer", "blind"))
+    first = await client.subscribe(*[text] * 4, mode=pb.ON_CHANGE)
+    await first.until_sync()
+    assert memory.entries == memory.of("admin") == 12
+    code, message = await (await client.subscribe(text, mode=pb.ON_CHANGE)).status()
+    assert (code, "the user admin is more than 12" in message) == (Code.RESOURCE_EXHAUSTED, True)
+    second = await viewer.subscribe(*[text] * 2, mode=pb.ON_CHANGE)
+    await second.until_sync()
+    assert (await (await viewer.subscribe(text, mode=pb.ON_CHANGE)).status())[0] is Code.RESOURCE_EXHAUSTED
+    third = await blind.subscribe(text, mode=pb.ON_CHANGE)
+    await third.until_sync()
+    assert (memory.of("admin"), memory.of("viewer"), memory.of("blind")) == (12, 6, 3)
+    target.element.sessions.remove("0000000000000001")
+    for subscription in (first, second, third):
+        assert (await subscription.update()).deleted
+    third.call.cancel()
+    async with asyncio.timeout(10):
+        while memory.of("blind"):
+            await asyncio.sleep(0.01)
+    # what grows by itself is held to half of all, whatever others have
+    target.element.sessions.put(make_session(1))
+    for subscription in (first, second):
+        while not (await subscription.update()).values:
+            pass  # of each of its subscriptions
+    target.element.sessions.put(make_session(7))
+    code, message = await first.status()
+    assert (code, "12 entries" in message) == (Code.RESOURCE_EXHAUSTED, True)
+    while not any("=0000000000000007]" in known for known in (await second.update()).values):
+        pass
 
 
 async def test_deletes_by_wildcards_are_bounded(monkeypatch, client):

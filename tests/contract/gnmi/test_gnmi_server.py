@@ -10,6 +10,7 @@ import grpc
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2
 
+from telemetry.encoder import MAXIMUM_MESSAGE
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.server import GnmiServer
 from telemetry.subscribe import SECOND, Limits
@@ -82,15 +83,21 @@ async def test_reflection(target, client):
 
 
 async def test_too_many_subscriptions(serve):
-    target = await serve(maximum_subscriptions=2)
+    target = await serve(maximum_subscriptions=4)
     client = target.client()
     open_ones = [await client.subscribe(COUNTERS) for _ in range(2)]
     for subscription in open_ones:
         await subscription.until_sync()
     code, message = await (await client.open()).status()
     assert code is Code.RESOURCE_EXHAUSTED
-    assert "2 subscriptions" in message
+    assert "admin, who may have 2" in message
+    # others have half of what is left
+    other = target.client("viewer")
+    others = await other.subscribe(COUNTERS)
+    await others.until_sync()
+    assert (await (await other.open()).status())[0] is Code.RESOURCE_EXHAUSTED
     open_ones[0].call.cancel()
+    others.call.cancel()
     await until(lambda: len(target.server._streams) <= 1)
     await (await client.subscribe(COUNTERS)).until_sync()
 
@@ -191,4 +198,4 @@ async def test_messages_are_bounded(serve):
         sizes = []
         while not (message := await subscription.message()).sync_response:
             sizes.append(message.ByteSize())
-        assert max(sizes) <= 256 * 1024
+        assert max(sizes) <= MAXIMUM_MESSAGE

@@ -179,6 +179,25 @@ async def test_a_commit_that_nobody_confirms_is_undone(target, client):
     assert "trial" not in await rates(client)
 
 
+async def test_an_id_is_good_after_a_restart(serve):
+    """Each target that is served here is the one before, which was killed."""
+    lasting = ext.CommitRequest()
+    lasting.rollback_duration.seconds = 60
+    client = (await serve()).client()
+    await client.set(update=[profile("trial", 1_000_000)], extension=[commit("c1", commit=lasting)])
+    client = (await serve()).client()
+    assert "trial" in await rates(client)
+    assert (await refused(client.set(update=[profile("other", 1)])))[0] is Code.FAILED_PRECONDITION
+    wrong = client.set(extension=[commit("c2", confirm=ext.CommitConfirm())])
+    assert (await refused(wrong))[0] is Code.INVALID_ARGUMENT
+    await client.set(extension=[commit("c1", confirm=ext.CommitConfirm())])
+    await client.set(update=[profile("other", 1_000_000)], extension=[commit("c3", commit=lasting)])
+    client = (await serve()).client()
+    await client.set(extension=[commit("c3", cancel=ext.CommitCancel())])
+    assert "other" not in await rates(client)
+    assert "trial" in await rates(client)
+
+
 async def test_only_a_commit_that_is_under_way_is_confirmed(client):
     code, message = await refused(client.set(extension=[commit("c9", confirm=ext.CommitConfirm())]))
     assert code in (Code.INVALID_ARGUMENT, Code.ABORTED, Code.FAILED_PRECONDITION), message

@@ -167,7 +167,7 @@ async def test_a_port_that_somebody_else_has(tmp_path):
         other.listen()
         listen = [("127.0.0.1", port) for port in (free_port(), other.getsockname()[1])]
         made = ServerCertificate(key.read_bytes(), certificate.read_bytes())
-        listener = Listener(lambda: grpc.aio.server(options=[("grpc.so_reuseport", 0)]), listen, made)
+        listener = Listener(lambda _: grpc.aio.server(options=[("grpc.so_reuseport", 0)]), listen, made)
         with pytest.raises(OSError, match=str(listen[1][1])):
             await listener.start()
     await listener.start()

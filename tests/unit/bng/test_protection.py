@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from bng.aaa.coa_settings import CoaClient, CoaSettings
 from bng.config import Aaa, Config, Interface, Listener, RadiusServer, Relay, Router
 from bng.dataplane.base import Service
-from bng.protection import guard_of, nat_of
+from bng.protection import guard_of, nat_of, ports_of
 from bng.session.nat import NatPool
 
 CONFIG = Config(
@@ -77,3 +77,10 @@ def test_a_pool_is_told_to_the_kernel_as_networks() -> None:
     assert nat is not None
     assert [str(network) for network in nat.pool] == ["203.0.113.1/32", "203.0.113.2/31", "203.0.113.4/32"]
     assert nat_of(CONFIG) is None
+
+
+def test_ports_of_all_servers_are_known() -> None:
+    """Also those that listen on this machine alone: a client of it could take one."""
+    assert ports_of(CONFIG) == (830, 57400)
+    coa = CoaSettings(clients=(CoaClient("c", "192.0.2.3", b"x"),))
+    assert ports_of(replace(CONFIG, aaa=replace(CONFIG.aaa, dynamic_authorization=coa))) == (830, 3799, 57400)

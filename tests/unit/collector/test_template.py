@@ -66,6 +66,7 @@ def test_the_fixed_layout_is_learnt_anew_only_when_a_column_grows(ticks: list[tu
     for number, values in enumerate(ticks):
         time_ns = 1_790_000_000_000_000_000 + number
         message = block.message(np.array([values] * 3, np.uint64), time_ns)
+        assert reader.knows(message) is (len(message) in lengths)
         lengths.add(len(message))
         same(reader.read(message), {key[0]: values for key in keys}, time_ns)
     assert reader.learnt == len(lengths) <= 1 + 3 * len(LEAVES)

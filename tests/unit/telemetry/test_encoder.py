@@ -4,8 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telemetry.encoder import BLOCK_ENTRIES, ColumnEncoder
-from telemetry.packing import MAXIMUM_MESSAGE
+from telemetry.encoder import BLOCK_ENTRIES, MAXIMUM_MESSAGE, ColumnEncoder
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.protocol.paths import Step, build
 from telemetry.rows import MAXIMUM_DUPLICATES, ColumnShape

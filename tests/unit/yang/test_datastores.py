@@ -319,7 +319,7 @@ async def test_nothing_to_cancel(net: Any, one: Session) -> None:
 
 async def test_a_restart_reverts_what_was_not_confirmed(net: Any, one: Session) -> None:
     await net.edit(timers(9), one)
-    await net.commit(one, confirmed=True, persist="token")
+    await net.commit(one, confirmed=True)
     again = await Tree.open(Registration(), net.folder / "state")
     try:
         assert again.running_json()["aether-bng:bng"]["timers"]["counters"] == 5

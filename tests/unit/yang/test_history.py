@@ -144,7 +144,7 @@ async def test_a_restart_leaves_the_history_as_it_was(net: Any, one: Session) ->
     await net.edit(timers(9), one)
     await net.commit(one, comment="kept")
     await net.edit(timers(11), one)
-    await net.commit(one, confirmed=True, persist="token")
+    await net.commit(one, confirmed=True)
     again = await Tree.open(Registration(), net.folder / "state")
     try:
         net.tree, before = again, net.tree
