@@ -39,10 +39,16 @@ class View:
     def needs_document(self, selection: Selection) -> bool:
         """Whether the reply cannot be written as it is read: see `yang.documents`."""
         return (
-            selection.query is not None
+            (selection.query is not None and not self.reads_directly(selection))
             or self.origin is not None
             or self.with_defaults == "report-all-tagged"
         )
+
+    def reads_directly(self, selection: Selection) -> bool:
+        """Whether what a query selects is found while it is read. Levels are counted in a document, for two
+        paths of a query may lead to nodes inside of each other; and only a document has the entries of
+        configuration of which there is state, and no others."""
+        return selection.direct is not None and self.depth is None and self.content != "state"
 
 
 class Reader:
@@ -76,9 +82,8 @@ class Reader:
         """See `yang.tree.Tree.read_xml`."""
         if view.needs_document(selection):
             return self._rendered(selection, view)
-        return self._xml.encode(
-            self._plan(selection.top, view, self._depth(selection, view)), self._config(view)
-        )
+        top = selection.top if selection.query is None else selection.direct
+        return self._xml.encode(self._plan(top, view, self._depth(selection, view)), self._config(view))
 
     def _rendered(self, selection: Selection, view: View) -> Iterator[bytes]:
         pending = self.document(selection, view)

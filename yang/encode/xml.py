@@ -18,6 +18,7 @@ from yang.types import LeafType, prefixes_in
 SLICE: Final = 48 * 1024
 MAX_SLICE: Final = 64 * 1024
 ENTRIES_AT_ONCE: Final = 32
+PIECES_AT_ONCE: Final = 8
 # What XML 1.0 has no way to write.
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 # What stands for these in a message is in another namespace.
@@ -27,9 +28,14 @@ _DIRECT: Final = frozenset({"boolean", "enumeration", "bits", "string"})
 Encoder = Callable[[Mapping[str, Any] | None, Any, Keys], str]
 
 
+def clean(text: str) -> str:
+    """Text that XML can hold. Characters that it cannot become U+FFFD: a provider's slip must not break a
+    whole reply."""
+    return text if text.isprintable() else _FORBIDDEN.sub("\ufffd", text)
+
+
 def escape(text: str) -> str:
-    """Text as XML character data. Characters that XML cannot hold become U+FFFD: a provider's slip must not
-    break a whole reply."""
+    """Text as XML character data."""
     if text.isalnum():
         return text
     if not text.isprintable():
@@ -56,21 +62,26 @@ class XmlEncoder:
     # --- whole replies ---------------------------------------------------------------------------
 
     def encode(self, root: Body, config: Mapping[str, Any]) -> Iterator[bytes]:
-        """The children of ``<data>``, in slices of at most `MAX_SLICE` bytes.
+        """The children of ``<data>``, in slices of at most `MAX_SLICE` bytes; empty ones, so that the reader
+        can pause, where many entries are looked at before a slice is full.
 
         Args:
             root: the plan.
             config: the configuration from its root.
         """
         buffer: list[str] = []
-        size = 0
+        size = looked_at = 0
         for piece in self._pieces(root, config, None, ()):
             buffer.append(piece)
             size += len(piece)
+            looked_at += 1
             if size >= SLICE:
                 yield from slices("".join(buffer).encode())
                 buffer.clear()
-                size = 0
+                size = looked_at = 0
+            elif looked_at >= PIECES_AT_ONCE:
+                looked_at = 0
+                yield b""
         if buffer:
             yield from slices("".join(buffer).encode())
 
@@ -108,7 +119,7 @@ class XmlEncoder:
             opened = True
             yield head + leaves
         for piece in self._pieces(body, config, record, keys):
-            if not opened:
+            if piece and not opened:
                 opened = True
                 yield head
             yield piece
@@ -129,14 +140,15 @@ class XmlEncoder:
             return
         entries = self._entry_texts(plan, config, record, keys)
         while some := list(islice(entries, ENTRIES_AT_ONCE)):
-            if text := "".join(some):
-                yield text
+            yield "".join(some)
 
     def _entry_texts(
         self, plan: NodePlan, config: Mapping[str, Any] | None, record: Any, keys: Keys
     ) -> Iterator[str]:
-        for instance in plan.instances(config, record, keys):
-            yield self.encoder(instance.body)(instance.config, instance.record, instance.keys)
+        for found in plan.scan(config, record, keys):
+            yield (
+                self.encoder(found.body)(found.config, found.record, found.keys) if found is not None else ""
+            )
 
     def _batch(self, body: Body) -> Batch:
         batch = body.compiled.get("xml-batch")
