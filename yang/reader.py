@@ -18,7 +18,7 @@ from yang.query.paths import select_paths
 from yang.query.plan import Body, Content, Planner, WithDefaults
 from yang.query.selection import Children, Part, Selection
 from yang.schema import Schema, SchemaNode
-from yang.xpath.document import Document, collect
+from yang.xpath.document import collect, on_document
 
 _MAX_PLANNERS: Final = 128
 
@@ -109,17 +109,20 @@ class Reader:
 
         def finish(pieces: Sequence[bytes]) -> list[bytes]:
             tagged = view.with_defaults == "report-all-tagged"
-            document = Document(self._schema, pieces)
-            return list(
-                render(
-                    document,
-                    query,
-                    explicit,
-                    config_shown,
-                    depth=view.depth,
-                    tag_defaults=tagged,
-                    origin=view.origin,
-                )
+            return on_document(
+                self._schema,
+                pieces,
+                lambda document: list(
+                    render(
+                        document,
+                        query,
+                        explicit,
+                        config_shown,
+                        depth=view.depth,
+                        tag_defaults=tagged,
+                        origin=view.origin,
+                    )
+                ),
             )
 
         return Pending(plain, collect(raw), finish)

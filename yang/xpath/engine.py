@@ -23,6 +23,8 @@ MAX_STEPS: Final = 4_000_000
 MAX_SECONDS: Final = 2.0
 """Of CPU time of the thread that evaluates: it does not matter what else the machine does."""
 MAX_TEXT: Final = 1 << 20
+CHECK_EVERY: Final = 10_000
+"""Steps between two looks at the budget."""
 _REVERSE: Final = frozenset({"ancestor", "ancestor-or-self", "preceding", "preceding-sibling"})
 
 Value = list[Node] | float | str | bool
@@ -64,14 +66,14 @@ class Engine:
         self._functions = functions
         self._left = MAX_STEPS
         self._deadline = time.thread_time() + MAX_SECONDS
-        self._check = self._left - 10_000
+        self._check = self._left - CHECK_EVERY
         self._constants: dict[Expression, NodeSet] = {}
 
     def spend(self, steps: int = 1) -> None:
         """Count work. Raises OperationError ``too-big`` when there was too much of it."""
         self._left -= steps
         if self._left < self._check:
-            self._check = self._left - 10_000
+            self._check = self._left - CHECK_EVERY
             if self._left < 0 or time.thread_time() > self._deadline:
                 raise OperationError(
                     "too-big", "the XPath filter takes too much work: name more of the paths in it"
@@ -332,7 +334,11 @@ class Engine:
 
 def ordered(nodes: Iterable[Node]) -> list[Node]:
     """In document order, each once."""
-    return sorted(dict.fromkeys(nodes), key=lambda node: node.order)
+    unique: dict[Node, None] = {}
+    source = iter(nodes)
+    while batch := list(islice(source, 4096)):  # piece by piece: other threads get their turn in between
+        unique.update(dict.fromkeys(batch))
+    return sorted(unique, key=lambda node: node.order)
 
 
 def _outermost(nodes: list[Node]) -> list[Node]:

@@ -270,7 +270,7 @@ def test_what_is_read_directly(schema: Schema) -> None:
 
 
 async def test_no_document_is_made(net: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("yang.reader.Document", None)
+    monkeypatch.setattr("yang.reader.on_document", None)
     text = b"".join(await net.tree.read(net.tree.select_xpath(_DIRECT[0], NS), net.admin))
     assert text.count(b"<session>") == 5
 
