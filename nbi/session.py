@@ -334,7 +334,7 @@ class NetconfSession:
                     if rest:
                         pending.append(rest)
                         size += len(rest)
-                    elif not part:  # a long search that has found nothing so far
+                    elif not part:  # a search that may be long
                         await asyncio.sleep(0)
             except (ConnectionError, PeerStalled):
                 raise
@@ -361,7 +361,7 @@ class NetconfSession:
         pending = bytearray()
         async with self._output:
             async for part in parts:
-                if not part:  # a long search that has found nothing so far
+                if not part:  # a search that may be long
                     await asyncio.sleep(0)
                 pending += part
                 while len(pending) >= MAX_CHUNK:

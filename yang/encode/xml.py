@@ -18,7 +18,6 @@ from yang.types import LeafType, prefixes_in
 SLICE: Final = 48 * 1024
 MAX_SLICE: Final = 64 * 1024
 ENTRIES_AT_ONCE: Final = 32
-PIECES_AT_ONCE: Final = 8
 # What XML 1.0 has no way to write.
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 # What stands for these in a message is in another namespace.
@@ -63,25 +62,24 @@ class XmlEncoder:
 
     def encode(self, root: Body, config: Mapping[str, Any]) -> Iterator[bytes]:
         """The children of ``<data>``, in slices of at most `MAX_SLICE` bytes; empty ones, so that the reader
-        can pause, where many entries are looked at before a slice is full.
+        can pause, where entries are looked at one by one.
 
         Args:
             root: the plan.
             config: the configuration from its root.
         """
         buffer: list[str] = []
-        size = looked_at = 0
+        size = 0
         for piece in self._pieces(root, config, None, ()):
+            if not piece:
+                yield b""
+                continue
             buffer.append(piece)
             size += len(piece)
-            looked_at += 1
             if size >= SLICE:
                 yield from slices("".join(buffer).encode())
                 buffer.clear()
-                size = looked_at = 0
-            elif looked_at >= PIECES_AT_ONCE:
-                looked_at = 0
-                yield b""
+                size = 0
         if buffer:
             yield from slices("".join(buffer).encode())
 
@@ -140,7 +138,9 @@ class XmlEncoder:
             return
         entries = self._entry_texts(plan, config, record, keys)
         while some := list(islice(entries, ENTRIES_AT_ONCE)):
-            yield "".join(some)
+            if text := "".join(some):
+                yield text
+            yield ""
 
     def _entry_texts(
         self, plan: NodePlan, config: Mapping[str, Any] | None, record: Any, keys: Keys

@@ -12,9 +12,9 @@ from yang.xpath.engine import NUMERIC, may_be_position
 from yang.xpath.local import Local, UnsuitedError
 from yang.xpath.syntax import Expression, Resolve, Step
 
-MAX_PARTS: Final = 200
+MAX_PARTS: Final = 60
 """Operators, functions, paths and literals in an expression: each is work for each instance."""
-MAX_TEXT: Final = 2_000
+MAX_TEXT: Final = 1_000
 """Characters of all literals: the functions that work on texts go through them."""
 _MAX_CHAINS: Final = 200
 _Chain = tuple[tuple[SchemaNode, Branch], ...]
