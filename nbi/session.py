@@ -334,6 +334,8 @@ class NetconfSession:
                     if rest:
                         pending.append(rest)
                         size += len(rest)
+                    elif not part:  # a search that may be long
+                        await asyncio.sleep(0)
             except (ConnectionError, PeerStalled):
                 raise
             except Exception as error:
@@ -359,6 +361,8 @@ class NetconfSession:
         pending = bytearray()
         async with self._output:
             async for part in parts:
+                if not part:  # a search that may be long
+                    await asyncio.sleep(0)
                 pending += part
                 while len(pending) >= MAX_CHUNK:
                     link.write(framer.part(pending[:MAX_CHUNK]))

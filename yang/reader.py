@@ -18,7 +18,7 @@ from yang.query.paths import select_paths
 from yang.query.plan import Body, Content, Planner, WithDefaults
 from yang.query.selection import Children, Part, Selection
 from yang.schema import Schema, SchemaNode
-from yang.xpath.document import Document, collect
+from yang.xpath.document import collect, on_document
 
 _MAX_PLANNERS: Final = 128
 
@@ -39,10 +39,16 @@ class View:
     def needs_document(self, selection: Selection) -> bool:
         """Whether the reply cannot be written as it is read: see `yang.documents`."""
         return (
-            selection.query is not None
+            (selection.query is not None and not self.reads_directly(selection))
             or self.origin is not None
             or self.with_defaults == "report-all-tagged"
         )
+
+    def reads_directly(self, selection: Selection) -> bool:
+        """Whether what a query selects is found while it is read. Levels are counted in a document, for two
+        paths of a query may lead to nodes inside of each other; and only a document has the entries of
+        configuration of which there is state, and no others."""
+        return selection.direct is not None and self.depth is None and self.content != "state"
 
 
 class Reader:
@@ -76,9 +82,8 @@ class Reader:
         """See `yang.tree.Tree.read_xml`."""
         if view.needs_document(selection):
             return self._rendered(selection, view)
-        return self._xml.encode(
-            self._plan(selection.top, view, self._depth(selection, view)), self._config(view)
-        )
+        top = selection.top if selection.query is None else selection.direct
+        return self._xml.encode(self._plan(top, view, self._depth(selection, view)), self._config(view))
 
     def _rendered(self, selection: Selection, view: View) -> Iterator[bytes]:
         pending = self.document(selection, view)
@@ -104,17 +109,20 @@ class Reader:
 
         def finish(pieces: Sequence[bytes]) -> list[bytes]:
             tagged = view.with_defaults == "report-all-tagged"
-            document = Document(self._schema, pieces)
-            return list(
-                render(
-                    document,
-                    query,
-                    explicit,
-                    config_shown,
-                    depth=view.depth,
-                    tag_defaults=tagged,
-                    origin=view.origin,
-                )
+            return on_document(
+                self._schema,
+                pieces,
+                lambda document: list(
+                    render(
+                        document,
+                        query,
+                        explicit,
+                        config_shown,
+                        depth=view.depth,
+                        tag_defaults=tagged,
+                        origin=view.origin,
+                    )
+                ),
             )
 
         return Pending(plain, collect(raw), finish)

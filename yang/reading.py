@@ -51,8 +51,9 @@ class Reading:
         return select_subtree(self.schema, filter_element)
 
     def select_xpath(self, expression: str, namespaces: Mapping[str | None, str]) -> Selection:
-        """XPath filter: any XPath 1.0, with the functions of YANG 1.1. Location paths with predicates on keys
-        and leaves are as fast as other selections; what is more than that is worked out by `read`.
+        """XPath filter: any XPath 1.0, with the functions of YANG 1.1. Location paths whose predicates look
+        at what is below their own node are as fast as other selections; what is more than that is worked out
+        by `read`.
 
         Raises:
             OperationError: ``invalid-value``: not XPath, or an unknown prefix; ``too-big``.
@@ -95,7 +96,8 @@ class Reading:
         session: int = 0,
         origin: OriginView | None = None,
     ) -> Iterator[bytes]:
-        """Children of ``<data>`` as UTF-8 slices of at most about 64 KiB, never split inside a character.
+        """Children of ``<data>`` as UTF-8 slices of at most about 64 KiB, never split inside a character;
+        empty ones where entries are looked at one by one.
 
         State comes with source ``running`` only; source ``candidate`` is that of `session`. Between slices
         the caller may sleep or stop; an abandoned iterator costs nothing. What the user may not read is left

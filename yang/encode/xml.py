@@ -27,9 +27,14 @@ _DIRECT: Final = frozenset({"boolean", "enumeration", "bits", "string"})
 Encoder = Callable[[Mapping[str, Any] | None, Any, Keys], str]
 
 
+def clean(text: str) -> str:
+    """Text that XML can hold. Characters that it cannot become U+FFFD: a provider's slip must not break a
+    whole reply."""
+    return text if text.isprintable() else _FORBIDDEN.sub("\ufffd", text)
+
+
 def escape(text: str) -> str:
-    """Text as XML character data. Characters that XML cannot hold become U+FFFD: a provider's slip must not
-    break a whole reply."""
+    """Text as XML character data."""
     if text.isalnum():
         return text
     if not text.isprintable():
@@ -56,7 +61,8 @@ class XmlEncoder:
     # --- whole replies ---------------------------------------------------------------------------
 
     def encode(self, root: Body, config: Mapping[str, Any]) -> Iterator[bytes]:
-        """The children of ``<data>``, in slices of at most `MAX_SLICE` bytes.
+        """The children of ``<data>``, in slices of at most `MAX_SLICE` bytes; empty ones, so that the reader
+        can pause, where entries are looked at one by one.
 
         Args:
             root: the plan.
@@ -65,6 +71,9 @@ class XmlEncoder:
         buffer: list[str] = []
         size = 0
         for piece in self._pieces(root, config, None, ()):
+            if not piece:
+                yield b""
+                continue
             buffer.append(piece)
             size += len(piece)
             if size >= SLICE:
@@ -108,7 +117,7 @@ class XmlEncoder:
             opened = True
             yield head + leaves
         for piece in self._pieces(body, config, record, keys):
-            if not opened:
+            if piece and not opened:
                 opened = True
                 yield head
             yield piece
@@ -131,12 +140,15 @@ class XmlEncoder:
         while some := list(islice(entries, ENTRIES_AT_ONCE)):
             if text := "".join(some):
                 yield text
+            yield ""
 
     def _entry_texts(
         self, plan: NodePlan, config: Mapping[str, Any] | None, record: Any, keys: Keys
     ) -> Iterator[str]:
-        for instance in plan.instances(config, record, keys):
-            yield self.encoder(instance.body)(instance.config, instance.record, instance.keys)
+        for found in plan.scan(config, record, keys):
+            yield (
+                self.encoder(found.body)(found.config, found.record, found.keys) if found is not None else ""
+            )
 
     def _batch(self, body: Body) -> Batch:
         batch = body.compiled.get("xml-batch")

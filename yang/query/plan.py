@@ -14,11 +14,13 @@ from typing import Any, Final, Literal
 
 from yang.access import Context, Rules
 from yang.provider import Keys, StateProvider
+from yang.query.readable import ReadableValues
 from yang.query.selection import (
     Branch,
     Children,
     Match,
     SelectNode,
+    Tester,
     is_value_free,
     merge_children,
     shape_of,
@@ -26,8 +28,12 @@ from yang.query.selection import (
 from yang.schema import SchemaNode
 
 Content = Literal["config", "state", "all"]
+Testers = tuple[Tester | None, ...]
+Config = Mapping[str, Any] | None
 WithDefaults = Literal["explicit", "report-all", "report-all-tagged", "trim"]
 MAX_BODIES: Final = 2_000
+_EVERYTHING: Final = 0
+"""For a mask of branches: all that may be read of an instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,7 @@ class Instance:
     """
 
     keys: Keys
-    config: Mapping[str, Any] | None
+    config: Config
     record: Any
     body: Body
 
@@ -114,7 +120,7 @@ class NodePlan:
             return None
         return self._body(1, self._fixed)
 
-    def instances(self, config: Mapping[str, Any] | None, record: Any, keys: Keys) -> Iterator[Instance]:
+    def instances(self, config: Config, record: Any, keys: Keys) -> Iterator[Instance]:
         """The instances below one parent.
 
         Args:
@@ -122,6 +128,11 @@ class NodePlan:
             record: state of the parent, or None.
             keys: key values of the parent.
         """
+        return (found for found in self.scan(config, record, keys) if found is not None)
+
+    def scan(self, config: Config, record: Any, keys: Keys) -> Iterator[Instance | None]:
+        """As `instances`, with None for an entry that was looked at and is not shown: so that a reader can
+        pause where nothing is found for long."""
         if self.node.kind == "list":
             yield from self._entries(config, record, keys)
             return
@@ -129,7 +140,7 @@ class NodePlan:
         state = self._container_state(record, keys)
         if own is None and state is None and self.node.presence and self.node.config:
             return
-        body = self._choose(None, own, state)
+        body = self._choose(None, own, state, keys, self._testers())
         if body is not None:
             yield Instance(keys, own, state, body)
 
@@ -140,20 +151,19 @@ class NodePlan:
             return self.provider.get(keys)
         return getattr(record, self.node.attr, None) if record is not None else None
 
-    def _entries(self, config: Mapping[str, Any] | None, record: Any, keys: Keys) -> Iterator[Instance]:
+    def _entries(self, config: Config, record: Any, keys: Keys) -> Iterator[Instance | None]:
         source = (
             self._config_entries(config, record, keys)
             if self.node.config
             else self._state_entries(record, keys)
         )
+        testers = self._testers()
         for own, entry, state in source:
-            body = self._choose(own, entry, state)
-            if body is not None:
-                yield Instance((*keys, *own), entry, state, body)
+            whole = (*keys, *own)
+            body = self._choose(own, entry, state, whole, testers)
+            yield None if body is None else Instance(whole, entry, state, body)
 
-    def _config_entries(
-        self, config: Mapping[str, Any] | None, record: Any, keys: Keys
-    ) -> Iterator[tuple[Keys, Mapping[str, Any] | None, Any]]:
+    def _config_entries(self, config: Config, record: Any, keys: Keys) -> Iterator[tuple[Keys, Config, Any]]:
         entries: Mapping[Keys, Any] = (config.get(self.node.json_name) if config is not None else None) or {}
         if self.wanted is not None:
             pairs = [(key, entries[key]) for key in self.wanted if key in entries]
@@ -202,20 +212,31 @@ class NodePlan:
             if wanted is None or own in wanted:
                 yield own, None, found
 
-    def _choose(self, own: Keys | None, config: Mapping[str, Any] | None, record: Any) -> Body | None:
+    def _testers(self) -> Testers:
+        return tuple(branch.where.tester() if branch.where is not None else None for branch in self.branches)
+
+    def _choose(
+        self, own: Keys | None, config: Config, record: Any, keys: Keys, testers: Testers
+    ) -> Body | None:
         """What this instance shows; None if no branch takes it or the user may not see it."""
         context = self._fixed
         if context is None:
             context = self.planner.rules.enter(self.context, self.node, own)
         mask = 0
         for index, branch in enumerate(self.branches):
-            keys = self._sets[index]
-            if keys is not None and own not in keys:
+            entries = self._sets[index]
+            if entries is not None and own not in entries:
                 continue
-            if all(
+            if branch.matches and not all(
                 match.holds(config, record) and self._readable(match, context) for match in branch.matches
             ):
-                mask |= 1 << index
+                continue
+            tester = testers[index]
+            if tester is not None:
+                readable = self._body(_EVERYTHING, context)
+                if readable is None or not tester(readable, config, record, keys):
+                    continue
+            mask |= 1 << index
         return self._body(mask, context) if mask else None
 
     def _readable(self, match: Match, context: Context) -> bool:
@@ -231,32 +252,12 @@ class NodePlan:
     def _body(self, mask: int, context: Context) -> Body | None:
         known = (mask, context)
         if known not in self._bodies:
-            children: Children | None = {}
+            children: Children | None = None if mask == _EVERYTHING else {}
             for index, branch in enumerate(self.branches):
                 if mask >> index & 1:
                     children = merge_children(children, branch.children)
             self._bodies[known] = self.planner.body(self.node, children, context, self.depth)
         return self._bodies[known]
-
-
-@dataclass(frozen=True, slots=True)
-class _Readable:
-    """The values of a leaf-list that a user may read, where rules speak of single ones.
-
-    Attributes:
-        context: of what the leaf-list is in.
-        wanted: the values that are asked for, None for all.
-    """
-
-    rules: Rules
-    context: Context
-    leaf: SchemaNode
-    wanted: Container[Any] | None
-
-    def __contains__(self, value: object) -> bool:
-        if self.wanted is not None and value not in self.wanted:
-            return False
-        return self.rules.permits(self.rules.enter(self.context, self.leaf, (value,)), self.leaf, "read")
 
 
 class Planner:
@@ -388,6 +389,6 @@ class Planner:
         if all(branch.matches for branch in select.branches):
             only = frozenset(match.value for branch in select.branches for match in branch.matches)
         if select.node.kind == "leaf-list" and self.rules.conditional(context, select.node):
-            only = _Readable(self.rules, context, select.node, only)
+            only = ReadableValues(self.rules, context, select.node, only)
         defaults = bool(select.node.defaults) and select.node.config
         return LeafPlan(select.node, only, skip_default=defaults and self.with_defaults == "trim")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from yang.provider import Keys
 from yang.schema import SchemaNode
@@ -49,6 +49,19 @@ class Match:
         return bool(value == self.value)
 
 
+Tester = Callable[[Any, Mapping[str, Any] | None, Any, Keys], bool]
+"""Whether an instance satisfies a condition: asked with the body of all that may be read of it, its
+configuration, its record, and the values of all keys from the root down."""
+
+
+class Condition(Protocol):
+    """A condition on an instance that is more than matches, and may count the instances."""
+
+    def tester(self) -> Tester:
+        """A new function for the instances below one parent, to be asked in their order."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Branch:
     """One way to be selected: instances that satisfy it contribute `children`.
@@ -57,16 +70,18 @@ class Branch:
         keys: for a list: the exact entries, or None for all.
         matches: conditions, all of which must hold.
         children: what is selected below; None selects everything.
+        where: one more condition, on what the user may read of the instance; or None.
     """
 
     keys: tuple[Keys, ...] | None = None
     matches: tuple[Match, ...] = ()
     children: Children | None = None
+    where: Condition | None = None
 
     @property
     def conditional(self) -> bool:
         """True when it depends on the instance."""
-        return self.keys is not None or bool(self.matches)
+        return self.keys is not None or bool(self.matches) or self.where is not None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,11 +113,13 @@ class Selection:
         top: top-level nodes that are selected; None selects everything.
         parts: for a selection from paths, path by path; else empty.
         query: what is left to do when `top` has been read (`yang.xpath.filter.XPathQuery`), or None.
+        direct: what selects the same as the query in a single reading, where there is such a thing; or None.
     """
 
     top: Children | None = None
     parts: tuple[Part, ...] = ()
     query: Any = None
+    direct: Children | None = None
 
 
 def merge(nodes: Iterable[SelectNode]) -> dict[SchemaNode, SelectNode]:
@@ -122,9 +139,9 @@ def merge_children(left: Children | None, right: Children | None) -> Children | 
 
 def _normalise(branches: list[Branch]) -> tuple[Branch, ...]:
     """Join branches with equal conditions, and entries that show the same; drop what is covered."""
-    by_condition: dict[tuple[Any, Any], Branch] = {}
+    by_condition: dict[tuple[Any, Any, Any], Branch] = {}
     for branch in branches:
-        condition = (branch.keys, branch.matches)
+        condition = (branch.keys, branch.matches, branch.where)
         known = by_condition.get(condition)
         children = branch.children if known is None else merge_children(known.children, branch.children)
         by_condition[condition] = replace(branch, children=children)
@@ -134,7 +151,8 @@ def _normalise(branches: list[Branch]) -> tuple[Branch, ...]:
     result: list[Branch] = []
     by_shape: dict[Shape | None, int] = {}
     for branch in by_condition.values():
-        plain = branch.keys is not None and not branch.matches and is_value_free(branch.children)
+        plain = branch.keys is not None and not (branch.matches or branch.where)
+        plain = plain and is_value_free(branch.children)
         shape = shape_of(branch.children) if plain else None
         if plain and shape in by_shape:
             known = result[by_shape[shape]]

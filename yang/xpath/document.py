@@ -5,6 +5,7 @@ Nothing is built anew for the reply: it is cut out of that XML.
 
 from __future__ import annotations
 
+import gc
 import xml.parsers.expat as expat  # what it reads was written by our own encoder
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Literal
@@ -18,6 +19,8 @@ Show = Literal["all", "element", "inside", "nothing"]
 """An element with all below; the element, and its children as they are asked for; the same if anything of
 them is wanted; nothing."""
 Attributes = Callable[["Node"], bytes]
+_NO_CHILDREN: Final[list[Node]] = []
+"""Of all nodes without children: a list for each is as much work for the collector as the node."""
 _OPEN: Final = b"<data>"
 _CLOSE: Final = b"</data>"
 
@@ -56,7 +59,7 @@ class Node:
         self.namespace = namespace
         self.name = name
         self.order = order
-        self.children: list[Node] = []
+        self.children: list[Node] = _NO_CHILDREN
         self.text = ""
         self.start = self.inner = self.close = self.end = 0
         self._text_node: Node | None = None
@@ -96,7 +99,11 @@ class Document:
         self.root = Node(None, schema.root, "", "", 0)
         self.root.end = len(self.xml)
         self.count = 0
-        self._read()
+        try:
+            self._read()
+        except OperationError:
+            self.close()
+            raise
 
     def _read(self) -> None:
         parser = expat.ParserCreate(namespace_separator=" ")
@@ -123,7 +130,10 @@ class Document:
             above = node.schema or schema.root
             below = above.children.get((modules.get(namespace, ""), local))
             parent, node = node, Node(node, below or schema.root, namespace, local, self.count)
-            parent.children.append(node)
+            if parent.children is _NO_CHILDREN:
+                parent.children = [node]
+            else:
+                parent.children.append(node)
             node.start = here
             node.inner = data.index(b">", here) + 1
             texts.clear()
@@ -145,7 +155,21 @@ class Document:
         parser.StartElementHandler = begin
         parser.EndElementHandler = end
         parser.CharacterDataHandler = texts.append
-        parser.Parse(data, True)
+        try:
+            parser.Parse(data, True)
+        finally:  # what refers to each other would wait for the collector of garbage
+            parser.StartElementHandler = parser.EndElementHandler = parser.CharacterDataHandler = None
+
+    def close(self) -> None:
+        """Let go of all nodes, one after the other: left to the collector of garbage, for they refer to each
+        other, all would go at once, and nothing else could run meanwhile."""
+        waiting = [self.root]
+        while waiting:
+            node = waiting.pop()
+            node.parent = node._text_node = None
+            if node.children is not _NO_CHILDREN:
+                waiting.extend(node.children)
+                node.children = _NO_CHILDREN
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -197,6 +221,36 @@ def _too_big() -> OperationError:
         f"what this request has to look at is more than {MAX_NODES} nodes or {MAX_BYTES >> 20} MiB: "
         "name more of the path to it",
     )
+
+
+def on_document(
+    schema: Schema, pieces: Iterable[bytes], work: Callable[[Document], list[bytes]]
+) -> list[bytes]:
+    """What some work makes of a document, which is there only as long.
+
+    Meanwhile the collector of garbage waits: its young generations would be nodes, all of them in use, and to
+    look at them takes tens of milliseconds in which nothing else runs.
+
+    Raises:
+        OperationError: ``too-big``, and what the work raises.
+    """
+    waits = gc.isenabled()
+    gc.disable()
+    document: Document | None = None
+    try:
+        document = Document(schema, pieces)
+        return work(document)
+    except OperationError as error:
+        failure = error.with_traceback(None)  # its frames would keep the nodes
+    finally:
+        if document is not None:
+            document.close()
+        if waits:
+            gc.enable()
+    try:
+        raise failure
+    finally:
+        del failure, document  # it refers to this frame
 
 
 def collect(pieces: Iterable[bytes]) -> Iterator[bytes]:

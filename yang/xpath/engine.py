@@ -21,7 +21,10 @@ from yang.xpath.syntax import Expression, Resolve, Step, Test
 
 MAX_STEPS: Final = 4_000_000
 MAX_SECONDS: Final = 2.0
+"""Of CPU time of the thread that evaluates: it does not matter what else the machine does."""
 MAX_TEXT: Final = 1 << 20
+CHECK_EVERY: Final = 10_000
+"""Steps between two looks at the budget."""
 _REVERSE: Final = frozenset({"ancestor", "ancestor-or-self", "preceding", "preceding-sibling"})
 
 Value = list[Node] | float | str | bool
@@ -62,16 +65,16 @@ class Engine:
         self.resolve = resolve
         self._functions = functions
         self._left = MAX_STEPS
-        self._deadline = time.monotonic() + MAX_SECONDS
-        self._check = self._left - 10_000
+        self._deadline = time.thread_time() + MAX_SECONDS
+        self._check = self._left - CHECK_EVERY
         self._constants: dict[Expression, NodeSet] = {}
 
     def spend(self, steps: int = 1) -> None:
         """Count work. Raises OperationError ``too-big`` when there was too much of it."""
         self._left -= steps
         if self._left < self._check:
-            self._check = self._left - 10_000
-            if self._left < 0 or time.monotonic() > self._deadline:
+            self._check = self._left - CHECK_EVERY
+            if self._left < 0 or time.thread_time() > self._deadline:
                 raise OperationError(
                     "too-big", "the XPath filter takes too much work: name more of the paths in it"
                 )
@@ -102,7 +105,7 @@ class Engine:
         operands = [self.evaluate(operand, context) for operand in expression.operands]
         if kind == "negate":
             return -self.number(operands[0])
-        if kind in _COMPARISONS:
+        if kind in COMPARISONS:
             return self._compare(kind, *operands)
         left, right = (self.number(operand) for operand in operands)
         return arithmetic(kind, left, right)
@@ -259,7 +262,7 @@ class Engine:
 
     def _compare(self, operator: str, left: Value, right: Value) -> bool:
         if isinstance(right, list) and not isinstance(left, list):
-            return self._compare(_MIRRORED[operator], right, left)
+            return self._compare(MIRRORED[operator], right, left)
         if isinstance(left, list) and not isinstance(right, bool):
             if isinstance(right, list):
                 return self._compare_sets(operator, left, right)
@@ -274,13 +277,13 @@ class Engine:
             return equal is (operator == "=")
         if isinstance(left, list):
             left = self.boolean(left)
-        return _COMPARISONS[operator](self.number(left), self.number(right))
+        return COMPARISONS[operator](self.number(left), self.number(right))
 
     def _compare_text(self, operator: str, node: Node, value: float | str) -> bool:
         self.spend()
         text = self.text_of(node)
         if isinstance(value, float) or operator not in ("=", "!="):
-            return _COMPARISONS[operator](text_number(text), self.number(value))
+            return COMPARISONS[operator](text_number(text), self.number(value))
         equal = text == value or (":" in value and text == self._qualified(node, value))
         return equal is (operator == "=")
 
@@ -313,8 +316,8 @@ class Engine:
         if not ones or not others:
             return False
         if operator in ("<", "<="):
-            return _COMPARISONS[operator](min(ones), max(others))
-        return _COMPARISONS[operator](max(ones), min(others))
+            return COMPARISONS[operator](min(ones), max(others))
+        return COMPARISONS[operator](max(ones), min(others))
 
     def _text(self, node: Node) -> str:
         self.spend()
@@ -331,7 +334,11 @@ class Engine:
 
 def ordered(nodes: Iterable[Node]) -> list[Node]:
     """In document order, each once."""
-    return sorted(dict.fromkeys(nodes), key=lambda node: node.order)
+    unique: dict[Node, None] = {}
+    source = iter(nodes)
+    while batch := list(islice(source, 4096)):  # piece by piece: other threads get their turn in between
+        unique.update(dict.fromkeys(batch))
+    return sorted(unique, key=lambda node: node.order)
 
 
 def _outermost(nodes: list[Node]) -> list[Node]:
@@ -359,7 +366,7 @@ def may_be_position(expression: Expression) -> bool:
     """True when a predicate may depend on the position of a node among its siblings."""
     if expression.kind in ("number", "negate", "+", "-", "*", "div", "mod"):
         return True
-    if expression.kind == "call" and expression.value in _NUMERIC:
+    if expression.kind == "call" and expression.value in NUMERIC:
         return True
     return any(e.kind == "call" and e.value in ("position", "last") for e in expression.walk())
 
@@ -368,7 +375,7 @@ def _text_too_long() -> OperationError:
     return OperationError("too-big", f"XPath filter: a text of more than {MAX_TEXT} characters")
 
 
-_COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
+COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "=": lambda a, b: a == b,
     "!=": lambda a, b: a != b,
     "<": lambda a, b: a < b,
@@ -376,7 +383,7 @@ _COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     ">": lambda a, b: a > b,
     ">=": lambda a, b: a >= b,
 }
-_MIRRORED: Final = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-_NUMERIC: Final = frozenset(
+MIRRORED: Final = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+NUMERIC: Final = frozenset(
     {"last", "position", "count", "number", "sum", "floor", "ceiling", "round", "string-length", "enum-value"}
 )

@@ -9,6 +9,7 @@ from typing import Final
 from yang.provider import OperationError
 from yang.query.selection import Branch, Selection, SelectNode, chain, merge
 from yang.schema import Schema, SchemaNode
+from yang.xpath.direct import direct
 from yang.xpath.document import Document, Node, Show
 from yang.xpath.engine import Context, Engine
 from yang.xpath.functions import FUNCTIONS
@@ -105,12 +106,13 @@ def select_any_xpath(schema: Schema, text: str, namespaces: Mapping[str | None, 
     expression = parse(text, resolve)
     branches = touched(schema, expression)
     query = XPathQuery(expression, resolve)
+    once = direct(schema, expression, resolve)
     if branches is None:
-        return Selection(None, query=query)
+        return Selection(None, query=query, direct=once)
     nodes: list[SelectNode] = []
     for path in branches:
         nodes.extend((chain((node, Branch()) for node in path) or {}).values())
-    return Selection(merge(nodes), query=query)
+    return Selection(merge(nodes), query=query, direct=once)
 
 
 def touched(schema: Schema, expression: Expression) -> set[_Path] | None:
