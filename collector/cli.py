@@ -35,7 +35,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         _add(verbs, name, text, func)
     for name, text, ask in (
         ("status", "targets with their state, collector and last samples; collectors; rollups", _status),
-        ("gaps", "events and samples that are missing; 1 when there are any", _gaps),
+        (
+            "gaps",
+            "events and samples that are missing, events that were rejected; 1 if there are any",
+            _gaps,
+        ),
         ("replay", "read a BNG's journal again and add the events that are missing", _replay),
         ("bench", "rows per second of this machine and database, in a temporary table", _bench),
     ):
@@ -46,7 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             continue
         verb.add_argument("--bng", metavar="NAME", required=name == "replay", help="this target only")
         if name == "gaps":
-            verb.add_argument("--kind", choices=("events", "samples"))
+            verb.add_argument("--kind", choices=("events", "samples", "rejected"))
             verb.add_argument("--all", action="store_true", help="also those that were filled since")
         if name in ("gaps", "replay"):
             verb.add_argument("--since", type=_time, metavar="TIME", help="2026-11-25T12:00:00Z")
@@ -104,8 +108,18 @@ async def _status(args: argparse.Namespace, config: CollectorConfig) -> int:
         found = await report.status(connection, args.bng)
     finally:
         await connection.close()
-    columns = ("target", "state", "since", "collector", "last_event", "sample_age", "gaps", "reason")
-    parts = [report.table(found["targets"], columns)]
+    columns = (
+        "target",
+        "state",
+        "since",
+        "collector",
+        "last_event",
+        "sample_age",
+        "gaps",
+        "rejected",
+        "reason",
+    )
+    parts = [report.table(found["targets"], (*columns, "reason"))]
     if args.bng:
         parts.append(report.table(found["history"], ("state", "since", "until", "collector", "reason")))
     parts.append(report.table(found["collectors"], ("collector", "alive", "since", "held", "targets")))

@@ -23,10 +23,19 @@ class Tracker:
     def __init__(self, seq: int, time_ns: int) -> None:
         self.seq, self.time_ns = seq, time_ns
         self._anew = time_ns == 0
+        self._nameless = 0
 
-    def judge(self, seq: int, time_ns: int) -> str:
-        """Compare an event with the last one, and take it as the last one when it follows."""
-        if seq == self.seq + 1 or (self._anew and self.seq == 0):
+    def judge(self, seq: int | None, time_ns: int) -> str:
+        """Compare an event with the last one, and take it as the last one when it follows.
+
+        One whose number cannot be read (None) is NEXT wherever it is, and may be the one that is missing
+        before the event behind it.
+        """
+        if seq is None:
+            self._nameless += 1
+            return NEXT
+        nameless, self._nameless = self._nameless, 0
+        if self.seq < seq <= self.seq + 1 + nameless or (self._anew and self.seq == 0):
             self.seq, self.time_ns, self._anew = seq, time_ns, False
             return NEXT
         if seq <= self.seq and time_ns <= self.time_ns:

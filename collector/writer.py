@@ -14,7 +14,7 @@ import orjson
 from collector import clock, decode, metrics, schema
 from collector.announce import announce
 from collector.copyformat import SAMPLE, STAGED_COUNTERS, SampleEncoder
-from collector.fold import Row, fold
+from collector.fold import Changes, Row, fold
 from collector.gaps import missed, torn
 from collector.rollup import NOTE
 from collector.template import SESSION_ID, newest
@@ -73,6 +73,9 @@ STAGE = (
     + ") ON COMMIT DELETE ROWS",
 )
 
+UNSTAGE = "DELETE FROM staged_sessions; DELETE FROM staged_stops"
+"""Before another `apply` in the same transaction."""
+
 COUNT = f"""
     UPDATE sessions_active a SET ({", ".join(schema.COUNTERS)}, tick, sampled_at)
         = ({", ".join(f"s.{c}" for c in schema.COUNTERS)}, s.tick, s.time)
@@ -122,23 +125,30 @@ async def write_events(
             "WHERE bng_id = $1 AND epoch = $2",
             *(bng_id, epoch, last["seq"], last["time_ns"], changes.instance_id),
         )
-        await connection.copy_records_to_table(
-            "events",
-            columns=schema.EVENT,
-            records=[(bng_id, *(event[c] for c in schema.EVENT[1:])) for event in events],
-        )
-        await _apply(connection, bng_id, changes.live, changes.stopped)
-        for router in changes.routers.values():
-            await connection.execute(ROUTER, bng_id, *(router.get(c) for c in ROUTER_COLUMNS))
-        sessions = sorted({*changes.live, *changes.stopped})
-        announce(
-            connection, schema.CHANNEL_SESSIONS, bng_id=bng_id, seq=last["seq"], session_ids=sessions[:100]
-        )
+        await append_events(connection, bng_id, events, changes)
 
 
-async def _apply(
+async def append_events(
+    connection: asyncpg.Connection, bng_id: str, events: Sequence[Row], changes: Changes | None = None
+) -> None:
+    """What `write_events` does behind its fence, in a transaction of the caller's."""
+    changes = changes or fold(events)
+    await connection.copy_records_to_table(
+        "events",
+        columns=schema.EVENT,
+        records=[(bng_id, *(event[c] for c in schema.EVENT[1:])) for event in events],
+    )
+    await apply(connection, bng_id, changes.live, changes.stopped)
+    for router in changes.routers.values():
+        await connection.execute(ROUTER, bng_id, *(router.get(c) for c in ROUTER_COLUMNS))
+    sessions, last = sorted({*changes.live, *changes.stopped}), events[-1]
+    announce(connection, schema.CHANNEL_SESSIONS, bng_id=bng_id, seq=last["seq"], session_ids=sessions[:100])
+
+
+async def apply(
     connection: asyncpg.Connection, bng_id: str, live: dict[str, Row], stopped: dict[str, Row]
 ) -> None:
+    """Write sessions as `fold.Changes` has them, in a transaction of the caller's."""
     if live:
         rows = [(session, *(row.get(c) for c in schema.SESSION)) for session, row in live.items()]
         await connection.copy_records_to_table("staged_sessions", columns=STAGED, records=rows)
@@ -178,7 +188,7 @@ async def rebaseline(
         )
         rows = await connection.fetch("SELECT session_id FROM sessions_active WHERE bng_id = $1", bng_id)
         gone = {row["session_id"] for row in rows} - set(live)
-        await _apply(connection, bng_id, live, dict.fromkeys(gone, end))
+        await apply(connection, bng_id, live, dict.fromkeys(gone, end))
         await record_gap(connection, bng_id, "events", *lost, reason)
         announce(connection, schema.CHANNEL_SESSIONS, bng_id=bng_id, seq=cursor[0], session_ids=[])
 

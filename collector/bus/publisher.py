@@ -10,7 +10,7 @@ import grpc
 import orjson
 import structlog
 
-from collector import decode, gaps, gnmi, link
+from collector import decode, events, gaps, gnmi, link
 from collector.budget import WINDOW_MOST, Budget
 from collector.bus import chain, message
 from collector.bus.chain import Chain
@@ -256,10 +256,10 @@ class Publishing(Session):
         whole = True
         for octets in batch:
             response = gnmi_pb2.SubscribeResponse.FromString(octets)
-            event = decode.event(response.update) if response.HasField("update") else None
+            event = events.read(response.update) if response.HasField("update") else None
             if event is None:
                 continue
-            verdict = tracker.judge(event["seq"], event["time_ns"])
+            verdict = tracker.judge(event.seq, event.time_ns)
             if verdict == gaps.BROKEN:
                 whole = False
                 break

@@ -13,7 +13,7 @@ import asyncpg
 import orjson
 from google.protobuf.message import DecodeError as ProtobufError
 
-from collector import copyformat, decode, gaps, metrics, template, ticks, writer
+from collector import copyformat, decode, events, gaps, metrics, rejected, template, ticks, writer
 from collector.budget import Budget
 from collector.bus import message
 from collector.bus.chain import Age, Follower, Place
@@ -32,19 +32,10 @@ WISH_AGAIN = 5.0
 TOLD = frozenset({"gnmi_address", "instance_id", "version"})
 """Columns of `bngs` that a publisher may tell."""
 
-BROKEN = (
-    *(decode.DecodeError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError),
-    *(AttributeError, KeyError, TypeError, ValueError),
-)
-"""What comes of content that is not as it should be. It must not keep a writer from what is behind it."""
-
 PLACE = """
     UPDATE cursors SET bus_seq = $3, bus_id = $4, bus_time_ns = $5, bus_stream = $6
     WHERE bng_id = $1 AND epoch = $2"""
 NEWEST = "SELECT coalesce(max(seq), 0) FROM events WHERE bng_id = $1"
-KNOWN = """
-    SELECT seq, instance_id::text AS instance_id FROM events
-    WHERE bng_id = $1 AND instance_id = ANY($2::text[]::uuid[]) AND seq = ANY($3::bigint[])"""
 
 
 def _update(octets: bytes) -> gnmi_pb2.Notification | None:
@@ -172,14 +163,14 @@ class Writing(Session):
     # -- events ---------------------------------------------------------------------------------------
 
     async def _write_event_messages(self, found: Sequence[Message]) -> None:
-        fresh: list[dict[str, Any]] = []
+        fresh: list[events.Entry] = []
         for one in found:
             for octets in message.unpack(one.body):
                 update = _update(octets)
-                event = decode.event(update) if update else None
+                event = events.read(update) if update else None
                 if event is None:
                     continue
-                verdict = self._tracker.judge(event["seq"], event["time_ns"])
+                verdict = self._tracker.judge(event.seq, event.time_ns)
                 if verdict == gaps.NEXT:
                     fresh.append(event)
                     self._wish = None
@@ -192,19 +183,13 @@ class Writing(Session):
             async with self._placed(found[-1]) as connection:
                 await self._write_events(connection, fresh)
 
-    async def _unknown(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    async def _unknown(self, fresh: list[events.Entry]) -> list[events.Entry]:
         """After a baseline the journal is read from its oldest event: without those that are there."""
         async with self.store.borrow() as connection:
-            rows = await connection.fetch(
-                KNOWN,
-                self.name,
-                list({event["instance_id"] for event in events if event["instance_id"]}),
-                [event["seq"] for event in events],
-            )
-        there = {(row["instance_id"], row["seq"]) for row in rows}
-        if events[-1]["seq"] > self._known_until:
+            left = await rejected.unknown(connection, self.name, fresh)
+        if self._tracker.seq > self._known_until:
             self._known_until = 0
-        return [event for event in events if (event["instance_id"], event["seq"]) not in there]
+        return left
 
     def _want(self, found: int) -> None:
         """Events are missing on the bus. The BNG's journal may have them: its publisher is asked for them."""
@@ -228,21 +213,13 @@ class Writing(Session):
         told = orjson.loads(head)
         live: dict[str, dict[str, Any]] = {}
         for octets in rest:
-            merge(live, gnmi_pb2.Notification.FromString(octets))
+            self._baseline_trouble(merge(live, gnmi_pb2.Notification.FromString(octets)))
             await asyncio.sleep(0)  # other BNGs' turn
         before, oldest = self._tracker.seq, told["oldest"]
         lost = (before + 1, max(before + 1, oldest - 1))
         async with self._placed(one) as connection:
-            await writer.rebaseline(
-                *(connection, self.name, self.epoch),
-                cursor=(oldest - 1, 0),
-                live=live,
-                lost=lost,
-                reason=told["reason"],
-            )
+            await self._rebaseline(connection, oldest, live, lost, told["reason"])
         self._tracker, self._known_until, self._wish = gaps.Tracker(oldest - 1, 0), before, None
-        metrics.GAPS.labels(self.name, "events").inc()
-        self.log.warning("collector.gap", first=lost[0], last=lost[1], reason=told["reason"])
 
     # -- samples, condition, state --------------------------------------------------------------------
 
@@ -306,7 +283,7 @@ class Writing(Session):
                             await self._write_condition(connection, batch, self._age.at(one.time_ns))
                 except message.FormatError:
                     raise
-                except BROKEN as error:
+                except rejected.REFUSED as error:
                     self.log.error("collector.bus-undecodable", seq=one.seq, error=str(error))
 
     async def _write_told(self, one: Message) -> None:
@@ -316,7 +293,7 @@ class Writing(Session):
             try:
                 async with connection.transaction():
                     up = await self._write_state(connection, orjson.loads(one.body), one.time_ns)
-            except BROKEN as error:
+            except rejected.REFUSED as error:
                 self.log.error("collector.bus-undecodable", seq=one.seq, error=str(error) or repr(error))
         TARGET_UP.labels(self.name).set(up)
 
