@@ -48,6 +48,7 @@ def missed(
     this: tuple[int, datetime],
     interval: float,
     seen: float = 0.0,
+    skipped: int = 0,
 ) -> tuple[int, int, str] | None:
     """First and last tick that are missing between two samples, and why; None if none is.
 
@@ -70,6 +71,8 @@ def missed(
         return tick + 1, this[0] - 1, f"no samples for {passed:.1f} s"
     if timedelta(seconds=2.5 * interval) < this[1] - time:
         return tick + 1, tick + 1, f"the element made no samples for {passed:.1f} s"
+    if skipped and steps > 1:
+        return tick + 1, this[0] - 1, f"the element left samples out that were not read within {passed:.1f} s"
     return None
 
 

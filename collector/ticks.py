@@ -159,7 +159,7 @@ class Once:
             return samples
         _, first = np.unique(samples.sessions, return_index=True)
         first.sort()
-        return Samples(samples.time_ns, samples.sessions[first], samples.values[first])
+        return chosen(samples, first)
 
 
 def twice(sessions: np.ndarray) -> bool:
@@ -178,10 +178,15 @@ def joined(parts: Sequence[Samples]) -> Samples:
     if len(parts) == 1:
         return parts[0]
     sessions = np.concatenate([part.sessions for part in parts])
-    return Samples(parts[0].time_ns, sessions, np.concatenate([part.values for part in parts]))
+    values = np.concatenate([part.values for part in parts])
+    return Samples(parts[0].time_ns, sessions, values, parts[0].skipped)
 
 
 def without(samples: Samples, known: np.ndarray) -> Samples:
     """The samples of other sessions than these."""
-    fresh = ~np.isin(samples.sessions, known)
-    return Samples(samples.time_ns, samples.sessions[fresh], samples.values[fresh])
+    return chosen(samples, ~np.isin(samples.sessions, known))
+
+
+def chosen(samples: Samples, rows: np.ndarray) -> Samples:
+    """Some rows."""
+    return Samples(samples.time_ns, samples.sessions[rows], samples.values[rows], samples.skipped)

@@ -257,7 +257,7 @@ def _missing(
     for part, seen in parts:
         if part.samples:
             this = part.samples.tick, decode.stamp(part.samples.time_ns)
-            gap = missed(before, this, interval, seen)
+            gap = missed(before, this, interval, seen, part.samples.skipped)
             if part.first and not whole and before != this:
                 gap = torn(before[0], gap)
             found.append(gap)

@@ -42,6 +42,24 @@ def test_missed(
     assert (found and found[:2]) == lost
 
 
+@pytest.mark.parametrize(
+    ("ticks", "seconds", "skipped", "lost"),
+    [
+        (2, 6.4, 0, None),  # swept twice within 1.3 intervals: on purpose, or late
+        (2, 6.4, 1, (101, 101)),  # the element knows
+        (9, 6.4, 1, (101, 108)),
+        (1, 5, 1, None),  # what it left out were older samples of the same sweep
+        (0, 0, 1, None),
+        (2, 10, 1, (101, 101)),  # once
+    ],
+)
+def test_what_the_element_left_out(
+    ticks: int, seconds: float, skipped: int, lost: tuple[int, int] | None
+) -> None:
+    found = missed((100, NOON), (100 + ticks, NOON + timedelta(seconds=seconds)), 5, 0, skipped)
+    assert (found and found[:2]) == lost
+
+
 def test_nothing_is_missing_before_the_first() -> None:
     assert missed((None, None), (7, NOON), 5) is None
 
