@@ -139,7 +139,8 @@ class Publishing(Session):
     def wish(self, told: dict[str, Any]) -> None:
         """A writer lacks events: read them again from its cursor. The same wish is served once."""
         wanted = told.get("seq"), told.get("time_ns")
-        if told.get("wish") == self._served or not all(type(number) is int for number in wanted):
+        known = all(type(number) is int and 0 <= number <= decode.MAX_BIGINT for number in wanted)
+        if told.get("wish") == self._served or not known:
             return
         self._served, self._rewind = told.get("wish"), wanted  # type: ignore[assignment]
         self._wished.set()

@@ -215,10 +215,12 @@ class Writing(Session):
         for octets in rest:
             self._baseline_trouble(merge(live, gnmi_pb2.Notification.FromString(octets)))
             await asyncio.sleep(0)  # other BNGs' turn
-        before, oldest = self._tracker.seq, told["oldest"]
+        before, oldest, reason = self._tracker.seq, told["oldest"], told["reason"]
+        if type(oldest) is not int or not 1 <= oldest <= decode.MAX_BIGINT or not isinstance(reason, str):
+            raise TypeError("no number of an event, or no reason")
         lost = (before + 1, max(before + 1, oldest - 1))
         async with self._placed(one) as connection:
-            await self._rebaseline(connection, oldest, live, lost, told["reason"])
+            await self._rebaseline(connection, oldest, live, lost, reason[: rejected.MOST_REASON])
         self._tracker, self._known_until, self._wish = gaps.Tracker(oldest - 1, 0), before, None
 
     # -- samples, condition, state --------------------------------------------------------------------
@@ -241,6 +243,8 @@ class Writing(Session):
         """Add what a message has to the last run; to another where the last one does not go on."""
         head, *rest = message.unpack(one.body)
         told = orjson.loads(head)
+        if not isinstance(told["stream"], str) or len(told["stream"]) > message.MOST_HEADER:
+            raise TypeError("no name of a stream")
         if not runs or runs[-1].stream != told["stream"]:
             runs.append(_Run(told["stream"], ticks.NEW if told["number"] == 1 else ticks.CUT))
         now = self._age.at(one.time_ns)

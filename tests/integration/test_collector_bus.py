@@ -279,6 +279,21 @@ async def test_a_baseline_doubles_no_event_also_when_its_writer_dies(writers: Wr
     assert row[:] == (7, True)  # the BNG's clock is wrong
 
 
+async def test_events_that_postgresql_does_not_take_hold_up_no_others(writers: Writers) -> None:
+    line, began = Line(writers.bus, "b", "t"), 1_700_000_000 * 10**9
+    await line.begin("test")
+    made = [event(seq, began + seq, 3).SerializeToString() for seq in range(1, 14)]
+    for part in (made[:7], made[7:]):
+        await line.send("events", message.pack(part), (13, began + 13))
+    await writers.until("SELECT seq FROM cursors", 13)
+    found = await writers.connection.fetch("SELECT seq FROM events ORDER BY seq")
+    assert [row[0] for row in found] == [1, 2, 4, 5, 7, 8, 10, 11, 13]
+    found = await writers.connection.fetch("SELECT time_ns, seq FROM events_rejected ORDER BY time_ns")
+    assert [tuple(row) for row in found] == [
+        (began + seq, seq if seq != 12 else None) for seq in (3, 6, 9, 12)
+    ]
+
+
 async def test_a_tick_in_part_is_a_gap_and_one_that_comes_again_is_written_once(writers: Writers) -> None:
     begin, bus = time.time_ns() - 60 * 10**9, writers.bus
 

@@ -49,6 +49,16 @@ def test_headers_there_and_back() -> None:
         {"Aether-Cursor": "1"},
         {"Aether-Cursor": "a b"},
         {"Aether-Part": "3 2"},
+        {"Aether-Part": "0 1"},
+        {"Aether-Part": f"1 {message.MOST_PARTS + 1}"},
+        {"Aether-Part": "1 " + "9" * 4000},
+        {"Aether-Cursor": f"{2**63} 1"},
+        {"Aether-Cursor": f"1 {2**63}"},
+        {"Aether-Cursor": "-1 1"},
+        {"Aether-Cursor": "1 " * 3},
+        {"Nats-Msg-Id": "x" * 201},
+        {"Nats-Msg-Id": "a\0"},
+        {"Aether-After": ""},
     ):
         with pytest.raises(FormatError):
             message.parse({**headers, **broken}, b"", 1, 1)
@@ -77,6 +87,31 @@ def test_parts_are_joined_and_half_a_message_is_dropped() -> None:
     joined.add(part(1, 3, 7, b"a"))
     assert joined.add(part(3, 3, 9, b"c")) is None  # the one in between is gone
     assert joined.add(part(2, 3, 10, b"b")) is None
+
+
+def test_what_is_forged_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(message, "MOST_WHOLE", 10)
+    monkeypatch.setattr(chain, "MOST_WHOLE", 10)
+    monkeypatch.setattr(message, "MOST_PACKED", 3)
+
+    def part(number: int, kind: str = message.BASELINE, parts: int = 4) -> Message:
+        return Message(kind, f"t.{number}", f"t.{number - 1}", (0, 0), b"abcd", number, parts, number)
+
+    joined = Assembler()
+    assert [joined.add(part(1)), joined.add(part(2))] == [None, None]
+    with pytest.raises(FormatError, match="more than"):
+        joined.add(part(3))
+    assert joined.add(part(4)) is None
+    for other in (part(2, message.EVENTS), part(2, parts=5)):  # no parts of one message
+        joined.add(part(1))
+        assert joined.add(other) is None
+        assert joined.add(part(3)) is None
+    with pytest.raises(FormatError, match="more than 3"):
+        message.unpack(message.pack([b""] * 3) + message.pack([b""]))
+    with pytest.raises(message.TooLargeError):  # publishers make none that readers refuse
+        message.pack([b""] * 4)
+    with pytest.raises(message.TooLargeError):
+        list(chain.parts(b"x" * 11, 5))
 
 
 class Server:
