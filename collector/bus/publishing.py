@@ -40,6 +40,7 @@ class PublishService:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._running: dict[str, Target] = {}
         self._held: set[str] = set()
+        self._tunnel = tunnel.Keeper()
 
     async def run(self) -> None:
         if self.config.metrics:
@@ -47,7 +48,7 @@ class PublishService:
                 metrics.serve(*self.config.metrics)
             except OSError as error:  # data go on without
                 log.error("collector.metrics-not-served", address=self.config.metrics, error=str(error))
-        serving = await tunnel.serve(self.config.tunnel)
+        await self._tunnel.follow(self.config.tunnel)
         while not self.stop.is_set():
             await self._reconfigure()
             OWNED.set(len(self._held))
@@ -60,8 +61,7 @@ class PublishService:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        if serving:
-            await serving.stop()
+        await self._tunnel.stop()
         await self.bus.close()
         log.info("collector.stopped", owner=self.config.owner)
 
@@ -73,6 +73,7 @@ class PublishService:
         if self.targets.reread(asked=asked):
             self.config = self.targets.config
             self.budget.resize(self.config.memory << 20)
+            await self._tunnel.follow(self.config.tunnel)
         wanted = {target.bng_id: target for target in self.config.targets}
         for name in list(self._tasks):
             if wanted.get(name) != self._running[name] or before != self.config.sample_interval:
