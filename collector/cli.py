@@ -221,6 +221,8 @@ def _write(args: argparse.Namespace) -> int:
 
 
 def _serve(service: Service | PublishService) -> int:
+    from collector.migrations import NewerError
+
     async def main() -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, service.reload.set)
@@ -228,7 +230,11 @@ def _serve(service: Service | PublishService) -> int:
             loop.add_signal_handler(number, service.stop.set)
         await service.run()
 
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except NewerError as error:
+        print(f"aether collector: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -236,13 +242,17 @@ def _migrate(args: argparse.Namespace) -> int:
     config = _load(args)
     if config is None:
         return 2
+    if not config.database:
+        print(f"aether collector: {args.config}: 'migrate' needs 'database'", file=sys.stderr)
+        return 2
     import asyncpg
 
-    from collector.migrations import migrate
+    from collector.migrations import NewerError, migrate
 
     try:
-        asyncio.run(migrate(config.database))
-    except (OSError, asyncpg.PostgresError) as error:
+        done = asyncio.run(migrate(config.database))
+    except (OSError, asyncpg.PostgresError, NewerError) as error:
         print(f"aether collector: the database cannot be migrated: {error}", file=sys.stderr)
         return 1
+    print(f"aether collector: {done}")
     return 0
