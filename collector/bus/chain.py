@@ -90,12 +90,14 @@ class Seat:
         ttl: seconds after which a silent holder has lost it.
         released: whether it was given back.
         seq: number of the message; each renewal has another.
+        owner: name of the holder.
     """
 
     tenure: str
     ttl: float
     released: bool = False
     seq: int = 0
+    owner: str = ""
 
 
 class Watch:

@@ -28,9 +28,11 @@ from collector.bus.chain import Follower, Place
 from collector.bus.config import parse
 from collector.bus.jetstream import Bus, Unavailable
 from collector.bus.publisher import Line
+from collector.bus.publishing import PublishService
 from collector.bus.reader import read
 from collector.bus.writing import Writing
 from collector.config import CollectorConfig, Target
+from collector.config import parse as configuration
 from collector.migrations import migrate
 from collector.retention import Retention
 from telemetry.protocol import gnmi_pb2
@@ -356,6 +358,43 @@ async def test_a_tick_in_part_is_a_gap_and_one_that_comes_again_is_written_once(
         await writers.connection.fetchval("SELECT count(DISTINCT (tick, session_id)) FROM session_samples")
         == 17
     )
+
+
+async def test_publishers_divide_the_targets(server: NatsServer, tmp_path: Path) -> None:
+    """Who comes later is given its part, who goes leaves it; nobody has what another one has."""
+    entries = [
+        {"bng_id": f"b{n}", "address": "127.0.0.1:9", "username": "u", "password": "p", "ca": "none"}
+        for n in range(6)
+    ]
+    told = {"targets": entries, "lease_ttl": 1, "bus": {"url": server.url, "size": 16}}
+    running: dict[str, tuple[PublishService, asyncio.Task[None]]] = {}
+
+    def start(owner: str) -> None:
+        service = PublishService(configuration({**told, "owner": owner}))
+        running[owner] = service, asyncio.create_task(service.run())
+
+    async def until(**held: int) -> None:
+        async with asyncio.timeout(40):
+            while held != {owner: len(service.held) for owner, (service, _) in running.items()}:
+                for _, task in running.values():
+                    assert not task.done()
+                await asyncio.sleep(0.02)
+
+    start("one")
+    await until(one=6)
+    start("two")
+    await until(one=3, two=3)
+    assert not running["one"][0].held & running["two"][0].held
+    service, task = running.pop("one")
+    service.stop.set()
+    await task
+    await until(two=6)
+    service, task = running.pop("two")
+    service.stop.set()
+    await task
+    bus = Bus(parse({"url": server.url}, tmp_path), "test")
+    assert await bus.members(10) == {}
+    await bus.close()
 
 
 async def test_messages_that_are_gone_from_the_middle_are_seen(server: NatsServer, tmp_path: Path) -> None:
