@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -113,6 +115,15 @@ async def _append(connection: asyncpg.Connection, owner: Owner, rows: list[Row])
         await writer.append_events(connection, owner[0], rows)
 
 
+def _json(entry: Entry) -> str:
+    """All of the event, always the same text for the same event."""
+    try:
+        return str(json_format.MessageToJson(entry.notification, indent=None, sort_keys=True))
+    except (TypeError, ValueError, json_format.Error):  # an Any of a type that nobody here knows
+        octets = entry.notification.SerializeToString(deterministic=True)
+        return json.dumps({"protobuf": base64.b64encode(octets).decode()})
+
+
 async def rebaseline(connection: asyncpg.Connection, owner: Owner, live: dict[str, Row], **more: Any) -> None:
     """`writer.rebaseline`; of a live session that PostgreSQL does not take no more is written than that it is
     there. Raises FencedError."""
@@ -156,7 +167,7 @@ async def record(connection: asyncpg.Connection, bng_id: str, entry: Entry, reas
     told = await connection.execute(
         INSERT,
         *(bng_id, entry.text("instance-id"), entry.seq, time, entry.time_ns, kind, session, _line(reason)),
-        json_format.MessageToJson(entry.notification, indent=None, sort_keys=True),
+        _json(entry),
     )
     new = bool(told == "INSERT 0 1")
     if new and kind == "session-stop" and decode.is_session(session):

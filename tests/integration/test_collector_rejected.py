@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,8 +16,10 @@ from collector import events, lease, partitions, rejected, replay, report, write
 from collector.config import parse
 from collector.migrations import migrate
 from collector.retention import Retention
+from collector.session import Session
+from telemetry.protocol import gnmi_pb2
 from tests.support import journal_target, postgres
-from tests.support.collector_rig import Rig, rows
+from tests.support.collector_rig import Rig
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 
@@ -25,18 +28,26 @@ BEGAN = 1_800_000_000 * 10**9
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[postgres.Cluster]:
+def database() -> Iterator[str]:
+    async def prepare(dsn: str) -> None:
+        await migrate(dsn)
+        connection = await asyncpg.connect(dsn)
+        await partitions.maintain(connection, Retention())
+        await connection.close()
+
     with postgres.cluster() as made:
-        yield made
+        dsn = made.create("rejected")
+        asyncio.run(prepare(dsn))
+        yield dsn
+
+
+TABLES = "events, events_rejected, sessions_active, sessions_history, cursors, leases, gaps, session_samples"
 
 
 @pytest.fixture
-async def connection(
-    cluster: postgres.Cluster, request: pytest.FixtureRequest
-) -> AsyncIterator[asyncpg.Connection]:
-    dsn = cluster.create(request.node.name.replace("test_", "")[:40])
-    await migrate(dsn)
-    made = await asyncpg.connect(dsn)
+async def connection(database: str) -> AsyncIterator[asyncpg.Connection]:
+    made = await asyncpg.connect(database)
+    await made.execute(f"TRUNCATE {TABLES}")
     await writer.prepare(made)
     await lease.acquire(made, ["b"], "one", 60)
     yield made
@@ -92,10 +103,21 @@ async def test_a_number_that_another_event_has(connection: asyncpg.Connection) -
     assert await connection.fetchval("SELECT seq FROM events_rejected") == 2
 
 
+async def test_what_is_no_json_is_kept_as_it_came(connection: asyncpg.Connection) -> None:
+    strange = journal_target.event(1, BEGAN, 0).update
+    strange.update[0].val.any_val.type_url = "type.example/unknown"
+    found = [entry for entry in (events.read(strange),) if entry]
+    for new in (1, 0):
+        assert await rejected.write_events(connection, ("b", 1), found) == new
+    told = json.loads(await connection.fetchval("SELECT notification FROM events_rejected"))
+    assert gnmi_pb2.Notification.FromString(base64.b64decode(told["protobuf"])) == strange
+
+
 async def test_a_server_that_cannot_is_not_the_events_fault(connection: asyncpg.Connection) -> None:
     await connection.execute("ALTER TABLE events RENAME TO away")
     with pytest.raises(asyncpg.UndefinedTableError):
         await rejected.write_events(connection, ("b", 1), journal(1, 2))
+    await connection.execute("ALTER TABLE away RENAME TO events")
     assert await connection.fetchval("SELECT count(*) FROM events_rejected") == 0
 
 
@@ -119,39 +141,55 @@ async def test_a_live_session_that_cannot_be_written_is_known_to_be_there(
     assert [tuple(row) for row in found] == [(f"{n:016x}", None if n == 3 else f"u{n}") for n in range(9)]
 
 
-async def told_and_replayed(rig: Rig, bad: int, routers: int) -> None:
-    connection = await replay.prepared(rig.database)
-    target = parse({"database": "x", "targets": [rig.entry()]}).targets[0]
+async def test_who_is_killed_among_them_leaves_all_or_nothing(
+    connection: asyncpg.Connection, database: str
+) -> None:
+    batch, patience, done = journal(1, 120), 0.001, False
+    counted = "SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM events_rejected), seq FROM cursors"
+    while not done:
+        victim = await asyncpg.connect(database)
+        await writer.prepare(victim)
+        writing = asyncio.create_task(rejected.write_events(victim, ("b", 1), batch))
+        await asyncio.wait({writing}, timeout=patience)
+        victim.terminate()
+        await asyncio.gather(writing, return_exceptions=True)
+        ended = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        while await connection.fetchval(ended) > 1:
+            await asyncio.sleep(0.005)
+        found = tuple(await connection.fetchrow(counted))
+        done = found == (80, 40, 120)
+        assert done or found == (0, 0, 0)
+        patience *= 1.5
+    assert await rejected.write_events(connection, ("b", 1), batch) == 0
+    assert tuple(await connection.fetchrow(counted)) == (80, 40, 120)
+
+
+async def test_a_journal_with_some_of_them_is_read_and_replayed(
+    connection: asyncpg.Connection, database: str, tmp_path: Path
+) -> None:
+    rig = Rig(tmp_path, database)
+    entry = {**rig.entry(), "bng_id": "b"}
+    config = parse({"database": database, "targets": [entry], "owner": "one", "lease_ttl": 60})
+    rig.target(400, strange=7)
 
     async def told() -> int:
-        found = await report.gaps(connection, "bng-01", "rejected")
+        found = await report.gaps(connection, "b", "rejected")
         return sum(row["filled"] is None for row in found)
 
-    assert await told() == (await report.status(connection))["targets"][0]["rejected"] == bad
-    # those of routers are events that the table takes; it is their router that it does not
-    assert (await replay.replay(connection, target, None))["added"] == routers
-    assert await told() == bad - routers
-    await connection.close()
-
-
-def test_a_collector_that_is_killed_among_them(cluster: postgres.Cluster, tmp_path: Path) -> None:
-    rig = Rig(tmp_path, cluster.create("killed"))
+    session = asyncio.create_task(Session(config, config.targets[0], 1).run())
     try:
-        rig.target(400, strange=7, per_turn=2)
-        collector = rig.collector(lease_ttl=1)
-        rig.until("SELECT max(seq) FROM events", lambda seq: isinstance(seq, int) and seq > 100)
-        collector.kill()
-        collector.wait()
-        rig.collector(lease_ttl=1)
-        rig.until("SELECT max(seq) FROM events", lambda seq: seq == 400)
-        (found,) = rows(
-            rig.database,
-            """SELECT (SELECT count(*) FROM events), (SELECT count(DISTINCT seq) FROM events),
-               (SELECT count(*) FROM events_rejected), (SELECT count(DISTINCT time_ns) FROM events_rejected),
-               (SELECT count(*) FROM gaps WHERE kind = 'events')""",
-        )
+        async with asyncio.timeout(60):
+            while await connection.fetchval("SELECT seq FROM cursors") != 400:
+                await asyncio.sleep(0.05)
         bad, routers = 400 // 7, sum(number % STRANGE == 3 for number in range(1, 400 // 7 + 1))
-        assert tuple(found) == (400 - bad, 400 - bad, bad, bad, 0)
-        asyncio.run(told_and_replayed(rig, bad, routers))
+        found = await connection.fetchrow("SELECT count(*), count(DISTINCT seq) FROM events")
+        assert tuple(found) == (400 - bad, 400 - bad)
+        assert await connection.fetchval("SELECT count(*) FROM gaps WHERE kind = 'events'") == 0
+        assert await told() == (await report.status(connection))["targets"][0]["rejected"] == bad
+        # those of routers are events that the table takes; it is their router that it does not
+        assert (await replay.replay(connection, config.targets[0], None))["added"] == routers
+        assert await told() == bad - routers
     finally:
+        session.cancel()
+        await asyncio.gather(session, return_exceptions=True)
         rig.end()
