@@ -112,9 +112,8 @@ class PublishService:
         """Which of the free targets this publisher takes, and which of its own it gives to another one."""
         holders = {**self._holders, **dict.fromkeys(self.held, self.config.owner)}
         try:
-            async with asyncio.timeout(self.config.lease_ttl):
-                alive = await self._members.alive(self._reach.wanted(self._tasks), holders)
-        except (Unavailable, TimeoutError):
+            alive = await self._members.alive(self._reach.wanted(self._tasks), holders)
+        except Unavailable:
             return  # nobody can take anything now
         taken = set(self._turn.mine(sorted(self._free), alive))
         for name, event in self._mine.items():
@@ -124,8 +123,9 @@ class PublishService:
         for name in given:
             log.warning("collector.unreachable-given-up", bng_id=name)
         left = sorted(self._free - taken)
-        for name in given or self._turn.surplus(self.held, left, alive):
-            await self._end(name)
+        given = given or self._turn.surplus(self.held, left, alive)
+        await asyncio.gather(*map(self._end, given))
+        for name in given:
             self._begin(name, self._running[name])
             metrics.HANDED_OVER.inc()
             log.info("collector.lease-handed-over", bng_id=name)
