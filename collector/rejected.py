@@ -100,7 +100,7 @@ async def _sift(connection: asyncpg.Connection, owner: Owner, entries: Sequence[
             reason = str(error) or type(error).__name__
     if len(entries) == 1:
         new = await record(connection, owner[0], entries[0], reason)
-        return [dataclasses.replace(entries[0], reason=_line(reason))] if new else []
+        return [dataclasses.replace(entries[0], reason=line(reason))] if new else []
     middle = len(entries) // 2
     halves = entries[:middle], entries[middle:]
     return [entry for half in halves for entry in await _sift(connection, owner, half)]
@@ -155,7 +155,8 @@ async def _unstorable(connection: asyncpg.Connection, bng_id: str, live: dict[st
     return found[0] | found[1]
 
 
-def _line(reason: str) -> str:
+def line(reason: str) -> str:
+    """Text from elsewhere as a reason: one line that PostgreSQL takes."""
     return " ".join(reason.replace("\0", "\ufffd").split())[:MOST_REASON]
 
 
@@ -166,7 +167,7 @@ async def record(connection: asyncpg.Connection, bng_id: str, entry: Entry, reas
     time = decode.stamp(entry.time_ns)
     told = await connection.execute(
         INSERT,
-        *(bng_id, entry.text("instance-id"), entry.seq, time, entry.time_ns, kind, session, _line(reason)),
+        *(bng_id, entry.text("instance-id"), entry.seq, time, entry.time_ns, kind, session, line(reason)),
         _json(entry),
     )
     new = bool(told == "INSERT 0 1")

@@ -15,7 +15,7 @@ from collector import clock, decode, metrics, schema
 from collector.announce import announce
 from collector.copyformat import SAMPLE, STAGED_COUNTERS, SampleEncoder
 from collector.fold import Changes, Row, fold
-from collector.gaps import missed, torn
+from collector.gaps import Told, missed, torn, usual_step
 from collector.rollup import NOTE
 from collector.template import SESSION_ID, newest
 from collector.ticks import Part, Written
@@ -218,18 +218,19 @@ async def write_samples(
     tick, nested = found[-1].tick, connection.is_in_transaction()
     async with connection.transaction():
         last = await connection.fetchrow(
-            "SELECT tick, sampled_at, tick_whole FROM cursors WHERE bng_id = $1 AND epoch = $2 FOR UPDATE",
+            "SELECT tick, sampled_at, tick_whole, tick_step FROM cursors "
+            "WHERE bng_id = $1 AND epoch = $2 FOR UPDATE",
             *owner,
         )
         if last is None:
             raise FencedError
+        missing, usual = _missing(last, parts, interval)
         # looks at closed_to with the lock in hand: see `rollup.settled`
         closed = await connection.fetchval(
-            "UPDATE cursors SET tick = $3, sampled_at = $4, tick_whole = $5 "
+            "UPDATE cursors SET tick = $3, sampled_at = $4, tick_whole = $5, tick_step = $6 "
             "WHERE bng_id = $1 AND epoch = $2 RETURNING (SELECT closed_to FROM rollups WHERE step = 60)",
-            *(bng_id, epoch, tick, times[-1], parts[-1][0].whole),
+            *(bng_id, epoch, tick, times[-1], parts[-1][0].whole, usual),
         )
-        missing = _missing(last, parts, interval)
         for first, until, reason in missing:
             await record_gap(connection, bng_id, "samples", first, until, reason)
         for minute in {time.replace(second=0, microsecond=0) for time in times if closed and time < closed}:
@@ -250,20 +251,22 @@ async def write_samples(
 
 def _missing(
     last: Mapping[str, Any], parts: Sequence[tuple[Part, float]], interval: float
-) -> list[tuple[int, int, str]]:
-    """What is missing before each part. `last` is the cursor: tick, sampled_at, tick_whole."""
-    before, whole = (last["tick"], last["sampled_at"]), last["tick_whole"]
+) -> tuple[list[tuple[int, int, str]], int | None]:
+    """What is missing before each part, and the usual number of ticks between samples from now on. `last` is
+    the cursor: tick, sampled_at, tick_whole, tick_step."""
+    before, whole, usual = (last["tick"], last["sampled_at"]), last["tick_whole"], last["tick_step"]
     found = []
     for part, seen in parts:
         if part.samples:
             this = part.samples.tick, decode.stamp(part.samples.time_ns)
-            gap = missed(before, this, interval, seen, part.samples.skipped)
+            gap = missed(before, this, interval, Told(seen, part.samples.skipped, usual))
+            usual = usual_step(before, this, interval, usual)
             if part.first and not whole and before != this:
                 gap = torn(before[0], gap)
             found.append(gap)
             before = this
         whole = part.whole
-    return [gap for gap in found if gap]
+    return [gap for gap in found if gap], usual
 
 
 async def newest_tick(connection: asyncpg.Connection, owner: tuple[str, int]) -> Written:

@@ -220,7 +220,7 @@ class Writing(Session):
             raise TypeError("no number of an event, or no reason")
         lost = (before + 1, max(before + 1, oldest - 1))
         async with self._placed(one) as connection:
-            await self._rebaseline(connection, oldest, live, lost, reason[: rejected.MOST_REASON])
+            await self._rebaseline(connection, oldest, live, lost, rejected.line(reason))
         self._tracker, self._known_until, self._wish = gaps.Tracker(oldest - 1, 0), before, None
 
     # -- samples, condition, state --------------------------------------------------------------------
