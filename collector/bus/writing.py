@@ -35,6 +35,7 @@ TOLD = frozenset({"gnmi_address", "instance_id", "version"})
 PLACE = """
     UPDATE cursors SET bus_seq = $3, bus_id = $4, bus_time_ns = $5, bus_stream = $6
     WHERE bng_id = $1 AND epoch = $2"""
+UP = "SELECT state = 'connected' FROM bngs WHERE bng_id = $1"
 NEWEST = "SELECT coalesce(max(seq), 0) FROM events WHERE bng_id = $1"
 
 
@@ -90,6 +91,7 @@ class Writing(Session):
         self._encoder = copyformat.SampleEncoder(self.name)
         self._wish: dict[str, Any] | None = None
         self._wish_at = 0.0
+        self._knows_state = False
 
     async def say(self, up: bool, error: str | None, **columns: Any) -> None:
         """The target's state is its publisher's to say."""
@@ -106,7 +108,8 @@ class Writing(Session):
             if row is None:
                 raise writer.FencedError
             self._tracker, self._wish = gaps.Tracker(row["seq"], row["time_ns"]), None
-            self._assembler, self._known_until = Assembler(), 0
+            # a hole may have been met before, and what was in it not been made up
+            self._assembler, self._known_until, self._knows_state = Assembler(), 0, False
             if row["seq"] and not row["time_ns"]:  # a baseline, and nothing new since
                 self._known_until = await connection.fetchval(NEWEST, self.name)
         self._age, self._stream, self._ticks = Age(), row["bus_stream"] or "", None
@@ -120,6 +123,7 @@ class Writing(Session):
                 if follower.holes != holes:
                     holes, self._wish = follower.holes, None  # what was wished for may be gone as well
                     self._stream, self._ticks = "", None  # and what belongs to the tick
+                    self._knows_state, self._wish_at = False, 0.0
                     BUS_HOLES.labels(self.name).inc()
                     self.log.warning("collector.bus-hole", before=batch.messages[0].seq)
                 await self._write(batch.messages)
@@ -201,10 +205,13 @@ class Writing(Session):
             self.log.warning("collector.bus-events-missing", after=seq)
 
     async def _wish_again(self) -> None:
+        """Ask the publisher for what is missing, until it comes: events, or how its target is."""
         now = asyncio.get_running_loop().time()
-        if self._wish is not None and now >= self._wish_at:
-            self._wish_at = now + WISH_AGAIN
-            heard = await self._bus.wish(self.name, self._wish)
+        if now < self._wish_at or (self._wish is None and self._knows_state):
+            return
+        self._wish_at = now + WISH_AGAIN
+        heard = await self._bus.wish(self.name, {**(self._wish or {}), "state": not self._knows_state})
+        if self._wish is not None:
             self.log.info("collector.bus-events-wished", after=self._wish["seq"], heard=heard)
 
     async def _write_baseline(self, one: Message) -> None:
@@ -310,7 +317,7 @@ class Writing(Session):
         if told["state"] != "removed":
             # names go into SQL: none but those that are known
             columns = {name: content for name, content in told["columns"].items() if name in TOLD}
-            if up:
+            if up and not (told.get("again") and await connection.fetchval(UP, self.name)):
                 since = decode.stamp(self._age.at(time_ns))
                 columns.update(connected_since=since, last_seen=since)
             state = "connected" if up else "unreachable"

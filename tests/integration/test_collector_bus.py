@@ -27,7 +27,7 @@ from collector.bus import message
 from collector.bus.chain import Follower, Place
 from collector.bus.config import parse
 from collector.bus.jetstream import Bus, Unavailable
-from collector.bus.publisher import Line
+from collector.bus.publisher import Line, Publishing
 from collector.bus.publishing import PublishService
 from collector.bus.reader import read
 from collector.bus.writing import Writing
@@ -134,7 +134,7 @@ def test_kills_and_losses(rig: Rig, server: NatsServer) -> None:
     assert rows(rig.database, "SELECT first, last FROM gaps WHERE kind = 'events'") == [lost]
     _check_sessions(rig, total)
     _check_samples(rig)
-    # the publisher may just be connecting again, as what is missing is asked for anew
+    # that it is may have been among what nobody has any more
     rig.until("SELECT state FROM bngs", lambda state: state == "connected")
     assert rows(rig.database, "SELECT gnmi_address FROM bngs")[0][0] == f"127.0.0.1:{rig.port}"
     assert rows(rig.database, "SELECT count(*) FROM target_state WHERE until IS NULL")[0][0] == 1
@@ -279,6 +279,30 @@ async def test_a_baseline_doubles_no_event_also_when_its_writer_dies(writers: Wr
     assert found[:] == (13, 13, 13)
     (row,) = await connection.fetch("SELECT cpu_usage, now() - time < '1 min' AS now FROM health_samples")
     assert row[:] == (7, True)  # the BNG's clock is wrong
+
+
+async def test_a_state_that_is_gone_is_asked_for(writers: Writers, tmp_path: Path) -> None:
+    """Nobody has read that the target is up again, when it is thrown away."""
+    line, connection = Line(writers.bus, "b", "t"), writers.connection
+    target = Target("b", "192.0.2.1:9339", "", "", tmp_path)
+    publishing = Publishing(CollectorConfig("", (target,), owner="p"), target, line)
+    await line.begin("p")
+    await publishing.say(False, "test")
+    await writers.until("SELECT count(*) FROM bngs WHERE state = 'unreachable'", 1)
+    await publishing.say(True, None, version="1")
+    await line.send("events", message.pack([]))
+    await (await writers.bus.context()).purge_stream("AETHER", keep=1)
+    end = await writers.bus.hear("b", publishing.wish)
+    saying = asyncio.create_task(publishing.say_again())
+    await writers.until("SELECT count(*) FROM bngs WHERE state = 'connected' AND version = '1'", 1)
+    assert await connection.fetchval("SELECT connected_since = last_seen FROM bngs")
+
+    # told again what is there already, it leaves alone since when that is
+    await connection.execute("UPDATE bngs SET version = '0', connected_since = last_seen - interval '1 hour'")
+    await writers.until("SELECT count(*) FROM bngs WHERE version = '1'", 1)
+    assert await connection.fetchval("SELECT connected_since < last_seen FROM bngs")
+    saying.cancel()
+    await end()
 
 
 async def test_events_that_postgresql_does_not_take_hold_up_no_others(writers: Writers) -> None:
