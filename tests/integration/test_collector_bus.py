@@ -155,7 +155,10 @@ def _others_take_over(rig: Rig, bus: Bused) -> None:
 
 def _the_server_goes_back(rig: Rig, server: NatsServer) -> None:
     shutil.copytree(server.folder / "jetstream", server.folder / "older")
+    copied = asyncio.run(_newest(server))
     _more_events(rig, 50)
+    while asyncio.run(_newest(server)) <= copied:  # rows may be of messages that were copied
+        time.sleep(0.1)
     server.kill()
     shutil.rmtree(server.folder / "jetstream")
     (server.folder / "older").rename(server.folder / "jetstream")
@@ -201,6 +204,14 @@ def _check_samples(rig: Rig) -> None:
     assert between == told - ticks
     half = "SELECT tick FROM session_samples GROUP BY tick HAVING count(*) < 2"
     assert {row[0] for row in rows(rig.database, half)} <= told | {max(ticks)}
+
+
+async def _newest(server: NatsServer) -> int:
+    """Number of the last message that is stored."""
+    client = await nats.connect(server.url)
+    info = await client.jetstream().stream_info("AETHER")
+    await client.close()
+    return info.state.last_seq
 
 
 async def _purge(server: NatsServer) -> None:
