@@ -35,7 +35,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         _add(verbs, name, text, func)
     for name, text, ask in (
         ("status", "targets with their state, collector and last samples; collectors; rollups", _status),
-        ("gaps", "events and samples that are missing; 1 when there are any", _gaps),
+        (
+            "gaps",
+            "events and samples that are missing, events that were rejected; 1 if there are any",
+            _gaps,
+        ),
         ("replay", "read a BNG's journal again and add the events that are missing", _replay),
         ("bench", "rows per second of this machine and database, in a temporary table", _bench),
     ):
@@ -46,7 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             continue
         verb.add_argument("--bng", metavar="NAME", required=name == "replay", help="this target only")
         if name == "gaps":
-            verb.add_argument("--kind", choices=("events", "samples"))
+            verb.add_argument("--kind", choices=("events", "samples", "rejected"))
             verb.add_argument("--all", action="store_true", help="also those that were filled since")
         if name in ("gaps", "replay"):
             verb.add_argument("--since", type=_time, metavar="TIME", help="2026-11-25T12:00:00Z")
@@ -104,8 +108,18 @@ async def _status(args: argparse.Namespace, config: CollectorConfig) -> int:
         found = await report.status(connection, args.bng)
     finally:
         await connection.close()
-    columns = ("target", "state", "since", "collector", "last_event", "sample_age", "gaps", "reason")
-    parts = [report.table(found["targets"], columns)]
+    columns = (
+        "target",
+        "state",
+        "since",
+        "collector",
+        "last_event",
+        "sample_age",
+        "gaps",
+        "rejected",
+        "reason",
+    )
+    parts = [report.table(found["targets"], (*columns, "reason"))]
     if args.bng:
         parts.append(report.table(found["history"], ("state", "since", "until", "collector", "reason")))
     parts.append(report.table(found["collectors"], ("collector", "alive", "since", "held", "targets")))
@@ -207,6 +221,8 @@ def _write(args: argparse.Namespace) -> int:
 
 
 def _serve(service: Service | PublishService) -> int:
+    from collector.migrations import NewerError
+
     async def main() -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, service.reload.set)
@@ -214,7 +230,11 @@ def _serve(service: Service | PublishService) -> int:
             loop.add_signal_handler(number, service.stop.set)
         await service.run()
 
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except NewerError as error:
+        print(f"aether collector: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -222,13 +242,17 @@ def _migrate(args: argparse.Namespace) -> int:
     config = _load(args)
     if config is None:
         return 2
+    if not config.database:
+        print(f"aether collector: {args.config}: 'migrate' needs 'database'", file=sys.stderr)
+        return 2
     import asyncpg
 
-    from collector.migrations import migrate
+    from collector.migrations import NewerError, migrate
 
     try:
-        asyncio.run(migrate(config.database))
-    except (OSError, asyncpg.PostgresError) as error:
+        done = asyncio.run(migrate(config.database))
+    except (OSError, asyncpg.PostgresError, NewerError) as error:
         print(f"aether collector: the database cannot be migrated: {error}", file=sys.stderr)
         return 1
+    print(f"aether collector: {done}")
     return 0

@@ -143,7 +143,10 @@ def _tunnel(source: Any) -> TunnelConfig | None:
     )
     if not folder.is_absolute() or len(os.fsencode(folder)) > MAXIMUM_FOLDER:
         raise ConfigError(f"tunnel: 'folder' must be an absolute path of at most {MAXIMUM_FOLDER} octets")
-    return TunnelConfig(host, port, certificate, key, ca, folder)
+    bind = source.get("bind_names", True)
+    if not isinstance(bind, bool):
+        raise ConfigError("tunnel: 'bind_names' must be true or false")
+    return TunnelConfig(host, port, certificate, key, ca, folder, bind)
 
 
 def _metrics(source: Any) -> tuple[str, int] | None:

@@ -21,6 +21,7 @@ HANDED_OVER = Counter("aether_collector_leases_handed_over", "Leases handed over
 RECONNECTS = Counter("aether_collector_reconnects", "Sessions to a target that broke", ["bng_id"])
 
 EVENTS = Counter("aether_collector_events", "Events committed", ["bng_id"])
+REJECTED = Counter("aether_collector_events_rejected", "Events that PostgreSQL did not take", ["bng_id"])
 SAMPLES = Counter("aether_collector_samples", "Session samples committed", ["bng_id"])
 GAPS = Counter("aether_collector_gaps", "Rows added to the table of gaps", ["bng_id", "kind"])
 LAG = Gauge(

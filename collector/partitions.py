@@ -67,6 +67,7 @@ async def maintain(connection: asyncpg.Connection, retention: Retention, now: da
             await _drop(connection, child)
     await connection.execute("DELETE FROM health_samples WHERE time < $1", now - retention.condition)
     await connection.execute("DELETE FROM target_state WHERE until < $1", now - retention.condition)
+    await connection.execute("DELETE FROM events_rejected WHERE detected < $1", now - retention.rejected)
 
 
 async def ensure(connection: asyncpg.Connection, now: datetime) -> None:

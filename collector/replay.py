@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from collector import decode, gnmi, schema, writer
+from collector import events, gnmi, rejected, schema, writer
 from collector.config import Target
 from collector.session import EVENTS_PATH
 from telemetry.protocol import gnmi_pb2
@@ -64,13 +64,13 @@ async def replay(
                 batch = await asyncio.wait_for(anext(batches), QUIET)
             except (TimeoutError, StopAsyncIteration):
                 break
-            events = [event for event in map(decode.event, batch) if event and event["seq"] <= end]
-            if not events:
+            entries = [entry for entry in map(events.read, batch) if entry and (entry.seq or 0) <= end]
+            if not entries:
                 break
-            made.read += len(events)
-            made.first = events[0]["seq"] if made.first is None else made.first
-            made.last = events[-1]["seq"]
-            made.added += await add(connection, target.bng_id, events, dry=dry)
+            made.read += len(entries)
+            for seq in (entry.seq for entry in entries if entry.seq is not None):
+                made.first, made.last = seq if made.first is None else made.first, seq
+            made.added += await add(connection, target.bng_id, entries, dry=dry)
     finally:
         await batches.aclose()  # type: ignore[attr-defined]
         await client.close()
@@ -80,16 +80,35 @@ async def replay(
 
 
 async def add(
-    connection: asyncpg.Connection, bng_id: str, events: Sequence[dict[str, Any]], *, dry: bool
+    connection: asyncpg.Connection, bng_id: str, entries: Sequence[events.Entry], *, dry: bool
 ) -> int:
-    """Insert events that are not there. Returns how many."""
+    """Insert events that are not there. Returns how many. What PostgreSQL does not take is put on record."""
+    rows = [entry.row for entry in entries if entry.row is not None]
+    reason = entries[0].reason if entries else ""
+    if len(rows) == len(entries):
+        try:
+            return await _insert(connection, bng_id, rows, dry=dry)
+        except rejected.REFUSED as error:
+            reason = str(error) or type(error).__name__
+    if len(entries) == 1:
+        if not dry:
+            await rejected.record(connection, bng_id, entries[0], reason)
+        return 0
+    middle = len(entries) // 2
+    halves = entries[:middle], entries[middle:]
+    return sum([await add(connection, bng_id, half, dry=dry) for half in halves])
+
+
+async def _insert(
+    connection: asyncpg.Connection, bng_id: str, rows: Sequence[dict[str, Any]], *, dry: bool
+) -> int:
     columns = ", ".join(schema.EVENT)
     async with connection.transaction():
         await connection.execute("CREATE TEMP TABLE again (LIKE events) ON COMMIT DROP")
         await connection.copy_records_to_table(
             "again",
             columns=schema.EVENT,
-            records=[(bng_id, *(event[c] for c in schema.EVENT[1:])) for event in events],
+            records=[(bng_id, *(event[c] for c in schema.EVENT[1:])) for event in rows],
         )
         if dry:
             missing: int = await connection.fetchval(
@@ -107,7 +126,13 @@ async def add(
 
 
 async def fill(connection: asyncpg.Connection, bng_id: str) -> int:
-    """Mark gaps of events as filled when each of their events is there."""
+    """Mark gaps of events as filled when each of their events is there, and events that were rejected as
+    stored. Returns how many gaps."""
+    await connection.execute(
+        """UPDATE events_rejected r SET stored = now() FROM events e WHERE r.bng_id = $1 AND stored IS NULL
+           AND e.bng_id = r.bng_id AND e.seq = r.seq AND e.time_ns = r.time_ns""",
+        bng_id,
+    )
     told = await connection.execute(
         """UPDATE gaps g SET filled = now() WHERE g.bng_id = $1 AND kind = 'events' AND filled IS NULL
            AND (SELECT count(DISTINCT seq) FROM events e

@@ -13,7 +13,8 @@ STATUS = """
            CASE WHEN l.expires > now() THEN l.owner END AS collector, c.epoch,
            c.seq AS last_event, c.sampled_at AS last_sample,
            extract(epoch FROM now() - c.sampled_at)::float8 AS sample_age,
-           (SELECT count(*) FROM gaps g WHERE g.bng_id = c.bng_id AND g.filled IS NULL) AS gaps
+           (SELECT count(*) FROM gaps g WHERE g.bng_id = c.bng_id AND g.filled IS NULL) AS gaps,
+           (SELECT count(*) FROM events_rejected r WHERE r.bng_id = c.bng_id AND r.stored IS NULL) AS rejected
     FROM cursors c
     FULL JOIN leases l USING (bng_id)
     LEFT JOIN target_state s ON s.target = coalesce(l.bng_id, c.bng_id) AND s.until IS NULL
@@ -30,7 +31,9 @@ ROLLUPS = """
     FROM rollups r ORDER BY step"""
 
 GAPS = """
-    SELECT id, bng_id, kind, first, last, detected, reason, filled FROM gaps
+    SELECT id, bng_id, kind, first, last, detected, reason, filled FROM (
+        SELECT id, bng_id, kind, first, last, detected, reason, filled FROM gaps
+        UNION ALL SELECT id, bng_id, 'rejected', seq, seq, detected, reason, stored FROM events_rejected) AS f
     WHERE ($1::text IS NULL OR bng_id = $1) AND ($2::text IS NULL OR kind = $2)
       AND ($3::timestamptz IS NULL OR detected >= $3)
     ORDER BY detected DESC, id DESC LIMIT $4"""
@@ -64,7 +67,8 @@ async def gaps(
     since: datetime | None = None,
     most: int = 1000,
 ) -> list[dict[str, Any]]:
-    """Ranges that are missing, the newest first."""
+    """Ranges that are missing and events that PostgreSQL did not take (kind `rejected`, whose `filled` is
+    when it took them after all), the newest first."""
     return [_plain(row) for row in await connection.fetch(GAPS, bng_id, kind, since, most)]
 
 

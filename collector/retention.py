@@ -19,6 +19,7 @@ class Retention:
         minute, five_minutes, hour: of the rollups.
         foreign: of `foreign_samples`.
         condition: of `health_samples` and of past rows of `target_state`.
+        rejected: of `events_rejected`.
     """
 
     samples: timedelta = timedelta(hours=48)
@@ -27,6 +28,7 @@ class Retention:
     hour: timedelta = timedelta(days=3 * 365)
     foreign: timedelta = timedelta(days=7)
     condition: timedelta = timedelta(days=30)
+    rejected: timedelta = timedelta(days=365)
 
 
 def duration(text: Any) -> timedelta:

@@ -46,7 +46,7 @@ class Service:
         self._reach = balance.Reach(config.owner)
         self._announced = False
         self._store = Store(config.database, config.owner, config.lease_ttl)
-        self._tunnel: tunnel.TunnelServer | None = None
+        self._tunnel = tunnel.Keeper()
 
     async def run(self) -> None:
         """Migrate, then hold leases and collect. Waits for PostgreSQL as long as it takes."""
@@ -74,7 +74,7 @@ class Service:
                 log.error("collector.metrics-not-served", address=self.config.metrics, error=str(error))
 
     async def _serve_tunnel(self) -> None:
-        self._tunnel = await tunnel.serve(self.config.tunnel)
+        await self._tunnel.follow(self.config.tunnel)
 
     async def _until_done(self, work: object) -> None:
         while not self.stop.is_set():
@@ -163,6 +163,7 @@ class Service:
         self.config = self.targets.config
         if anew:
             self.budget.resize(self.config.memory << 20)
+            await self._serve_tunnel()
         again = before.sample_interval != self.config.sample_interval
         changed = [
             name
@@ -234,8 +235,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._store.close()
-        if self._tunnel is not None:
-            await self._tunnel.stop()
+        await self._tunnel.stop()
         with suppress(*UNAVAILABLE):
             connection = await asyncpg.connect(self.config.database, timeout=2)
             await lease.release(connection, held, self.config.owner)

@@ -12,7 +12,21 @@ from typing import Any
 import asyncpg
 import grpc
 
-from collector import apart, clock, copyformat, decode, gaps, gnmi, link, metrics, template, ticks, writer
+from collector import (
+    apart,
+    clock,
+    copyformat,
+    decode,
+    events,
+    gaps,
+    gnmi,
+    link,
+    metrics,
+    rejected,
+    template,
+    ticks,
+    writer,
+)
 from collector.budget import WINDOW_MOST, Budget
 from collector.config import CollectorConfig, Target
 from collector.metrics import EVENTS, SAMPLES
@@ -47,11 +61,24 @@ def counters(interval: float) -> gnmi_pb2.SubscribeRequest:
     return gnmi.stream(gnmi.sampled(COUNTERS, interval), gnmi.sampled(INSTANCE, interval))
 
 
-def merge(live: dict[str, dict[str, Any]], notification: gnmi_pb2.Notification) -> None:
-    """Add what a notification tells of sessions; what belongs to one of them may come in several."""
-    for path, leaves in decode.entries(notification, below="session"):
-        known = {name: leaf for name, leaf in decode.session(leaves).items() if leaf is not None}
-        live.setdefault(path[-1][1]["id"], {}).update(known)
+def merge(live: dict[str, dict[str, Any]], notification: gnmi_pb2.Notification) -> str:
+    """Add what a notification tells of sessions; what belongs to one of them may come in several.
+
+    Returns why something of it could not be read: of such a session no more is known than that it is there.
+    """
+    trouble = ""
+    try:
+        for path, leaves in decode.entries(notification, below="session"):
+            known = live.setdefault(path[-1][1].get("id", ""), {})
+            try:
+                found = decode.session(leaves)
+            except decode.DecodeError as error:
+                trouble = str(error)
+                continue
+            known.update({name: leaf for name, leaf in found.items() if leaf is not None})
+    except decode.DecodeError as error:
+        trouble = str(error)
+    return trouble
 
 
 def condition(batch: Sequence[gnmi_pb2.Notification]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -152,10 +179,10 @@ class Session(link.Link):
         tracker: gaps.Tracker,
         batch: Sequence[gnmi_pb2.Notification],
     ) -> None:
-        fresh: list[dict[str, Any]] = []
+        fresh: list[events.Entry] = []
         size = sum(notification.ByteSize() for notification in batch)
-        for event in await apart.decoded(size, lambda: list(map(decode.event, batch))):
-            verdict = tracker.judge(event["seq"], event["time_ns"]) if event else gaps.KNOWN
+        for event in await apart.decoded(size, lambda: list(map(events.read, batch))):
+            verdict = tracker.judge(event.seq, event.time_ns) if event else gaps.KNOWN
             if verdict == gaps.BROKEN:
                 if fresh:
                     await self._write_fresh(fresh)
@@ -166,15 +193,15 @@ class Session(link.Link):
         if fresh:
             await self._write_fresh(fresh)
 
-    async def _write_fresh(self, events: list[dict[str, Any]]) -> None:
+    async def _write_fresh(self, fresh: Sequence[events.Entry]) -> None:
         async with self.store.borrow() as connection:
-            await self._write_events(connection, events)
+            await self._write_events(connection, fresh)
 
-    async def _write_events(self, connection: asyncpg.Connection, events: list[dict[str, Any]]) -> None:
+    async def _write_events(self, connection: asyncpg.Connection, fresh: Sequence[events.Entry]) -> None:
         with metrics.writing("events"):
-            await writer.write_events(connection, self.target.bng_id, self.epoch, events)
-        EVENTS.labels(self.target.bng_id).inc(len(events))
-        metrics.committed(self.target.bng_id, "events", events[-1]["time_ns"])
+            refused = await rejected.write_events(connection, (self.name, self.epoch), fresh)
+        EVENTS.labels(self.name).inc(len(fresh) - refused)
+        metrics.committed(self.name, "events", fresh[-1].time_ns)
 
     async def _start_over(self, client: gnmi.Client, tracker: gaps.Tracker, reason: str) -> None:
         """Baseline from what is there, record what is missing, read the journal from its oldest event."""
@@ -184,21 +211,28 @@ class Session(link.Link):
                 oldest = decode.integer(leaves.get("oldest-seq")) or oldest
         live: dict[str, dict[str, Any]] = {}
         async for notification in client.once(gnmi.path("aether-subscriber:sessions", "session")):
-            merge(live, notification)
+            self._baseline_trouble(merge(live, notification))
         lost = (tracker.seq + 1, max(tracker.seq + 1, oldest - 1))
         async with self.store.borrow() as connection:
-            await writer.rebaseline(
-                connection,
-                self.target.bng_id,
-                self.epoch,
-                cursor=(oldest - 1, 0),
-                live=live,
-                lost=lost,
-                reason=reason,
-            )
-        metrics.GAPS.labels(self.target.bng_id, "events").inc()
-        self.log.warning("collector.gap", first=lost[0], last=lost[1], reason=reason)
+            await self._rebaseline(connection, oldest, live, lost, reason)
         raise ConnectionError(f"{reason}; subscribing anew")
+
+    def _baseline_trouble(self, trouble: str) -> None:
+        if trouble:
+            self.log.error("collector.session-rejected", reason=trouble)
+
+    async def _rebaseline(
+        self,
+        connection: asyncpg.Connection,
+        oldest: int,
+        live: dict[str, dict[str, Any]],
+        lost: tuple[int, int],
+        reason: str,
+    ) -> None:
+        more = {"cursor": (oldest - 1, 0), "lost": lost, "reason": reason}
+        await rejected.rebaseline(connection, (self.name, self.epoch), live, **more)
+        metrics.GAPS.labels(self.name, "events").inc()
+        self.log.warning("collector.gap", first=lost[0], last=lost[1], reason=reason)
 
     # -- samples --------------------------------------------------------------------------------------
 
@@ -284,8 +318,11 @@ class Session(link.Link):
         )
         async for batch in client.notifications(request, most=MOST_MESSAGES, quiet=0.2):
             now = await self.store.clock.now_ns()
-            async with self.store.borrow() as connection:
-                await self._write_condition(connection, batch, now)
+            try:
+                async with self.store.borrow() as connection:
+                    await self._write_condition(connection, batch, now)
+            except rejected.REFUSED as error:  # the next report is a better one
+                self.log.error("collector.condition-rejected", reason=str(error) or repr(error))
 
     async def _write_condition(
         self, connection: asyncpg.Connection, batch: Sequence[gnmi_pb2.Notification], now: int

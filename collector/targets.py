@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 AnyTarget = Target | ForeignTarget
 
-FIXED = ("database", "owner", "lease_ttl", "metrics", "registry", "outputs", "tunnel", "bus")
+FIXED = ("database", "owner", "lease_ttl", "metrics", "registry", "outputs", "bus")
 """What a running collector keeps; a change of these needs a restart."""
 
 

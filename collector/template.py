@@ -41,11 +41,14 @@ class Samples:
         time_ns: timestamp of the notification.
         sessions: session ids, 16 characters each, as an array of SESSION_ID.
         values: int64, one row per session, columns as COLUMNS.
+        skipped: ticks that the target left out before this one, as they were not read in time: its
+            `duplicates`.
     """
 
     time_ns: int
     sessions: np.ndarray
     values: np.ndarray
+    skipped: int = 0
 
     @property
     def tick(self) -> int:
@@ -173,6 +176,7 @@ class Template:
             raise _Mismatch
         self.sessions = np.array(list(rows), SESSION_ID)
         self._time = time
+        self._duplicates = duplicates[0] if duplicates else None
         self._size = len(message)
         keep = np.full(self._size, 0xFF, np.uint8)
         for begin, end in (time, *values, *duplicates):
@@ -208,10 +212,20 @@ class Template:
             values[places] = numbers
         if values.max() > decode.MAX_BIGINT:
             raise decode.DecodeError("a counter does not fit into a bigint")
-        time_ns, end = _varint(message, self._time[0])
-        if end != self._time[1]:
+        time_ns = _number(message, self._time)
+        skipped = _number(message, self._duplicates) if self._duplicates else 0
+        if time_ns is None or skipped is None:
             return None
-        return Samples(time_ns, self.sessions, values.view(np.int64).reshape(-1, len(COLUMNS)))
+        return Samples(time_ns, self.sessions, values.view(np.int64).reshape(-1, len(COLUMNS)), skipped)
+
+
+def _number(message: bytes, span: tuple[int, int]) -> int | None:
+    """The varint that begins and ends there, None if it does not."""
+    try:
+        value, end = _varint(message, span[0])
+    except (_Mismatch, IndexError):
+        return None
+    return value if end == span[1] else None
 
 
 def _words(message: bytes) -> np.ndarray:
@@ -301,4 +315,5 @@ class Reader:
         if not rows:
             return None
         sessions = np.array(list(rows), SESSION_ID)
-        return Samples(update.timestamp, sessions, np.array(list(rows.values()), np.int64))
+        skipped = update.update[0].duplicates
+        return Samples(update.timestamp, sessions, np.array(list(rows.values()), np.int64), skipped)

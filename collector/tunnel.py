@@ -7,7 +7,7 @@ through the tunnel to the target's gNMI server, so that a client that knows noth
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from telemetry.protocol import tunnel_pb2
-from telemetry.tunnel.desk import Added, Desk, Failed, Removed
+from telemetry.tunnel.desk import Added, Desk, Failed, Refused, Removed
 from telemetry.tunnel.registration import Answer, TunnelError
 from telemetry.tunnel.session import CHUNK, Session
 
@@ -51,6 +51,7 @@ class TunnelConfig:
         certificate, key: of the server, PEM files.
         ca: authorities of the certificates that clients must show, PEM file.
         folder: where the sockets are.
+        bind_names: whether a target may only have a name that the certificate of its client has.
     """
 
     host: str
@@ -59,6 +60,7 @@ class TunnelConfig:
     key: Path
     ca: Path
     folder: Path
+    bind_names: bool = True
 
 
 class _Stream:
@@ -122,6 +124,7 @@ class TunnelServer:
         self.port = config.port
         self._config = config
         self._names: set[str] = set()
+        self._clients: set[_Client] = set()
         self._waiting: dict[int, _Waiting] = {}
         self._tag = 0
         self._server: grpc.aio.Server | None = None
@@ -151,15 +154,19 @@ class TunnelServer:
         log.info("collector.tunnel-listening", address=f"{config.host} {self.port}")
 
     async def stop(self) -> None:
-        """End all tunnels."""
+        """End all tunnels; no socket is left."""
         if self._server is not None:
             await self._server.stop(0)
             self._server = None
+        for client in tuple(self._clients):
+            self._leave(client)
 
     # --- targets
 
     async def _register(self, _requests: AsyncIterator[bytes], context: Any) -> None:
-        client = _Client(context, Desk(self._names))
+        proven = _names_of(context.auth_context()) if self._config.bind_names else None
+        client = _Client(context, Desk(self._names, proven))
+        self._clients.add(client)
         try:
             while (octets := await client.read()) is not None:
                 await self._do(client, client.desk.receive(octets))
@@ -168,11 +175,15 @@ class TunnelServer:
             context.set_code(grpc.StatusCode.INVALID_ARGUMENT)
             context.set_details(str(error))
         finally:
-            for name in tuple(client.sockets):
-                self._remove(client, name)
-            for tag, waiting in tuple(self._waiting.items()):
-                if waiting.client is client:
-                    self._give_up(tag)
+            self._leave(client)
+
+    def _leave(self, client: _Client) -> None:
+        self._clients.discard(client)
+        for name in tuple(client.sockets):
+            self._remove(client, name)
+        for tag, waiting in tuple(self._waiting.items()):
+            if waiting.client is client:
+                self._give_up(tag)
 
     async def _do(self, client: _Client, action: Added | Removed | Failed | Answer | None) -> None:
         if isinstance(action, Added):
@@ -187,6 +198,13 @@ class TunnelServer:
                 log.warning("collector.tunnel-refused", peer=client.peer, reason=action.reason)
                 self._give_up(action.tag)
         elif action is not None:
+            if isinstance(action, Refused):
+                log.warning(
+                    "collector.tunnel-target-refused",
+                    target=action.name,
+                    peer=client.peer,
+                    reason=action.reason,
+                )
             await client.write(action.octets)
 
     async def _add(self, client: _Client, name: str) -> None:
@@ -263,15 +281,61 @@ def _tag_of(octets: bytes | None) -> int:
         return 0
 
 
-async def serve(config: TunnelConfig | None) -> TunnelServer | None:
-    """A tunnel server that runs; None where none is wanted, or it cannot be: targets that can be dialled are
-    collected all the same."""
-    if config is None:
-        return None
-    server = TunnelServer(config)
-    try:
-        await server.start()
-    except OSError as error:
-        log.error("collector.tunnel-not-served", error=str(error))
-        return None
-    return server
+def _names_of(proven: Mapping[str, Iterable[bytes]]) -> set[str]:
+    """What a certificate says whose it is: its CN, and its alternative names of any kind."""
+    kinds = ("x509_common_name", "x509_subject_alternative_name")
+    return {name.decode(errors="replace") for kind in kinds for name in proven.get(kind, ())}
+
+
+class Keeper:
+    """The tunnel server that the configuration wants, if any. One that cannot be is told, and does without:
+    targets that can be dialled are collected all the same."""
+
+    def __init__(self) -> None:
+        self._server: TunnelServer | None = None
+        self._followed: tuple[TunnelConfig | None, list[bytes | None]] = None, []
+
+    @property
+    def port(self) -> int | None:
+        """Where it listens; None when it does not."""
+        return self._server.port if self._server else None
+
+    async def follow(self, config: TunnelConfig | None) -> None:
+        """Serve this from now on, files as they are now. Calls end if it is another one than before, and
+        not otherwise; what cannot be served leaves the one before in its place."""
+        wanted = config, _contents(config)
+        if wanted == self._followed:
+            return
+        (before, _), self._followed = self._followed, wanted
+        was = self._server is not None
+        await self.stop()
+        if not await self._serve(config) and was:
+            await self._serve(before)
+
+    async def stop(self) -> None:
+        """End all tunnels."""
+        if self._server is not None:
+            await self._server.stop()
+            self._server = None
+
+    async def _serve(self, config: TunnelConfig | None) -> bool:
+        if config is not None:
+            server = TunnelServer(config)
+            try:
+                await server.start()
+            except OSError as error:
+                log.error("collector.tunnel-not-served", error=str(error))
+                return False
+            self._server = server
+        return True
+
+
+def _contents(config: TunnelConfig | None) -> list[bytes | None]:
+    """Of the files that it names, None for one that cannot be read."""
+    found: list[bytes | None] = []
+    for file in (config.certificate, config.key, config.ca) if config else ():
+        try:
+            found.append(file.read_bytes())
+        except OSError:
+            found.append(None)
+    return found

@@ -15,7 +15,10 @@ from collector.metrics import ROLLED
 
 log = structlog.get_logger()
 
-UNAVAILABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+UNAVAILABLE = (
+    *(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError),
+    asyncpg.InternalClientError,  # of a connection that the server ends while something is being asked
+)
 PERIOD = 5.0
 """Seconds between two turns."""
 

@@ -14,8 +14,8 @@ import orjson
 from collector import clock, decode, metrics, schema
 from collector.announce import announce
 from collector.copyformat import SAMPLE, STAGED_COUNTERS, SampleEncoder
-from collector.fold import Row, fold
-from collector.gaps import missed, torn
+from collector.fold import Changes, Row, fold
+from collector.gaps import Told, missed, torn, usual_step
 from collector.rollup import NOTE
 from collector.template import SESSION_ID, newest
 from collector.ticks import Part, Written
@@ -72,6 +72,9 @@ STAGE = (
     + ", ".join(f"{c} bigint" for c in schema.COUNTERS)
     + ") ON COMMIT DELETE ROWS",
 )
+
+UNSTAGE = "DELETE FROM staged_sessions; DELETE FROM staged_stops"
+"""Before another `apply` in the same transaction."""
 
 COUNT = f"""
     UPDATE sessions_active a SET ({", ".join(schema.COUNTERS)}, tick, sampled_at)
@@ -130,26 +133,33 @@ async def write_events(
             "WHERE bng_id = $1 AND epoch = $2",
             *(bng_id, epoch, last["seq"], last["time_ns"], changes.instance_id),
         )
-        await connection.copy_records_to_table(
-            "events",
-            columns=schema.EVENT,
-            records=[(bng_id, *(event[c] for c in schema.EVENT[1:])) for event in events],
-        )
-        await _apply(connection, bng_id, changes.live, changes.stopped)
-        started = {e["time"].replace(second=0, microsecond=0) for e in events if e["type"] == "session-start"}
-        if started:
-            await connection.execute(STARTED_LATE, bng_id, list(started))
-        for router in changes.routers.values():
-            await connection.execute(ROUTER, bng_id, *(router.get(c) for c in ROUTER_COLUMNS))
-        sessions = sorted({*changes.live, *changes.stopped})
-        announce(
-            connection, schema.CHANNEL_SESSIONS, bng_id=bng_id, seq=last["seq"], session_ids=sessions[:100]
-        )
+        await append_events(connection, bng_id, events, changes)
 
 
-async def _apply(
+async def append_events(
+    connection: asyncpg.Connection, bng_id: str, events: Sequence[Row], changes: Changes | None = None
+) -> None:
+    """What `write_events` does behind its fence, in a transaction of the caller's."""
+    changes = changes or fold(events)
+    await connection.copy_records_to_table(
+        "events",
+        columns=schema.EVENT,
+        records=[(bng_id, *(event[c] for c in schema.EVENT[1:])) for event in events],
+    )
+    await apply(connection, bng_id, changes.live, changes.stopped)
+    started = {e["time"].replace(second=0, microsecond=0) for e in events if e["type"] == "session-start"}
+    if started:
+        await connection.execute(STARTED_LATE, bng_id, list(started))
+    for router in changes.routers.values():
+        await connection.execute(ROUTER, bng_id, *(router.get(c) for c in ROUTER_COLUMNS))
+    sessions, last = sorted({*changes.live, *changes.stopped}), events[-1]
+    announce(connection, schema.CHANNEL_SESSIONS, bng_id=bng_id, seq=last["seq"], session_ids=sessions[:100])
+
+
+async def apply(
     connection: asyncpg.Connection, bng_id: str, live: dict[str, Row], stopped: dict[str, Row]
 ) -> None:
+    """Write sessions as `fold.Changes` has them, in a transaction of the caller's."""
     if live:
         rows = [(session, *(row.get(c) for c in schema.SESSION)) for session, row in live.items()]
         await connection.copy_records_to_table("staged_sessions", columns=STAGED, records=rows)
@@ -189,7 +199,7 @@ async def rebaseline(
         )
         rows = await connection.fetch("SELECT session_id FROM sessions_active WHERE bng_id = $1", bng_id)
         gone = {row["session_id"] for row in rows} - set(live)
-        await _apply(connection, bng_id, live, dict.fromkeys(gone, end))
+        await apply(connection, bng_id, live, dict.fromkeys(gone, end))
         await record_gap(connection, bng_id, "events", *lost, reason)
         announce(connection, schema.CHANNEL_SESSIONS, bng_id=bng_id, seq=cursor[0], session_ids=[])
 
@@ -219,18 +229,19 @@ async def write_samples(
     tick, nested = found[-1].tick, connection.is_in_transaction()
     async with connection.transaction():
         last = await connection.fetchrow(
-            "SELECT tick, sampled_at, tick_whole FROM cursors WHERE bng_id = $1 AND epoch = $2 FOR UPDATE",
+            "SELECT tick, sampled_at, tick_whole, tick_step FROM cursors "
+            "WHERE bng_id = $1 AND epoch = $2 FOR UPDATE",
             *owner,
         )
         if last is None:
             raise FencedError
+        missing, usual = _missing(last, parts, interval)
         # looks at closed_to with the lock in hand: see `rollup.settled`
         closed = await connection.fetchval(
-            "UPDATE cursors SET tick = $3, sampled_at = $4, tick_whole = $5 "
+            "UPDATE cursors SET tick = $3, sampled_at = $4, tick_whole = $5, tick_step = $6 "
             "WHERE bng_id = $1 AND epoch = $2 RETURNING (SELECT closed_to FROM rollups WHERE step = 60)",
-            *(bng_id, epoch, tick, times[-1], parts[-1][0].whole),
+            *(bng_id, epoch, tick, times[-1], parts[-1][0].whole, usual),
         )
-        missing = _missing(last, parts, interval)
         for first, until, reason in missing:
             await record_gap(connection, bng_id, "samples", first, until, reason)
         for minute in {time.replace(second=0, microsecond=0) for time in times if closed and time < closed}:
@@ -251,20 +262,22 @@ async def write_samples(
 
 def _missing(
     last: Mapping[str, Any], parts: Sequence[tuple[Part, float]], interval: float
-) -> list[tuple[int, int, str]]:
-    """What is missing before each part. `last` is the cursor: tick, sampled_at, tick_whole."""
-    before, whole = (last["tick"], last["sampled_at"]), last["tick_whole"]
+) -> tuple[list[tuple[int, int, str]], int | None]:
+    """What is missing before each part, and the usual number of ticks between samples from now on. `last` is
+    the cursor: tick, sampled_at, tick_whole, tick_step."""
+    before, whole, usual = (last["tick"], last["sampled_at"]), last["tick_whole"], last["tick_step"]
     found = []
     for part, seen in parts:
         if part.samples:
             this = part.samples.tick, decode.stamp(part.samples.time_ns)
-            gap = missed(before, this, interval, seen)
+            gap = missed(before, this, interval, Told(seen, part.samples.skipped, usual))
+            usual = usual_step(before, this, interval, usual)
             if part.first and not whole and before != this:
                 gap = torn(before[0], gap)
             found.append(gap)
             before = this
         whole = part.whole
-    return [gap for gap in found if gap]
+    return [gap for gap in found if gap], usual
 
 
 async def newest_tick(connection: asyncpg.Connection, owner: tuple[str, int]) -> Written:

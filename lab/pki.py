@@ -1,4 +1,4 @@
-"""The lab's own certificate authority, and a certificate for each gNMI server."""
+"""The lab's own certificate authority, a certificate for each gNMI server, and one for the collector."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CA_FILE = "ca.pem"
+COLLECTOR_CERTIFICATE = "collector"
+"""Name of the collector's certificate, which is its user at a BNG; no BNG may be called so."""
 _CA_KEY_FILE = "ca.key"
 _VALID = datetime.timedelta(days=3650)
 
@@ -29,9 +31,18 @@ def key_file(folder: Path, name: str) -> Path:
 
 def ensure_certificates(folder: Path, name: str, hosts: list[str], addresses: list[str]) -> None:
     """Make the authority and a server's certificate unless they are there and name the same addresses."""
-    ca_certificate, ca_key = _ensure_authority(folder)
     names: list[x509.GeneralName] = [x509.DNSName(host) for host in [name, *hosts]]
     names += [x509.IPAddress(ip_address(address)) for address in dict.fromkeys(addresses)]
+    _ensure(folder, name, names, ExtendedKeyUsageOID.SERVER_AUTH)
+
+
+def ensure_client_certificate(folder: Path, user: str) -> None:
+    """Make the authority and a client's certificate unless they are there. Its common name is the user."""
+    _ensure(folder, user, [x509.DNSName(user)], ExtendedKeyUsageOID.CLIENT_AUTH)
+
+
+def _ensure(folder: Path, name: str, names: list[x509.GeneralName], usage: x509.ObjectIdentifier) -> None:
+    ca_certificate, ca_key = _ensure_authority(folder)
     wanted = x509.SubjectAlternativeName(names)
     path = certificate_file(folder, name)
     if path.exists() and key_file(folder, name).exists() and _matches(path, wanted, ca_certificate):
@@ -41,7 +52,7 @@ def ensure_certificates(folder: Path, name: str, hosts: list[str], addresses: li
         _builder(name, ca_certificate.subject, key.public_key())
         .add_extension(wanted, critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
     _store(folder, name, certificate, key)

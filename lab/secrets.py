@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lab.config.model import LabConfig
 from lab.errors import LabError
-from lab.pki import CA_FILE, ensure_certificates
+from lab.pki import CA_FILE, COLLECTOR_CERTIFICATE, ensure_certificates, ensure_client_certificate
 
 BNG_USERS = ("admin", "operator", "viewer", "oss", "collector")
 """Accounts of every BNG: three for people, two for the programs that manage it."""
@@ -117,6 +117,8 @@ def ensure_secrets(config: LabConfig, folder: Path) -> Secrets:
     for bng in config.bngs:
         addresses = [str(bng.dhcp_uplink.ip), str(config.publish.address), "127.0.0.1"]
         ensure_certificates(folder, bng.bng_id, ["localhost"], addresses)
+    if config.collecting.client_certificate:
+        ensure_client_certificate(folder, COLLECTOR_CERTIFICATE)
     return Secrets(values, folder)
 
 

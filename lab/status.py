@@ -12,7 +12,7 @@ from lab.config import LabConfig
 from lab.config.model import circuit_id
 from lab.instance import Instance
 from lab.paths import LabPaths
-from lab.render.files import database_url
+from lab.render.files import client_certificate, database_url
 from lab.secrets import CONSOLE_USER, Secrets, load_secrets
 from lab.supervisor.spec import ProcessSpec, read_specs
 from lab.supervisor.state import Phase, ProcessState, read_state, running
@@ -172,7 +172,13 @@ def as_json(status: Status) -> dict[str, Any]:
                 "pid": program.state.pid,
                 "pids": status.bng_pids[bng.bng_id],
                 "netconf": {"host": published.address, "port": netconf, **login},
-                "gnmi": {"host": published.address, "port": gnmi, **login, "ca": str(status.secrets.ca)},
+                "gnmi": {
+                    "host": published.address,
+                    "port": gnmi,
+                    **login,
+                    "ca": str(status.secrets.ca),
+                    **client_certificate(config, status.secrets),
+                },
             }
         )
     subscribers = [asdict(one) for one in status.subscribers]

@@ -102,6 +102,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _migrate(arguments: argparse.Namespace) -> int:
+    from collector.migrations import NewerError
     from oss.database import migrate
 
     _logging()
@@ -109,10 +110,11 @@ def _migrate(arguments: argparse.Namespace) -> int:
     if config is None:
         return 2
     try:
-        asyncio.run(migrate(config.database))
-    except (OSError, asyncpg.PostgresError) as error:
+        done = asyncio.run(migrate(config.database))
+    except (OSError, asyncpg.PostgresError, NewerError) as error:
         print(f"aether oss: the database: {error}", file=sys.stderr)
         return 1
+    print(f"aether oss: {done}")
     return 0
 
 

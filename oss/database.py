@@ -54,10 +54,11 @@ async def connect(dsn: str) -> asyncpg.Connection:
     return connection
 
 
-async def migrate(dsn: str) -> None:
+async def migrate(dsn: str) -> migrations.Migrated:
     """Bring the OSS's own tables to the newest version; of two processes the second waits for the first."""
-    await migrations.migrate(dsn, Path(__file__).parent / "migrations", "oss_version")
+    done = await migrations.migrate(dsn, Path(__file__).parent / "migrations", "oss_version")
     log.info("database.migrated", tables="oss")
+    return done
 
 
 class Where:

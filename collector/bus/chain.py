@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from collector.bus.message import Message
+from collector.bus.message import MOST_PARTS, MOST_WHOLE, Message, TooLargeError
 
 STORED = "stored"
 """It is there: what was not acknowledged has been stored nevertheless."""
@@ -73,8 +73,10 @@ class Chain:
 
 
 def parts(body: bytes, most: int) -> Iterator[tuple[int, int, bytes]]:
-    """Number, count and octets of the parts of a body."""
+    """Number, count and octets of the parts of a body. Raises TooLargeError."""
     count = max(1, -(-len(body) // most))
+    if count > MOST_PARTS or len(body) > MOST_WHOLE:
+        raise TooLargeError(f"{len(body)} octets are too many for the bus, which takes {most} at a time")
     for number in range(count):
         yield number + 1, count, body[number * most : (number + 1) * most]
 
@@ -88,12 +90,14 @@ class Seat:
         ttl: seconds after which a silent holder has lost it.
         released: whether it was given back.
         seq: number of the message; each renewal has another.
+        owner: name of the holder.
     """
 
     tenure: str
     ttl: float
     released: bool = False
     seq: int = 0
+    owner: str = ""
 
 
 class Watch:

@@ -251,8 +251,9 @@ class Bus:
             ttl = float(told["ttl"])
             if not 0 < ttl <= MOST_TTL:
                 raise ValueError
-            return Seat(str(told["tenure"]), ttl, bool(told["released"]), found.seq or 0)
-        except (ValueError, KeyError, TypeError):
+            owner = str(told.get("owner", ""))
+            return Seat(str(told["tenure"]), ttl, bool(told["released"]), found.seq or 0, owner)
+        except (ValueError, KeyError, TypeError, AttributeError):
             return Seat("", 60.0, False, found.seq or 0)  # not ours: it is free when it stays as it is
 
     async def sit(self, bng_id: str, seat: Seat, owner: str) -> int:
@@ -262,6 +263,36 @@ class Bus:
         return await self._publish(
             self._seat(bng_id), self.seats, json.dumps(body).encode(), {EXPECTED: str(seat.seq)}
         )
+
+    # -- members --------------------------------------------------------------------------------------
+
+    def member(self, owner: str) -> str:
+        """The subject of a publisher's message about itself: one of the seats', and of no BNG's name."""
+        return f"{self.config.subject}-seat.@{token(owner)}"
+
+    async def tell_member(self, owner: str, octets: bytes) -> None:
+        """Renew a publisher's message about itself. Raises Unavailable."""
+        with suppress(Refused):
+            await self._publish(self.member(owner), self.seats, octets, {})
+
+    async def members(self, most: int) -> dict[str, tuple[bytes, int]]:
+        """Messages of publishers, and their numbers, by subject; so many at most. Raises Unavailable."""
+        async with translated():
+            js = await self.context()
+            info = await js.stream_info(self.seats, subjects_filter=f"{self.config.subject}-seat.*")
+        begin = f"{self.config.subject}-seat.@"
+        subjects = sorted(subject for subject in info.state.subjects or {} if subject.startswith(begin))
+        found = {}
+        for subject in subjects[:most]:
+            if told := await self._last(self.seats, subject):
+                found[subject] = told.data or b"", told.seq or 0
+        return found
+
+    async def forget_member(self, subject: str) -> None:
+        """Take a publisher's message away. Raises Unavailable."""
+        async with translated():
+            js = await self.context()
+            await js.purge_stream(self.seats, subject=subject)
 
     # -- reading --------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from collector.decode import DecodeError
+from collector.decode import MAX_BIGINT, DecodeError
 
 BEGIN = "begin"
 """A publisher has taken the BNG over. JSON: owner."""
@@ -36,12 +36,25 @@ _FORMAT, _KIND, _AFTER, _CURSOR, _PART = (
 MOST_NAME = 1024
 """Octets of a BNG's name. One that PostgreSQL cannot keep would stop the leases of all."""
 
+MOST_PARTS = 16_384
+"""Parts of a body."""
+MOST_WHOLE = 256 << 20
+"""Octets of a body, all parts together: a baseline of 400,000 sessions. Who reads holds it all."""
+MOST_PACKED = 1 << 20
+"""Messages in a body."""
+MOST_HEADER = 200
+"""Characters of a header: two numbers, or an id."""
+
 _PLAIN = frozenset(string.ascii_letters + string.digits + "-_")
 _LENGTH = struct.Struct(">I")
 
 
 class FormatError(DecodeError):
     """A message of another form than ours, say of a newer version."""
+
+
+class TooLargeError(ConnectionError):
+    """What is to be published is more than a reader takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +104,31 @@ def parse(headers: Mapping[str, str] | None, body: bytes, seq: int, time_ns: int
     try:
         if headers is None or headers[_FORMAT] != FORMAT or headers[_KIND] not in KINDS:
             raise FormatError(f"message {seq} of the bus is of a form that this version does not know")
-        cursor = tuple(int(text) for text in headers[_CURSOR].split())
-        part, parts = (int(text) for text in headers[_PART].split())
-        after = "" if headers[_AFTER] == "-" else headers[_AFTER]
-        if len(cursor) != 2 or not 1 <= part <= parts:
+        cursor, (part, parts) = _two(headers[_CURSOR]), _two(headers[_PART])
+        after = "" if headers[_AFTER] == "-" else _id(headers[_AFTER])
+        if not 1 <= part <= parts <= MOST_PARTS or len(body) > MOST_WHOLE:
             raise ValueError
-        return Message(
-            headers[_KIND], headers[ID], after, (cursor[0], cursor[1]), body, part, parts, seq, time_ns
-        )
+        return Message(headers[_KIND], _id(headers[ID]), after, cursor, body, part, parts, seq, time_ns)
     except (KeyError, ValueError) as error:
         if isinstance(error, FormatError):
             raise
         raise FormatError(f"message {seq} of the bus has broken headers") from None
+
+
+def _two(text: str) -> tuple[int, int]:
+    """The numbers of a header, each as PostgreSQL has room for it. Raises ValueError."""
+    if len(text) > MOST_HEADER:
+        raise ValueError
+    first, second = map(int, text.split())
+    if not 0 <= first <= MAX_BIGINT or not -MAX_BIGINT <= second <= MAX_BIGINT:
+        raise ValueError
+    return first, second
+
+
+def _id(text: str) -> str:
+    if not 0 < len(text) <= MOST_HEADER or not text.isascii() or not text.isprintable():
+        raise ValueError
+    return text
 
 
 def tenure(identity: str) -> str:
@@ -134,13 +160,16 @@ def name(of_token: str) -> str:
 
 
 def pack(messages: Sequence[bytes]) -> bytes:
-    """Octet strings in one."""
+    """Octet strings in one. Raises TooLargeError."""
+    if len(messages) > MOST_PACKED:
+        raise TooLargeError(f"{len(messages)} messages are too many for one of the bus")
     return b"".join(part for message in messages for part in (_LENGTH.pack(len(message)), message))
 
 
 def unpack(body: bytes) -> list[bytes]:
     """The octet strings of `pack`. Raises FormatError."""
-    found, at = [], 0
+    found: list[bytes] = []
+    at = 0
     while at < len(body):
         if at + _LENGTH.size > len(body):
             raise FormatError("a body on the bus is cut off")
@@ -148,6 +177,8 @@ def unpack(body: bytes) -> list[bytes]:
         at += _LENGTH.size
         if at + length > len(body):
             raise FormatError("a body on the bus is cut off")
+        if len(found) == MOST_PACKED:
+            raise FormatError(f"a body on the bus has more than {MOST_PACKED} messages")
         found.append(body[at : at + length])
         at += length
     return found
@@ -173,14 +204,22 @@ class Assembler:
 
     def __init__(self) -> None:
         self._parts: list[Message] = []
+        self._octets = 0
 
     def add(self, message: Message) -> Message | None:
-        """The whole message, with the last part's place, when this was its last part."""
+        """The whole message, with the last part's place, when this was its last part. Raises FormatError when
+        it is too large."""
         if message.part == 1:
-            self._parts = []
-        elif len(self._parts) != message.part - 1 or self._parts[-1].id != message.after:
+            self._parts, self._octets = [], 0
+        elif not self._follows(message):
             self._parts = []
             return None
+        self._octets += len(message.body)
+        if self._octets > MOST_WHOLE:
+            self._parts = []
+            raise FormatError(
+                f"message {message.seq} of the bus ends one of more than {MOST_WHOLE >> 20} MiB"
+            )
         if message.part < message.parts:
             self._parts.append(message)
             return None
@@ -191,3 +230,9 @@ class Assembler:
             seq=message.seq,
             time_ns=message.time_ns,
         )
+
+    def _follows(self, message: Message) -> bool:
+        if len(self._parts) != message.part - 1:
+            return False
+        last = self._parts[-1]
+        return (last.id, last.kind, last.parts) == (message.after, message.kind, message.parts)

@@ -10,7 +10,7 @@ import grpc
 import orjson
 import structlog
 
-from collector import decode, gaps, gnmi, link
+from collector import decode, events, gaps, gnmi, link
 from collector.budget import WINDOW_MOST, Budget
 from collector.bus import chain, message
 from collector.bus.chain import Chain
@@ -135,11 +135,17 @@ class Publishing(Session):
         self._rewind: tuple[int, int] | None = None
         self._served: object = None
         self._streams = 0
+        self._asked = asyncio.Event()
+        self._told = b""
 
     def wish(self, told: dict[str, Any]) -> None:
-        """A writer lacks events: read them again from its cursor. The same wish is served once."""
+        """A writer lacks the state: say it again. Or it lacks events: read them again from its cursor; the
+        same wish is served once."""
+        if told.get("state") is True:
+            self._asked.set()
         wanted = told.get("seq"), told.get("time_ns")
-        if told.get("wish") == self._served or not all(type(number) is int for number in wanted):
+        known = all(type(number) is int and 0 <= number <= decode.MAX_BIGINT for number in wanted)
+        if told.get("wish") == self._served or not known:
             return
         self._served, self._rewind = told.get("wish"), wanted  # type: ignore[assignment]
         self._wished.set()
@@ -157,10 +163,20 @@ class Publishing(Session):
             "owner": self.config.owner,
             "columns": {"gnmi_address": self.target.address, **columns},
         }
+        self._told = orjson.dumps({**told, "again": True})
         try:
             await self.line.send(message.STATE, orjson.dumps(told))
+            self._asked.clear()
         except ConnectionError as problem:
             self.log.warning("collector.state-not-written", error=str(problem))
+
+    async def say_again(self) -> None:
+        """The state, when a writer lacks it. Goes on for ever."""
+        while True:
+            await self._asked.wait()
+            await self.line.send(message.STATE, self._told)
+            self._asked.clear()
+            await asyncio.sleep(RETRY)  # not as often as somebody asks
 
     async def removed(self) -> None:
         """The target is no longer configured. Raises FencedError, ConnectionError."""
@@ -173,7 +189,7 @@ class Publishing(Session):
         await self.line.send(message.STATE, orjson.dumps(told))
 
     async def connected(self) -> None:
-        """Three streams into one line."""
+        """Three streams into one line, and what writers ask for."""
         self._served = None  # the line may have lost what was wished for
         client = self.client()
         try:
@@ -185,6 +201,7 @@ class Publishing(Session):
                 group.create_task(self._events_again(client))
                 group.create_task(self.publish_samples(client))
                 group.create_task(self._publish_condition(client))
+                group.create_task(self.say_again())
         finally:
             await client.close()
 
@@ -256,10 +273,10 @@ class Publishing(Session):
         whole = True
         for octets in batch:
             response = gnmi_pb2.SubscribeResponse.FromString(octets)
-            event = decode.event(response.update) if response.HasField("update") else None
+            event = events.read(response.update) if response.HasField("update") else None
             if event is None:
                 continue
-            verdict = tracker.judge(event["seq"], event["time_ns"])
+            verdict = tracker.judge(event.seq, event.time_ns)
             if verdict == gaps.BROKEN:
                 whole = False
                 break

@@ -13,7 +13,7 @@ import asyncpg
 import orjson
 from google.protobuf.message import DecodeError as ProtobufError
 
-from collector import copyformat, decode, gaps, metrics, template, ticks, writer
+from collector import copyformat, decode, events, gaps, metrics, rejected, template, ticks, writer
 from collector.budget import Budget
 from collector.bus import message
 from collector.bus.chain import Age, Follower, Place
@@ -32,19 +32,11 @@ WISH_AGAIN = 5.0
 TOLD = frozenset({"gnmi_address", "instance_id", "version"})
 """Columns of `bngs` that a publisher may tell."""
 
-BROKEN = (
-    *(decode.DecodeError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError),
-    *(AttributeError, KeyError, TypeError, ValueError),
-)
-"""What comes of content that is not as it should be. It must not keep a writer from what is behind it."""
-
 PLACE = """
     UPDATE cursors SET bus_seq = $3, bus_id = $4, bus_time_ns = $5, bus_stream = $6
     WHERE bng_id = $1 AND epoch = $2"""
+UP = "SELECT state = 'connected' FROM bngs WHERE bng_id = $1"
 NEWEST = "SELECT coalesce(max(seq), 0) FROM events WHERE bng_id = $1"
-KNOWN = """
-    SELECT seq, instance_id::text AS instance_id FROM events
-    WHERE bng_id = $1 AND instance_id = ANY($2::text[]::uuid[]) AND seq = ANY($3::bigint[])"""
 
 
 def _update(octets: bytes) -> gnmi_pb2.Notification | None:
@@ -99,6 +91,7 @@ class Writing(Session):
         self._encoder = copyformat.SampleEncoder(self.name)
         self._wish: dict[str, Any] | None = None
         self._wish_at = 0.0
+        self._knows_state = False
 
     async def say(self, up: bool, error: str | None, **columns: Any) -> None:
         """The target's state is its publisher's to say."""
@@ -115,7 +108,8 @@ class Writing(Session):
             if row is None:
                 raise writer.FencedError
             self._tracker, self._wish = gaps.Tracker(row["seq"], row["time_ns"]), None
-            self._assembler, self._known_until = Assembler(), 0
+            # a hole may have been met before, and what was in it not been made up
+            self._assembler, self._known_until, self._knows_state = Assembler(), 0, False
             if row["seq"] and not row["time_ns"]:  # a baseline, and nothing new since
                 self._known_until = await connection.fetchval(NEWEST, self.name)
         self._age, self._stream, self._ticks = Age(), row["bus_stream"] or "", None
@@ -129,6 +123,7 @@ class Writing(Session):
                 if follower.holes != holes:
                     holes, self._wish = follower.holes, None  # what was wished for may be gone as well
                     self._stream, self._ticks = "", None  # and what belongs to the tick
+                    self._knows_state, self._wish_at = False, 0.0
                     BUS_HOLES.labels(self.name).inc()
                     self.log.warning("collector.bus-hole", before=batch.messages[0].seq)
                 await self._write(batch.messages)
@@ -172,14 +167,14 @@ class Writing(Session):
     # -- events ---------------------------------------------------------------------------------------
 
     async def _write_event_messages(self, found: Sequence[Message]) -> None:
-        fresh: list[dict[str, Any]] = []
+        fresh: list[events.Entry] = []
         for one in found:
             for octets in message.unpack(one.body):
                 update = _update(octets)
-                event = decode.event(update) if update else None
+                event = events.read(update) if update else None
                 if event is None:
                     continue
-                verdict = self._tracker.judge(event["seq"], event["time_ns"])
+                verdict = self._tracker.judge(event.seq, event.time_ns)
                 if verdict == gaps.NEXT:
                     fresh.append(event)
                     self._wish = None
@@ -192,19 +187,13 @@ class Writing(Session):
             async with self._placed(found[-1]) as connection:
                 await self._write_events(connection, fresh)
 
-    async def _unknown(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    async def _unknown(self, fresh: list[events.Entry]) -> list[events.Entry]:
         """After a baseline the journal is read from its oldest event: without those that are there."""
         async with self.store.borrow() as connection:
-            rows = await connection.fetch(
-                KNOWN,
-                self.name,
-                list({event["instance_id"] for event in events if event["instance_id"]}),
-                [event["seq"] for event in events],
-            )
-        there = {(row["instance_id"], row["seq"]) for row in rows}
-        if events[-1]["seq"] > self._known_until:
+            left = await rejected.unknown(connection, self.name, fresh)
+        if self._tracker.seq > self._known_until:
             self._known_until = 0
-        return [event for event in events if (event["instance_id"], event["seq"]) not in there]
+        return left
 
     def _want(self, found: int) -> None:
         """Events are missing on the bus. The BNG's journal may have them: its publisher is asked for them."""
@@ -216,10 +205,13 @@ class Writing(Session):
             self.log.warning("collector.bus-events-missing", after=seq)
 
     async def _wish_again(self) -> None:
+        """Ask the publisher for what is missing, until it comes: events, or how its target is."""
         now = asyncio.get_running_loop().time()
-        if self._wish is not None and now >= self._wish_at:
-            self._wish_at = now + WISH_AGAIN
-            heard = await self._bus.wish(self.name, self._wish)
+        if now < self._wish_at or (self._wish is None and self._knows_state):
+            return
+        self._wish_at = now + WISH_AGAIN
+        heard = await self._bus.wish(self.name, {**(self._wish or {}), "state": not self._knows_state})
+        if self._wish is not None:
             self.log.info("collector.bus-events-wished", after=self._wish["seq"], heard=heard)
 
     async def _write_baseline(self, one: Message) -> None:
@@ -228,21 +220,15 @@ class Writing(Session):
         told = orjson.loads(head)
         live: dict[str, dict[str, Any]] = {}
         for octets in rest:
-            merge(live, gnmi_pb2.Notification.FromString(octets))
+            self._baseline_trouble(merge(live, gnmi_pb2.Notification.FromString(octets)))
             await asyncio.sleep(0)  # other BNGs' turn
-        before, oldest = self._tracker.seq, told["oldest"]
+        before, oldest, reason = self._tracker.seq, told["oldest"], told["reason"]
+        if type(oldest) is not int or not 1 <= oldest <= decode.MAX_BIGINT or not isinstance(reason, str):
+            raise TypeError("no number of an event, or no reason")
         lost = (before + 1, max(before + 1, oldest - 1))
         async with self._placed(one) as connection:
-            await writer.rebaseline(
-                *(connection, self.name, self.epoch),
-                cursor=(oldest - 1, 0),
-                live=live,
-                lost=lost,
-                reason=told["reason"],
-            )
+            await self._rebaseline(connection, oldest, live, lost, rejected.line(reason))
         self._tracker, self._known_until, self._wish = gaps.Tracker(oldest - 1, 0), before, None
-        metrics.GAPS.labels(self.name, "events").inc()
-        self.log.warning("collector.gap", first=lost[0], last=lost[1], reason=told["reason"])
 
     # -- samples, condition, state --------------------------------------------------------------------
 
@@ -264,6 +250,8 @@ class Writing(Session):
         """Add what a message has to the last run; to another where the last one does not go on."""
         head, *rest = message.unpack(one.body)
         told = orjson.loads(head)
+        if not isinstance(told["stream"], str) or len(told["stream"]) > message.MOST_HEADER:
+            raise TypeError("no name of a stream")
         if not runs or runs[-1].stream != told["stream"]:
             runs.append(_Run(told["stream"], ticks.NEW if told["number"] == 1 else ticks.CUT))
         now = self._age.at(one.time_ns)
@@ -306,7 +294,7 @@ class Writing(Session):
                             await self._write_condition(connection, batch, self._age.at(one.time_ns))
                 except message.FormatError:
                     raise
-                except BROKEN as error:
+                except rejected.REFUSED as error:
                     self.log.error("collector.bus-undecodable", seq=one.seq, error=str(error))
 
     async def _write_told(self, one: Message) -> None:
@@ -316,7 +304,7 @@ class Writing(Session):
             try:
                 async with connection.transaction():
                     up = await self._write_state(connection, orjson.loads(one.body), one.time_ns)
-            except BROKEN as error:
+            except rejected.REFUSED as error:
                 self.log.error("collector.bus-undecodable", seq=one.seq, error=str(error) or repr(error))
         TARGET_UP.labels(self.name).set(up)
 
@@ -329,7 +317,7 @@ class Writing(Session):
         if told["state"] != "removed":
             # names go into SQL: none but those that are known
             columns = {name: content for name, content in told["columns"].items() if name in TOLD}
-            if up:
+            if up and not (told.get("again") and await connection.fetchval(UP, self.name)):
                 since = decode.stamp(self._age.at(time_ns))
                 columns.update(connected_since=since, last_seen=since)
             state = "connected" if up else "unreachable"

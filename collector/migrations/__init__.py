@@ -5,12 +5,15 @@ Several processes may start at once: whoever comes first migrates, the others wa
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncpg
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -29,13 +32,37 @@ GONE = (
 VERSION_TABLE = "collector_version"
 
 
+class NewerError(Exception):
+    """The tables are of a version that this program does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """What was done.
+
+    Attributes:
+        before: the tables' version, None when there were none.
+        after: the version that they have now.
+    """
+
+    before: str | None
+    after: str | None
+
+    def __str__(self) -> str:
+        if self.before == self.after:
+            return f"nothing to do: the tables are of version {self.after}"
+        if self.before is None:
+            return f"the tables were made, of version {self.after}"
+        return f"the tables were brought from version {self.before} to {self.after}"
+
+
 async def migrate(
     dsn: str, scripts: Path | None = None, version_table: str = VERSION_TABLE, version: str = "head"
-) -> None:
+) -> Migrated:
     """Bring a database to a version, the newest by default, of the tables below `scripts` (the collector's by
     default).
 
-    Raises what asyncpg raises when the database cannot be reached.
+    Raises what asyncpg raises when the database cannot be reached, and NewerError.
     """
     engine = create_async_engine(
         "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(dsn), poolclass=NullPool
@@ -43,15 +70,24 @@ async def migrate(
     config = Config()
     config.set_main_option("script_location", str(scripts or Path(__file__).parent))
 
-    def upgrade(connection: Connection) -> None:
+    def current(connection: Connection) -> str | None:
+        options = {"version_table": version_table}
+        return MigrationContext.configure(connection, opts=options).get_current_revision()
+
+    def upgrade(connection: Connection) -> Migrated:
         config.attributes["connection"] = connection
         config.attributes["version_table"] = version_table
+        before = current(connection)
+        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        if before is not None and before not in known:
+            raise NewerError(f"the tables are of version {before}, which this program does not know")
         command.upgrade(config, version)
+        return Migrated(before, current(connection))
 
     try:
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-            await connection.run_sync(upgrade)
+            return await connection.run_sync(upgrade)
     except DBAPIError as error:
         # SQLAlchemy wraps what asyncpg raised: callers shall see a server that starts or goes for what it is
         cause = error.orig and error.orig.__cause__

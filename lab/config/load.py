@@ -80,6 +80,7 @@ def _collecting(path: Path, data: dict[str, Any]) -> Collecting:
         memory=data["memory"],
         retention={name.replace("-", "_"): age for name, age in data["retention"].items()},
         foreign=(path.parent / data["foreign"]).resolve() if "foreign" in data else None,
+        client_certificate=data["client-certificate"],
     )
 
 

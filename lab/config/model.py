@@ -199,12 +199,13 @@ class Collecting:
     """What the collector keeps, and what it reads besides the BNGs.
 
     ``memory`` is in MiB; ``retention`` has ages such as ``48h`` by the names of the collector's
-    configuration.
+    configuration. With ``client_certificate`` the BNGs ask gNMI clients for one, and the collector has one.
     """
 
     memory: int
     retention: dict[str, str]
     foreign: Path | None
+    client_certificate: bool = False
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,7 @@ def _bng(config: LabConfig, bng: Bng, secrets: Secrets) -> dict[str, Any]:
                 "port": GNMI_PORT,
                 "certificate-file": str(certificate_file(secrets.folder, bng.bng_id)),
                 "private-key-file": str(key_file(secrets.folder, bng.bng_id)),
+                **({"client-ca-file": str(secrets.ca)} if config.collecting.client_certificate else {}),
             },
         },
     }

@@ -13,6 +13,7 @@ import jinja2
 
 from lab import tools, topology
 from lab.config.model import AccessModel, AccessNode, Bng, LabConfig
+from lab.pki import COLLECTOR_CERTIFICATE, certificate_file, key_file
 from lab.render.artefacts import Artefact
 from lab.render.bng import GNMI_PORT, LEASE_API_PORT, NETCONF_PORT, startup
 from lab.secrets import CONSOLE_USER, Secrets
@@ -131,9 +132,20 @@ def _collector(config: LabConfig, secrets: Secrets) -> dict[str, Any]:
                 "username": "collector",
                 "password": secrets.bng(bng.bng_id, "collector"),
                 "ca": str(secrets.ca),
+                **client_certificate(config, secrets),
             }
             for bng in config.bngs
         ],
+    }
+
+
+def client_certificate(config: LabConfig, secrets: Secrets) -> dict[str, str]:
+    """What gNMI clients show to the BNGs, the collector first; nothing where they do not ask for it."""
+    if not config.collecting.client_certificate:
+        return {}
+    return {
+        "certificate": str(certificate_file(secrets.folder, COLLECTOR_CERTIFICATE)),
+        "key": str(key_file(secrets.folder, COLLECTOR_CERTIFICATE)),
     }
 
 

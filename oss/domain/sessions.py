@@ -205,7 +205,7 @@ _KEY = (Column("s.bng_id"), Column("s.session_id"))
 
 _SEARCHED = """concat_ws(' ', s.username, s.mac_address::text, host(s.ip_address), s.session_id, s.remote_id,
     s.circuit_id)"""
-# The same for past sessions, as their index has it (collector/migrations/versions/0008): PostgreSQL does not
+# The same for past sessions, as their index has it (collector/migrations/versions/0010): PostgreSQL does not
 # index concat_ws, which is faster where all rows are read.
 _INDEXED = """(coalesce(s.username, '') || ' ' || coalesce(s.mac_address::text, '') || ' '
     || coalesce(host(s.ip_address), '') || ' ' || coalesce(s.session_id, '') || ' '

@@ -38,6 +38,14 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused(Answer):
+    """A target is not taken; send this."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The connection with this tag is not to be had."""
 
@@ -53,11 +61,13 @@ class Desk:
 
     Args:
         others: names that are taken already, of all clients.
+        proven: names that the client may have, as its certificate has them; None for any.
     """
 
-    def __init__(self, others: Collection[str]) -> None:
+    def __init__(self, others: Collection[str], proven: Collection[str] | None = None) -> None:
         self.targets: set[str] = set()
         self._others = others
+        self._proven = None if proven is None else {name.casefold() for name in proven}
 
     def receive(self, octets: bytes) -> Added | Removed | Failed | Answer | None:
         """What a message asks for. Raises TunnelError: it is none."""
@@ -85,7 +95,7 @@ class Desk:
         if target.op == pb.Target.ADD:
             reason = self._objection(target)
             if reason:
-                return Answer(_answer(target, reason))
+                return Refused(_answer(target, reason), name[:_MAX_REASON], reason)
             self.targets.add(name)
             return Added(name, _answer(target))
         if target.op == pb.Target.REMOVE:
@@ -100,6 +110,8 @@ class Desk:
             return f"targets of type {GNMI} are taken here"
         if not _NAME.fullmatch(target.target):
             return "a name is up to 64 letters, digits, and _ - . :, of which the last three do not begin it"
+        if self._proven is not None and target.target.casefold() not in self._proven:
+            return "the client's certificate does not have this name, as CN or subjectAltName"
         if target.target in self.targets or target.target in self._others:
             return "the name is taken"
         if len(self.targets) >= MAXIMUM_TARGETS:

@@ -21,7 +21,7 @@ from yang.tree import Tree
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 FOLDERS = ("bng", "nbi", "telemetry", "yang", "collector", "oss", "lab", "tests", "docs", "examples")
-IMAGINED = {"collector/migrations/versions/0008_journal_pending.py"}
+IMAGINED = {"collector/migrations/versions/0011_journal_pending.py"}
 """Files that the worked example makes."""
 
 

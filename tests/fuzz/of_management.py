@@ -7,7 +7,7 @@ from functools import cache
 
 from lxml import etree
 
-from collector import decode
+from collector import decode, events
 from collector.template import Reader
 from nbi.protocol import event_filter, xml
 from nbi.protocol.connection import HelloReceived, ProtocolViolation, ServerConnection
@@ -314,6 +314,9 @@ def _collector(data: bytes) -> bool:
     except Exception as error:  # protobuf's own DecodeError has no stable place
         assert type(error).__name__ == "DecodeError", error
         return False
+    entry = events.read(response.update)  # never an error: one that cannot be read is an entry, too
+    if entry:
+        entry.text("type")
     try:
         decode.event(response.update)
         for below, read in (("session", decode.session), ("health", decode.health)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import os
 import signal
 import subprocess
@@ -10,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
+from collector import cli, migrations
 from tests.support import postgres
 from tests.support.collector_rig import Rig, rows
 
@@ -28,6 +32,30 @@ def rig(tmp_path: Path, cluster: postgres.Cluster, request: pytest.FixtureReques
     made = Rig(tmp_path, cluster.create(request.node.name))
     yield made
     made.end()
+
+
+def test_migrations_say_what_they_did(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def migrate() -> tuple[int, str]:
+        parser = argparse.ArgumentParser()
+        cli.add_parser(parser.add_subparsers())
+        args = parser.parse_args(["collector", "migrate", "--config", str(rig.configure())])
+        status, told = args.func(args), capsys.readouterr()
+        return status, (told.out + told.err).strip()
+
+    newest = max(file.name[:4] for file in Path(migrations.__file__).parent.glob("versions/0*.py"))
+    assert migrate() == (0, f"aether collector: the tables were made, of version {newest}")
+    assert migrate() == (0, f"aether collector: nothing to do: the tables are of version {newest}")
+    rig.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    asyncio.run(migrations.migrate(rig.database, version="0007"))
+    assert migrate() == (0, f"aether collector: the tables were brought from version 0007 to {newest}")
+    rig.execute("UPDATE collector_version SET version_num = '9999'")
+    status, told = migrate()
+    assert (status, "does not know" in told) == (1, True)
+    monkeypatch.setattr(rig, "database", "postgresql://127.0.0.1:1/none")
+    assert migrate()[0] == 1
+    structlog.reset_defaults()
 
 
 def memory(process: subprocess.Popen[bytes]) -> int:

@@ -69,7 +69,9 @@ async def test_a_target_behind_nat_while_the_collector_is_killed(rig: Rig, socke
         await asyncio.to_thread(rig.until, "SELECT count(*) FROM events", lambda n: n > 0)
         collector.kill()
         collector.wait()
-        rig.collector(lease_ttl=1, **more)
+        rig.collector(lease_ttl=1, targets=[target])
+        await asyncio.to_thread(rig.until, "SELECT max(epoch) FROM leases", lambda epoch: epoch == 2)
+        rig.configure(lease_ttl=1, **more)  # it serves from now on
         await asyncio.to_thread(rig.until, "SELECT count(DISTINCT seq) FROM events", lambda n: n == EVENTS)
     finally:
         await tunnels.stop()

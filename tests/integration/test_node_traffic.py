@@ -182,7 +182,7 @@ async def test_tables_of_before_are_brought_up_to_it(cluster: postgres.Cluster) 
     admin = await asyncpg.connect(dsn)
     await admin.execute("GRANT ALL ON SCHEMA public TO plain")
     dsn = dsn.replace("postgres@", "plain@")
-    await migrations.migrate(dsn, version="0007")
+    await migrations.migrate(dsn, version="0009")
     connection = await asyncpg.connect(dsn)
     now = await connection.fetchval("SELECT date_trunc('hour', now())")
     for table in ("session_samples", *node_traffic.KEPT.values()):

@@ -6,7 +6,8 @@ are asked for. Event n is the start of session (n+1)//2 when n is odd, and its s
 count on while it is dead.
 
 OPTIONS is a JSON object: `per_turn` events are made each 10 ms (50); `flood` sessions are sampled without a
-pause, in messages of 200, in place of the one that lives; `live` more sessions are there for who asks once.
+pause, in messages of 200, in place of the one that lives; `live` more sessions are there for who asks once;
+every event whose number `strange` divides is one that PostgreSQL does not take.
 `FOLDER/control.json`, read again and again, may
 have `clock`, seconds that its clock is ahead, `oldest`, the first event that is still there, and `torn`: of
 the two messages of a tick only the first is sent, and nothing after it.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import struct
 import sys
 import time
@@ -35,6 +37,15 @@ INSTANCE = "6f1c2d1e-0000-4000-8000-000000000001"
 COUNTERS = ("in-octets", "out-octets", "in-packets", "out-packets", "in-discards", "out-discards")
 
 
+STRANGE: tuple[dict[str, int | str], ...] = (
+    {"instance-id": "none"},
+    {"download-rate": 2**64 - 1},
+    {"username": "".join(random.Random(1).choices("0123456789abcdef", k=20_000))},  # an index has no room
+    {"router/remote-id": "r", "router/address": "nowhere", "type": "router-update"},
+    {},
+)
+
+
 def session_id(number: int) -> str:
     return f"{number:016x}"
 
@@ -49,7 +60,7 @@ def _update(name: str, value: int | str) -> gnmi_pb2.Update:
     return gnmi_pb2.Update(path=path, val=typed)
 
 
-def event(seq: int, time_ns: int) -> gnmi_pb2.SubscribeResponse:
+def event(seq: int, time_ns: int, strange: int = 0) -> gnmi_pb2.SubscribeResponse:
     """The notification of one event."""
     number = (seq + 1) // 2
     when = datetime.fromtimestamp(time_ns / 1e9, UTC).isoformat()
@@ -68,9 +79,14 @@ def event(seq: int, time_ns: int) -> gnmi_pb2.SubscribeResponse:
     if seq % 2 == 0:
         leaves["terminate-cause"] = "User-Request"
         leaves.update({f"counters/{name}": number * 1000 + i for i, name in enumerate(COUNTERS)})
+    key = {"seq": str(seq)}
+    if strange and seq % strange == 0:
+        way = seq // strange % len(STRANGE)
+        leaves.update(STRANGE[way])
+        key = key if STRANGE[way] else {}  # the last one has no number
     elements = [
         gnmi_pb2.PathElem(name="aether-events:events"),
-        gnmi_pb2.PathElem(name="event", key={"seq": str(seq)}),
+        gnmi_pb2.PathElem(name="event", key=key),
     ]
     notification = gnmi_pb2.Notification(
         timestamp=time_ns,
@@ -113,7 +129,14 @@ class Target:
     """Makes events up to a number, durable in a file; serves them."""
 
     def __init__(
-        self, folder: Path, most: int, oldest: int = 1, per_turn: int = 50, flood: int = 0, live: int = 0
+        self,
+        folder: Path,
+        most: int,
+        oldest: int = 1,
+        per_turn: int = 50,
+        flood: int = 0,
+        live: int = 0,
+        strange: int = 0,
     ) -> None:
         self._folder = folder
         self._file = (folder / "journal").open("a+b")
@@ -123,7 +146,7 @@ class Target:
         self._file.truncate(whole)
         self.events = [RECORD.unpack_from(data, at) for at in range(0, whole, RECORD.size)]
         self.most, self.oldest, self.clock, self.torn = most, oldest, 0.0, False
-        self.per_turn, self.flood, self.live = per_turn, flood, live
+        self.per_turn, self.flood, self.live, self.strange = per_turn, flood, live, strange
         self._news = asyncio.Event()
 
     async def look(self) -> None:
@@ -195,7 +218,7 @@ class Target:
                 while at < len(self.events):
                     if at + 1 < self.oldest:
                         await context.abort(grpc.StatusCode.DATA_LOSS, f"oldest-seq={self.oldest}")
-                    yield event(*self.events[at])
+                    yield event(*self.events[at], self.strange)
                     at += 1
                 await news.wait()
         asked = request.subscribe.subscription

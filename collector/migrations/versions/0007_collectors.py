@@ -5,13 +5,10 @@ from alembic import op
 revision = "0007"
 down_revision = "0006"
 
-STATEMENTS = (
-    """CREATE TABLE collectors (
-        owner text PRIMARY KEY, since timestamptz NOT NULL, expires timestamptz NOT NULL,
-        targets text[] NOT NULL)""",
-)
-
 
 def upgrade() -> None:
-    for statement in STATEMENTS:
-        op.execute(statement)
+    op.execute(
+        """CREATE TABLE collectors (
+            owner text PRIMARY KEY, since timestamptz NOT NULL, expires timestamptz NOT NULL,
+            targets text[] NOT NULL)"""
+    )

@@ -6,10 +6,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
-from collector.bus import chain, message
+from collector.bus import chain, members, message
 from collector.bus.chain import Age, Chain, Follower, Place, Seat, Watch
+from collector.bus.members import Members
 from collector.bus.message import EXPECTED, Assembler, FormatError, Message
 from collector.config import ConfigError, parse
 
@@ -49,6 +51,16 @@ def test_headers_there_and_back() -> None:
         {"Aether-Cursor": "1"},
         {"Aether-Cursor": "a b"},
         {"Aether-Part": "3 2"},
+        {"Aether-Part": "0 1"},
+        {"Aether-Part": f"1 {message.MOST_PARTS + 1}"},
+        {"Aether-Part": "1 " + "9" * 4000},
+        {"Aether-Cursor": f"{2**63} 1"},
+        {"Aether-Cursor": f"1 {2**63}"},
+        {"Aether-Cursor": "-1 1"},
+        {"Aether-Cursor": "1 " * 3},
+        {"Nats-Msg-Id": "x" * 201},
+        {"Nats-Msg-Id": "a\0"},
+        {"Aether-After": ""},
     ):
         with pytest.raises(FormatError):
             message.parse({**headers, **broken}, b"", 1, 1)
@@ -77,6 +89,31 @@ def test_parts_are_joined_and_half_a_message_is_dropped() -> None:
     joined.add(part(1, 3, 7, b"a"))
     assert joined.add(part(3, 3, 9, b"c")) is None  # the one in between is gone
     assert joined.add(part(2, 3, 10, b"b")) is None
+
+
+def test_what_is_forged_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(message, "MOST_WHOLE", 10)
+    monkeypatch.setattr(chain, "MOST_WHOLE", 10)
+    monkeypatch.setattr(message, "MOST_PACKED", 3)
+
+    def part(number: int, kind: str = message.BASELINE, parts: int = 4) -> Message:
+        return Message(kind, f"t.{number}", f"t.{number - 1}", (0, 0), b"abcd", number, parts, number)
+
+    joined = Assembler()
+    assert [joined.add(part(1)), joined.add(part(2))] == [None, None]
+    with pytest.raises(FormatError, match="more than"):
+        joined.add(part(3))
+    assert joined.add(part(4)) is None
+    for other in (part(2, message.EVENTS), part(2, parts=5)):  # no parts of one message
+        joined.add(part(1))
+        assert joined.add(other) is None
+        assert joined.add(part(3)) is None
+    with pytest.raises(FormatError, match="more than 3"):
+        message.unpack(message.pack([b""] * 3) + message.pack([b""]))
+    with pytest.raises(message.TooLargeError):  # publishers make none that readers refuse
+        message.pack([b""] * 4)
+    with pytest.raises(message.TooLargeError):
+        list(chain.parts(b"x" * 11, 5))
 
 
 class Server:
@@ -255,3 +292,74 @@ def test_when_a_message_was_stored_by_postgresqls_clock() -> None:
     assert (age.at(4_500), age.at(9_000)) == (500, 2_000)  # it is set while nobody looks: not after now
     age.hear(8_500, 2_100)
     assert age.at(8_400) == 2_000
+
+
+class Told:
+    """What publishers say of themselves, as a bus keeps it."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, tuple[bytes, int]] = {}
+        self._count = 0
+
+    def member(self, owner: str) -> str:
+        return f"@{owner}"
+
+    async def tell_member(self, owner: str, octets: bytes) -> None:
+        self._count += 1
+        self.kept[self.member(owner)] = octets, self._count
+
+    async def members(self, most: int) -> dict[str, tuple[bytes, int]]:
+        return dict(sorted(self.kept.items())[:most])
+
+    async def forget_member(self, subject: str) -> None:
+        self.kept.pop(subject, None)
+
+
+async def test_publishers_know_of_each_other_by_their_own_clocks() -> None:
+    bus: Any = Told()
+    clocks = {"a": 100.0, "b": 5000.0}
+    one, two = (Members(bus, name, 3.0, lambda name=name: clocks[name]) for name in "ab")
+    await one.alive({"x", "y"}, {})
+    clocks["a"] += 7
+    found = await two.alive({"y"}, {"x": "a", "y": "a"})
+    assert {owner: (member.held, set(member.wants)) for owner, member in found.items()} == {
+        "a": (2, {"x", "y"}),
+        "b": (0, {"y"}),
+    }
+    assert not any(member.settled for member in found.values())
+    assert (await one.alive({"x", "y"}, {}))["a"].settled
+    clocks["b"] += 2.9
+    await two.alive({"y"}, {})
+    clocks["b"] += 3.1  # a has been silent
+    assert set(await two.alive({"y"}, {})) == {"b"}
+    await one.alive({"x"}, {})  # and is back
+    assert set(await two.alive({"y"}, {})) == {"a", "b"}
+    await one.leave()
+    assert set(await two.alive({"y"}, {})) == {"b"}
+    await one.alive({"x"}, {})
+    await two.alive({"y"}, {})
+    clocks["b"] += members.FORGET + 1
+    await two.alive({"y"}, {})
+    assert set(bus.kept) == {"@b"}
+
+
+async def test_what_a_publisher_says_of_itself_is_bounded() -> None:
+    bus: Any = Told()
+    one = Members(bus, "a", 3.0)
+    many = {f"bng-{number:05}" for number in range(20_000)}
+    assert set((await one.alive(many, {}))["a"].wants) == many
+    assert len(bus.kept["@a"][0]) < 1000
+    good = {"owner": "b", "tenure": "t", "ttl": 3, "age": 1, "targets": ["x"]}
+    assert members.read(orjson.dumps(good), 1) is not None
+    for wrong in (
+        *({name: None} for name in ("owner", "tenure", "ttl", "age")),
+        {"ttl": 0},
+        {"ttl": 1e9},
+        {"age": -1},
+        {"targets": [1]},
+        {"targets": 7},
+        {"targets": ["x" * members.MOST_TOLD]},
+    ):
+        assert members.read(orjson.dumps({**good, **wrong}), 1) is None
+    for octets in (b"", b"[]", b"7", b"{", b"[" * 10_000):
+        assert members.read(octets, 1) is None

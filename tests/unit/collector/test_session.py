@@ -8,12 +8,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import grpc
 import numpy as np
 import pytest
 
 from collector import apart, link
 from collector.config import Target, parse
+from collector.service import Service
 from collector.session import Session
 from collector.template import SESSION_ID, Samples
 from telemetry.encoder import ColumnEncoder, ColumnShape
@@ -112,3 +114,34 @@ async def test_what_is_read_apart_has_ended_when_the_reader_is_cancelled() -> No
     with pytest.raises(asyncio.CancelledError):
         await reading
     assert ended.is_set()
+
+
+class Unsteady(Service):
+    """Its connection for leases fails in the way that is said."""
+
+    def __init__(self, *errors: Exception) -> None:
+        super().__init__(parse({"database": "postgresql://127.0.0.1:1/none", "targets": []}))
+        self.errors = list(errors)
+
+    async def _migrate(self) -> None:
+        pass
+
+    async def _hold(self) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.stop.set()
+
+    async def _pause(self, seconds: float) -> None:
+        pass
+
+
+async def test_a_connection_that_ends_in_any_way_is_made_again() -> None:
+    service = Unsteady(
+        asyncpg.InternalClientError("cannot switch to state 15"),
+        asyncpg.ConnectionDoesNotExistError("closed"),
+        asyncpg.InterfaceError("closed"),
+        TimeoutError(),
+    )
+    async with asyncio.timeout(20):
+        await service.run()
+    assert service.errors == []

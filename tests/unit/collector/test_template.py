@@ -82,6 +82,19 @@ def test_duplicates_are_another_layout() -> None:
     assert reader.learnt == 2
 
 
+def test_what_the_target_left_out_is_told() -> None:
+    shape = ColumnShape(gnmi_pb2.Path(), "session", ("id",), LEAVES)
+    ((block, _),) = ColumnEncoder(shape).layout([(SESSION,)], membership=1).blocks
+    reader, values = Reader(), np.array([[9] * 7], np.uint64)
+    for skipped in (0, 1, 3, 200, 0):
+        octets = block.message(values, 7, skipped)
+        for way in (reader.read, Reader._slow):
+            found = way(octets)
+            assert found
+            assert found.skipped == skipped
+    assert reader.learnt == 2
+
+
 def test_what_carries_no_samples_is_none() -> None:
     reader = Reader()
     for _ in range(2):

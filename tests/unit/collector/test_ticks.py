@@ -117,3 +117,39 @@ def test_a_tick_without_an_end_does_not_take_all_memory(monkeypatch: pytest.Monk
         sessions = np.array([f"{number:016x}"], SESSION_ID)
         cutter.take([Samples(1, sessions, np.ones((1, 7), np.int64))], more=False)
     assert sum(part.size for part in cutter._known) <= 11
+
+
+def test_a_session_that_is_there_twice_in_a_tick_is_one_row() -> None:
+    def values(found: Samples) -> list[tuple[str, int]]:
+        return list(zip(found.sessions.astype(str), found.values[:, 1].tolist(), strict=True))
+
+    first, second = ids("a", "b"), ids("c", "a", "d")
+    cutter = Ticks(Written())
+    for tick in (1, 2, 3):  # again and again, from the same layouts
+        parts = [
+            Samples(tick * SECOND, sessions, np.full((len(sessions), 7), value, np.int64))
+            for value, sessions in ((10 * tick, first), (10 * tick + 1, second))
+        ]
+        (part,) = (part for part in cutter.take([*parts, None], more=False) if part.samples)
+        assert part.samples
+        now = 10 * tick
+        assert values(part.samples) == [("a", now), ("b", now), ("c", now + 1), ("d", now + 1)]
+    # the same layouts, once distinct: not taken for distinct when another one comes between them
+    for sessions, told_of in ((ids("e"), "abe"), (second, "abcd"), (ids("f"), "abf"), (first, "ab")):
+        tick += 1
+        parts = [Samples(tick * SECOND, one, np.zeros((len(one), 7), np.int64)) for one in (first, sessions)]
+        (part,) = (part for part in cutter.take([*parts, None], more=False) if part.samples)
+        assert part.samples
+        assert "".join(part.samples.sessions.astype(str)) == told_of
+
+
+def test_the_second_part_of_a_tick_brings_no_session_again() -> None:
+    cutter = Ticks(Written())
+    assert told(cutter.take([message(1, "a"), message(1, "b")], more=False)) == [(1, "ab", False, True)]
+    assert told(cutter.take([message(1, "b"), message(1, "c"), None], more=False)) == [(1, "c", True, True)]
+
+
+def test_ids_that_differ_in_one_half_are_not_taken_for_one() -> None:
+    few = [f"{high:08x}{low:08x}" for high in range(64) for low in range(64)]
+    assert not ticks.twice(ids(*few))
+    assert ticks.twice(ids(*few, few[1234]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -15,11 +16,12 @@ import pytest
 
 from collector import tunnel
 from collector.config import ConfigError, parse
-from collector.tunnel import TunnelConfig
+from collector.tunnel import Keeper, TunnelConfig
 from telemetry.protocol import tunnel_pb2 as pb
 from telemetry.tunnel.connection import TunnelServer
 from telemetry.tunnel.dialer import Tunnels
 from tests.support.certificates import Authority
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 TIMEOUT = 20.0
@@ -51,7 +53,7 @@ class World:
         (folder / "cert.pem").write_bytes(certificate)
         self.sockets = folder / "s"
         self.config = TunnelConfig(
-            "127.0.0.1", 0, folder / "cert.pem", folder / "key.pem", self.ca, self.sockets
+            "127.0.0.1", 0, folder / "cert.pem", folder / "key.pem", self.ca, self.sockets, bind_names=False
         )
         self.server = tunnel.TunnelServer(self.config)
         self.pair = self.authority.issue("bng")
@@ -229,8 +231,13 @@ def test_a_configuration(tmp_path):
         "bng-01.example",
     )
     assert config.tunnel == TunnelConfig("::", 57402, Path("c"), Path("k"), Path("a"), Path("/run/c"))
+    assert config.tunnel.bind_names
+    unbound = parse({**whole, "tunnel": {**served, "bind_names": False}}).tunnel
+    assert unbound
+    assert not unbound.bind_names
     for wrong in (
         [],
+        {**served, "bind_names": "no"},
         {**served, "address": "57402"},
         {**served, "folder": "run"},
         {**served, "folder": "/" + "x" * 42},
@@ -240,6 +247,61 @@ def test_a_configuration(tmp_path):
             parse({**whole, "tunnel": wrong})
     with pytest.raises(ConfigError, match="address"):
         parse({**whole, "targets": [{**target, "address": "unix:relative"}]})
+
+
+@pytest.fixture
+async def keeper(world: World) -> AsyncIterator[Keeper]:
+    """Serves in place of the world's server."""
+    await world.server.stop()
+    made = Keeper()
+    yield made
+    await made.stop()
+
+
+async def test_a_name_is_for_whose_certificate_has_it(world, keeper):
+    await keeper.follow(dataclasses.replace(world.config, bind_names=True))
+    world.server.port = keeper.port
+    for pair, taken, refused in (
+        (("box-1",), "box-1", "box-2"),
+        (("some box", "box-3", "192.0.2.7"), "box-3", "box-1"),
+        (("", "Box-4.example"), "box-4.example", "box-4"),
+        (("x", "192.0.2.7"), "192.0.2.7", "192.0.2.8"),
+    ):
+        world.pair = world.authority.issue(*pair)
+        stranger = Stranger(world)
+        assert "certificate" in (await stranger.add(refused)).error
+        assert (await stranger.add(taken)).accept
+        assert world.names() == {taken}
+        await stranger.channel.close()
+        await until(lambda: world.names() == set())
+
+
+async def test_what_is_served_follows_the_configuration(world, keeper):
+    config = dataclasses.replace(world.config, port=free_port())
+    await keeper.follow(config)
+    world.server.port = keeper.port
+    first = Stranger(world)
+    assert (await first.add("bng-01")).accept
+    await keeper.follow(config)  # the same: calls go on
+    assert (await first.add("bng-02")).accept
+    other = dataclasses.replace(config, folder=world.folder / "t")
+    await keeper.follow(other)  # at the same address
+    assert world.names() == set()
+    second = Stranger(world)
+    assert (await second.add("bng-01")).accept
+    assert [path.name for path in other.folder.iterdir()] == ["bng-01"]
+    await keeper.follow(dataclasses.replace(other, ca=world.folder / "none"))  # cannot be served
+    third = Stranger(world)
+    assert (await third.add("bng-03")).accept
+    world.authority = Authority("another")  # the same file, with another authority
+    world.ca.write_bytes(world.authority.certificate)
+    await keeper.follow(other)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await Stranger(world).add("bng-03")
+    await keeper.follow(None)
+    assert keeper.port is None
+    for who in (first, second, third):
+        await who.channel.close()
 
 
 class Ended:

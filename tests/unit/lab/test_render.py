@@ -74,6 +74,21 @@ def test_the_collector_keeps_what_is_configured(config: LabConfig, secrets: Secr
     )
 
 
+def test_the_collector_has_a_certificate_where_bngs_ask_for_one(config: LabConfig, secrets: Secrets) -> None:
+    asking = dataclasses.replace(config.collecting, client_certificate=True)
+    for collecting, asked in ((config.collecting, False), (asking, True)):
+        files = rendered(dataclasses.replace(config, collecting=collecting), secrets)
+        shown = {
+            "certificate": str(secrets.folder / "collector.pem"),
+            "key": str(secrets.folder / "collector.key"),
+        }
+        for target in json.loads(files["collector.json"])["targets"]:
+            assert (shown.items() <= target.items()) is asked
+            assert ("key" in target) is asked
+        gnmi = json.loads(files["bng/bng-01/startup.json"])["aether-bng:bng"]["management"]["gnmi"]
+        assert gnmi.get("client-ca-file") == (str(secrets.ca) if asked else None)
+
+
 def test_startup_of_a_bng(config: LabConfig, secrets: Secrets) -> None:
     startup = json.loads(rendered(config, secrets)["bng/bng-01/startup.json"])
     bng = startup["aether-bng:bng"]

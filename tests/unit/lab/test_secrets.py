@@ -101,3 +101,19 @@ def test_a_damaged_file_is_an_error_in_words(tmp_path: Path) -> None:
     (tmp_path / "secrets.json").write_text("{")
     with pytest.raises(LabError, match="remove it to make new ones"):
         load_secrets(tmp_path)
+
+
+def test_a_certificate_for_the_collector_where_it_is_asked_for(config: LabConfig, tmp_path: Path) -> None:
+    ensure_secrets(config, tmp_path)
+    assert not certificate_file(tmp_path, "collector").exists()
+    asking = replace(config, collecting=replace(config.collecting, client_certificate=True))
+    ensure_secrets(asking, tmp_path)
+    made = certificate_file(tmp_path, "collector").read_bytes()
+    ensure_secrets(asking, tmp_path)
+    assert certificate_file(tmp_path, "collector").read_bytes() == made
+    assert key_file(tmp_path, "collector").stat().st_mode & 0o777 == 0o600
+    for name, purpose in (("collector", "sslclient"), ("edge-1", "sslserver")):
+        command = ["openssl", "verify", "-CAfile", "ca.pem", "-purpose", purpose, f"{name}.pem"]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    subject = x509.load_pem_x509_certificate(made).subject.rfc4514_string()
+    assert subject == "CN=collector"

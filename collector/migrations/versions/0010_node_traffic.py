@@ -7,8 +7,8 @@ right to create them, the search reads all rows, as before.
 
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0010"
+down_revision = "0009"
 
 TABLES = {
     "session_samples": "node_traffic",
