@@ -6,8 +6,15 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from tests.fuzz.mutate import Mutator
+
+
+class Inputs(Protocol):
+    """Makes one hostile input after the other."""
+
+    def next(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,7 @@ class Target:
         tokens: words of its language.
         xml: the seeds are XML, and most changes are to leave it well-formed.
         slow: a parser that takes a millisecond or more per input: fewer inputs tell as much.
+        mutator: makes the inputs, of seeds, tokens and chance; None: `Mutator`.
     """
 
     name: str
@@ -30,6 +38,7 @@ class Target:
     tokens: Sequence[bytes] = field(default=())
     slow: bool = False
     xml: bool = False
+    mutator: Callable[[Sequence[bytes], Sequence[bytes], random.Random], Inputs] | None = None
 
 
 @dataclass(slots=True)
@@ -55,7 +64,12 @@ class Fault(Exception):
 
 def run(target: Target, inputs: int, seed: int) -> Outcome:
     """Give a target its seeds and so many hostile inputs. Raises Fault from what went wrong."""
-    mutator = Mutator(target.seeds, target.tokens, random.Random(f"{target.name} {seed}"), xml=target.xml)
+    chance = random.Random(f"{target.name} {seed}")
+    mutator: Inputs
+    if target.mutator is None:
+        mutator = Mutator(target.seeds, target.tokens, chance, xml=target.xml)
+    else:
+        mutator = target.mutator(target.seeds, target.tokens, chance)
     outcome = Outcome()
     for number in range(inputs + len(target.seeds)):
         is_seed = number < len(target.seeds)
