@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -62,8 +63,10 @@ class Fault(Exception):
         self.data = data
 
 
-def run(target: Target, inputs: int, seed: int) -> Outcome:
-    """Give a target its seeds and so many hostile inputs. Raises Fault from what went wrong."""
+def run(target: Target, inputs: int, seed: int, seconds: float = math.inf) -> Outcome:
+    """Give a target its seeds and so many hostile inputs, or as many as the time is enough for. Raises Fault
+    from what went wrong."""
+    end = time.monotonic() + seconds
     chance = random.Random(f"{target.name} {seed}")
     mutator: Inputs
     if target.mutator is None:
@@ -72,6 +75,8 @@ def run(target: Target, inputs: int, seed: int) -> Outcome:
         mutator = target.mutator(target.seeds, target.tokens, chance)
     outcome = Outcome()
     for number in range(inputs + len(target.seeds)):
+        if time.monotonic() > end:
+            break
         is_seed = number < len(target.seeds)
         data = target.seeds[number] if is_seed else mutator.next()
         began = time.perf_counter()
