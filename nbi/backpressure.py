@@ -8,12 +8,13 @@ connection that holds very much all the same is dropped.
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
 import asyncssh
 import structlog
 
-from nbi.link import Link
+from nbi.link import WRITE_BUFFER, Link
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +38,8 @@ class Backpressure:
         self._links: set[Link] = set()
         self._reasons: set[str] = set()
         self._send = connection.send_packet
-        self._transport: Any = connection._transport
+        self._transport = cast(asyncio.Transport, connection._transport)
+        self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
         connection.send_packet = self._send_packet  # type: ignore[method-assign]
         connection.pause_writing = lambda: self._wait(_TRANSPORT)  # type: ignore[method-assign]
         connection.resume_writing = lambda: self._go_on(_TRANSPORT)  # type: ignore[method-assign]

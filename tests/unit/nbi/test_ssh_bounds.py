@@ -90,6 +90,9 @@ class Unread:
         assert handler is None
         self.held += sum(map(len, args))
 
+    def set_write_buffer_limits(self, high: int) -> None:
+        assert high < MAX_UNREAD
+
     def get_write_buffer_size(self) -> int:
         return self.held
 
