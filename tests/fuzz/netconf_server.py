@@ -26,7 +26,7 @@ from yang.datastore.model import Session as DatastoreSession
 
 PATIENCE = 20.0
 """Seconds until an answer that has not come counts as none."""
-SETTLE = 500
+SETTLE = 150
 """Inputs after which all sessions end, and nothing of them may be left."""
 REFRESH = 20_000
 """Inputs after which the element begins anew."""

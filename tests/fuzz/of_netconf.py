@@ -63,6 +63,7 @@ class Messages(Server):
     def __init__(self, user: str) -> None:
         super().__init__(user)
         self._wires: list[Wire | None] = [None, None]
+        self.reply: etree._Element | None = None
 
     async def hang_up(self) -> None:
         wires, self._wires = self._wires, [None, None]
@@ -83,7 +84,7 @@ class Messages(Server):
             private = (CAP_PRIVATE_CANDIDATE,) if self.inputs // 2 % 2 else ()
             wire.session.data_received(_hello(CAP_BASE_11, *private))
         wire.session.data_received(_framed(self._aimed(data, self._wires[1 - turn])))
-        reply = await wire.replied()
+        self.reply = reply = await wire.replied()
         if reply is None:
             return False
         _check(reply)
