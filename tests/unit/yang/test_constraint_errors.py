@@ -85,16 +85,15 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-async def test_an_error_of_a_constraint(tree: Tree, name: str) -> None:
-    content, expected, info = CASES[name]
-    config: Any = etree.fromstring(f"<config><top xmlns='{NAMESPACE}'>{content}</top></config>")
+async def test_errors_of_constraints(tree: Tree) -> None:
     session = Session(1, User("admin"), "test")
-    with pytest.raises(OperationError) as caught:
-        await tree.datastores.validate(session, config)
-    error = caught.value
-    assert (error.tag, error.app_tag, error.path) == expected
-    assert dict(error.info) == info
+    for name, (content, expected, info) in CASES.items():
+        config: Any = etree.fromstring(f"<config><top xmlns='{NAMESPACE}'>{content}</top></config>")
+        with pytest.raises(OperationError) as caught:
+            await tree.datastores.validate(session, config)
+        error = caught.value
+        assert (error.tag, error.app_tag, error.path) == expected, name
+        assert dict(error.info) == info, name
 
 
 async def test_what_holds_is_valid(tree: Tree) -> None:
