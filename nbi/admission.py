@@ -40,6 +40,7 @@ class Admission:
         self._limits = limits
         self._users = users
         self._logins: dict[Connection, str] = {}
+        self._owners: dict[Connection, str] = {}
         self.connections: set[Connection] = set()
 
     def refusal_of_connection(self, peer: str) -> str | None:
@@ -58,14 +59,21 @@ class Admission:
         self.connections.add(connection)
         self._logins[connection] = network_of(peer)
 
-    def logged_in(self, connection: Connection) -> None:
-        """It has."""
+    def logged_in(self, connection: Connection, user: str) -> str | None:
+        """It has. Why it is not kept all the same; None when it is: connections without sessions would keep
+        others out as well as sessions do, so that a user has as many."""
         self._logins.pop(connection, None)
+        self._owners[connection] = user
+        limit = self._limits().max_sessions_per_user
+        if sum(other == user for other in self._owners.values()) <= limit:
+            return None
+        return f"{limit} connections of this user are open, which is all one may have (max-sessions-per-user)"
 
     def lost(self, connection: Connection) -> None:
         """It is gone."""
         self.connections.discard(connection)
         self._logins.pop(connection, None)
+        self._owners.pop(connection, None)
 
     def refusal_of_session(self, user: str) -> str | None:
         """Why this user gets no further session; None when he gets one."""

@@ -6,11 +6,13 @@ is not a regular file is read. So no url leads out of it.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -20,9 +22,13 @@ from nbi.protocol.errors import RpcError, invalid_value
 
 SCHEMES: Final = ("file",)
 MAX_FILES: Final = 32
+MAX_USER_FILES: Final = 16
+"""Files that one user wrote last: who may write may often not delete, and would leave no room for others."""
 MAX_URL: Final = 1_024
 _NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _TEMPORARY: Final = ".new-"
+_OWNERS: Final = ".owners"
+"""Who wrote which file last, as JSON; files that are not in it are nobody's."""
 
 
 class ConfigFiles:
@@ -36,6 +42,7 @@ class ConfigFiles:
     def __init__(self, folder: Path, max_size: int) -> None:
         self._folder = folder
         self._max_size = max_size
+        self._lock = threading.Lock()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in folder.glob(f"{_TEMPORARY}*"):
             left.unlink(missing_ok=True)
@@ -87,23 +94,20 @@ class ConfigFiles:
             raise self._too_big(name)
         return content
 
-    def write(self, name: str, parts: Iterable[bytes]) -> None:
-        """Make or replace a file, at once or not at all.
+    def write(self, name: str, parts: Iterable[bytes], user: str = "") -> None:
+        """Make or replace a file of a user's, at once or not at all.
 
         Raises:
             RpcError: ``too-big``, ``resource-denied`` (too many files), ``operation-failed``.
         """
         temporary = f"{_TEMPORARY}{secrets.token_hex(8)}"
         with self._opened() as folder, _explained(name):
-            with os.scandir(folder) as entries:
-                others = [entry.name for entry in entries if entry.name != name]
-            if len(others) >= MAX_FILES:
-                raise RpcError(
-                    "resource-denied", f"there are {MAX_FILES} files already: delete one", "application"
-                )
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             try:
-                with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=folder), "wb") as file:
+                with self._lock:
+                    self._check_room(folder, name, user)
+                    opened = os.open(temporary, flags, 0o600, dir_fd=folder)
+                with os.fdopen(opened, "wb") as file:
                     size = 0
                     for part in parts:
                         size += len(part)
@@ -112,7 +116,10 @@ class ConfigFiles:
                         file.write(part)
                     file.flush()
                     os.fsync(file.fileno())
-                os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+                with self._lock:
+                    # first who it belongs to: a file without owner would count as nobody's
+                    self._set_owners({**self._owners(folder), name: user})
+                    os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
             except BaseException:
                 with suppress(OSError):
                     os.unlink(temporary, dir_fd=folder)
@@ -121,9 +128,45 @@ class ConfigFiles:
 
     def delete(self, name: str) -> None:
         """Remove a file. Raises RpcError: ``data-missing``, ``operation-failed``."""
-        with self._opened() as folder, _explained(name):
+        with self._opened() as folder, _explained(name), self._lock:
             os.unlink(name, dir_fd=folder)
+            self._set_owners(self._owners(folder))
             os.fsync(folder)
+
+    # --- whose they are --------------------------------------------------------------------------
+
+    def _check_room(self, folder: int, name: str, user: str) -> None:
+        others = [other for other in self._names(folder) if other != name]
+        if len(others) >= MAX_FILES:
+            raise RpcError(
+                "resource-denied", f"there are {MAX_FILES} files already: delete one", "application"
+            )
+        owners = self._owners(folder)
+        if user and sum(owners.get(other) == user for other in others) >= MAX_USER_FILES:
+            raise RpcError(
+                "resource-denied",
+                f"there are {MAX_USER_FILES} files of user {user} already: delete one",
+                "application",
+            )
+
+    @staticmethod
+    def _names(folder: int) -> list[str]:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if not entry.name.startswith(_OWNERS)]
+
+    def _owners(self, folder: int) -> dict[str, str]:
+        """Owners of files that are there; of none, where they cannot be told."""
+        names = set(self._names(folder))
+        try:
+            known = json.loads((self._folder / _OWNERS).read_bytes())
+            return {name: str(user) for name, user in known.items() if name in names}
+        except (OSError, ValueError, AttributeError):
+            return {}
+
+    def _set_owners(self, owners: Mapping[str, str]) -> None:
+        new = self._folder / f"{_OWNERS}{_TEMPORARY}"
+        new.write_text(json.dumps(owners))
+        new.replace(self._folder / _OWNERS)
 
     @contextmanager
     def _opened(self) -> Iterator[int]:

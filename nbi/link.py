@@ -37,19 +37,23 @@ class Link:
     def __init__(self, transport: Transport, stall_timeout: float) -> None:
         self._transport = transport
         self._stall_timeout = stall_timeout
+        self._full: set[str] = set()
         self._writable = asyncio.Event()
         self._writable.set()
         self._reading = True
         self._last: asyncio.TimerHandle | None = None
         self.lost = False
 
-    def pause_writing(self) -> None:
-        """Called by the transport: its buffer is full."""
+    def pause_writing(self, what: str = "") -> None:
+        """Called by the transport: its buffer is full, or what it names has to be waited for."""
+        self._full.add(what)
         self._writable.clear()
 
-    def resume_writing(self) -> None:
-        """Called by the transport: its buffer has room again."""
-        self._writable.set()
+    def resume_writing(self, what: str = "") -> None:
+        """Called by the transport: there is room again."""
+        self._full.discard(what)
+        if not self._full:
+            self._writable.set()
 
     def connection_lost(self) -> None:
         """Called by the transport: nothing can be sent any more."""

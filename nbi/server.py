@@ -17,6 +17,7 @@ from nbi.admission import Admission
 from nbi.callhome import CallHome
 from nbi.files import SCHEMES, ConfigFiles
 from nbi.info import Counters, Limits, SessionInfo
+from nbi.intake import Intake
 from nbi.link import Link
 from nbi.operations.filters import WITH_DEFAULTS_MODES
 from nbi.protocol.capabilities import ModuleCapability, server_capabilities
@@ -91,6 +92,7 @@ class NetconfServer:
             lambda: self.limits,
             lambda: (session.info.datastore.user.name for session in self.sessions.values()),
         )
+        self.intake = Intake(lambda: self.sessions.values())
         self.host_keys: list[asyncssh.SSHKey] = []
         self.call_home = CallHome(self)
         self._listen = tuple(listen)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
 from typing import Protocol
 
 import structlog
 
 from nbi.files import ConfigFiles
 from nbi.info import Counters, Limits, SessionInfo
+from nbi.intake import LARGE, Intake
 from nbi.link import Link, PeerStalled
 from nbi.operations import HANDLERS, Context, Operation, Reply, model
+from nbi.output import Output, ReplyBroken
 from nbi.protocol.connection import (
     HelloReceived,
     ProtocolViolation,
@@ -21,7 +24,6 @@ from nbi.protocol.connection import (
     ServerConnection,
 )
 from nbi.protocol.errors import ERROR_TAGS, ERROR_TYPES, RpcError
-from nbi.protocol.framing import MAX_CHUNK
 from nbi.protocol.names import CAP_PRIVATE_CANDIDATE
 from nbi.protocol.rpc import OK, REPLY_END, Rpc, error_reply
 from nbi.subscriptions import Registry, SessionSubscriptions
@@ -34,9 +36,6 @@ log = structlog.get_logger(__name__)
 READ_AHEAD = 65536
 """Octets that may wait while a request is carried out; beyond, the transport stops reading."""
 
-PARSE_IN_THREAD = 65536
-"""Messages from this size on are parsed in a thread."""
-
 
 class SessionOwner(Protocol):
     """What a session needs of its server."""
@@ -48,6 +47,7 @@ class SessionOwner(Protocol):
     capabilities: list[str]
     namespaces: dict[str, str]
     files: ConfigFiles | None
+    intake: Intake
 
     async def kill(self, session_id: int, by: int) -> None: ...
 
@@ -78,16 +78,17 @@ class NetconfSession:
         self._connection = ServerConnection(
             info.datastore.id, owner.capabilities, owner.limits.max_message, owner.namespaces
         )
+        self._output = Output(self._connection.framer, link, lambda: self._count("out_notifications"))
         self._context = Context(owner.tree, info.datastore, self, owner.files)
         self._input = asyncio.Event()
         self._eof = False
         self._busy = False
+        self._in_hand = 0
         self._closing = False
         self._interruptible = False
-        self._output = asyncio.Lock()
         self.task: asyncio.Task[None]
         self.subscriptions = SessionSubscriptions(
-            owner.subscriptions, info.datastore.user, info.datastore.id, info.peer, self, self.end
+            owner.subscriptions, info.datastore.user, info.datastore.id, info.peer, self._output, self.end
         )
         self._log = log.bind(session=info.datastore.id, user=info.datastore.user.name, peer=info.peer)
 
@@ -96,13 +97,27 @@ class NetconfSession:
         """The session-id."""
         return self.info.datastore.id
 
+    @property
+    def user_name(self) -> str:
+        """Name of its user."""
+        return self.info.datastore.user.name
+
+    @property
+    def held(self) -> int:
+        """Octets received of requests that are not answered."""
+        return self._connection.buffered + self._in_hand
+
     # --- called by the transport -----------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         """Octets from the client."""
         self._connection.receive(data)
-        if self._busy and self._connection.buffered > READ_AHEAD:
-            self._link.read(False)
+        if self._connection.buffered > READ_AHEAD:
+            if self._busy:
+                self._link.read(False)
+            refusal = self._owner.intake.refusal(self.user_name)
+            if refusal is not None:
+                self._connection.refuse(refusal)
         self._input.set()
 
     def eof_received(self) -> None:
@@ -141,6 +156,8 @@ class NetconfSession:
             await self._serve()
         except _End as end:
             self.reason, detail = self.reason or end.reason, str(end)
+        except ReplyBroken as broken:
+            self.reason, detail = self.reason or "dropped", str(broken)
         except PeerStalled as stalled:
             self.reason, detail = self.reason or "timeout", str(stalled)
         except ConnectionError:
@@ -187,11 +204,16 @@ class NetconfSession:
             message = await self._next_message()
             if message is None:
                 raise _End("dropped", "the client closed the connection without close-session")
-            self._busy = True
+            self._busy, self._in_hand = True, len(message)
             try:
-                await self._answer(message)
+                if len(message) < LARGE:
+                    await self._answer(message, None)
+                else:
+                    async with AsyncExitStack() as turn:
+                        await turn.enter_async_context(self._owner.intake.large)
+                        await self._answer(message, turn)
             finally:
-                self._busy = False
+                self._busy, self._in_hand = False, 0
         raise _End("closed")
 
     async def _next_message(self) -> bytes | None:
@@ -225,12 +247,12 @@ class NetconfSession:
 
     async def _farewell(self, violation: ProtocolViolation) -> None:
         self._count("in_bad_rpcs")
-        async with self._output:
-            self._link.write(violation.farewell)
+        await self._output.send_last(violation.farewell)
 
-    async def _answer(self, message: bytes) -> None:
+    async def _answer(self, message: bytes, turn: AsyncExitStack | None) -> None:
+        """Carry out a request and reply; `turn` is that of a large one, which is over before the reply."""
         try:
-            if len(message) >= PARSE_IN_THREAD:
+            if turn is not None:
                 event = await asyncio.to_thread(self._connection.interpret, message)
             else:
                 event = self._connection.interpret(message)
@@ -240,16 +262,19 @@ class NetconfSession:
         if isinstance(event, RpcRejected):
             self._count("in_bad_rpcs")
             self._count("out_rpc_errors")
-            await self.send([event.reply])
+            await self._output.send([event.reply])
         elif isinstance(event, RpcReceived):
             self._count("in_rpcs")
-            await self._carry_out(event.rpc)
+            await self._carry_out(event.rpc, turn)
 
-    async def _carry_out(self, rpc: Rpc) -> None:
+    async def _carry_out(self, rpc: Rpc, turn: AsyncExitStack | None) -> None:
         started = time.monotonic()
         errors: list[RpcError] = []
         try:
             content = await self._invoke(rpc)
+            if turn is not None:
+                rpc.forget()
+                await turn.aclose()
             await self._reply(rpc, content)
         except OperationErrors as failure:
             errors = [_rpc_error(error) for error in failure.errors]
@@ -257,14 +282,14 @@ class NetconfSession:
             errors = [_rpc_error(failure)]
         except RpcError as failure:
             errors = [failure]
-        except (_End, PeerStalled, ConnectionError):
+        except (_End, ReplyBroken, PeerStalled, ConnectionError):
             raise
         except Exception:
             self._log.exception("netconf.operation-failed", operation=rpc.name)
             errors = [RpcError("operation-failed", "an internal error; the server's log has details")]
         if errors:
             self._count("out_rpc_errors")
-            await self.send([error_reply(rpc.reply_start, errors, self._owner.namespaces)])
+            await self._output.send([error_reply(rpc.reply_start, errors, self._owner.namespaces)])
         self._log.debug(
             "netconf.operation",
             operation=rpc.name,
@@ -307,70 +332,7 @@ class NetconfSession:
                 yield from content
             yield REPLY_END
 
-        await self.send(parts())
-
-    async def send(self, parts: Iterable[bytes]) -> None:
-        """Send one message, in chunks of up to `MAX_CHUNK`, waiting for the client in between.
-
-        An exception of `parts` before the first chunk has left comes through; a later one ends the
-        session, for the message cannot be taken back.
-        """
-        framer, link = self._connection.framer, self._link
-        pending: list[bytes | memoryview] = []
-        size = 0
-        begun = False
-        async with self._output:
-            try:
-                for part in parts:
-                    rest = memoryview(part)
-                    while size + len(rest) >= MAX_CHUNK:
-                        begun = True
-                        cut = MAX_CHUNK - size
-                        link.write(framer.part(b"".join((*pending, rest[:cut]))))
-                        rest = rest[cut:]
-                        pending.clear()
-                        size = 0
-                        await link.drain()
-                    if rest:
-                        pending.append(rest)
-                        size += len(rest)
-                    elif not part:  # a search that may be long
-                        await asyncio.sleep(0)
-            except (ConnectionError, PeerStalled):
-                raise
-            except Exception as error:
-                if not begun:
-                    raise
-                self._log.exception("netconf.reply-broken")
-                raise _End("dropped", "a reply could not be completed") from error
-            link.write(framer.part(b"".join(pending)) + framer.end())
-            await link.drain()
-
-    async def send_notification(self, message: bytes) -> None:
-        """Send a whole message, and wait for the client."""
-        async with self._output:
-            # Written at once: a cancellation must not leave half a message behind.
-            self._link.write(self._connection.framer.message(message))
-            self._count("out_notifications")
-            await self._link.drain()
-
-    async def stream_notification(self, parts: AsyncIterator[bytes]) -> None:
-        """Send a message in chunks of up to 64 KiB, waiting for the client in between; a cancellation, or
-        an exception of `parts`, leaves it incomplete."""
-        framer, link = self._connection.framer, self._link
-        pending = bytearray()
-        async with self._output:
-            async for part in parts:
-                if not part:  # a search that may be long
-                    await asyncio.sleep(0)
-                pending += part
-                while len(pending) >= MAX_CHUNK:
-                    link.write(framer.part(pending[:MAX_CHUNK]))
-                    del pending[:MAX_CHUNK]
-                    await link.drain()
-            link.write(framer.part(pending) + framer.end())
-            self._count("out_notifications")
-            await link.drain()
+        await self._output.send(parts())
 
     def _count(self, name: str) -> None:
         for counters in (self.counters, self._owner.totals):

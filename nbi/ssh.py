@@ -12,6 +12,7 @@ import structlog
 
 from nbi.admission import Admission
 from nbi.algorithms import CIPHERS, KEY_EXCHANGES, MACS, SIGNATURES
+from nbi.backpressure import Backpressure
 from nbi.carrier import Carrier
 from nbi.info import Limits
 from nbi.link import WRITE_BUFFER, Link
@@ -24,9 +25,11 @@ from yang.users import Certificate, PublicKey
 log = structlog.get_logger(__name__)
 
 SUBSYSTEM = "netconf"
-MSG_IGNORE = 2
 MAX_CHANNELS = 8
 """Channels of one connection, each of which can become a session."""
+WINDOW = 512 * 1024
+"""Octets that a client may send ahead on a channel, which are kept while its session does not read: the 2 MiB
+that asyncssh has would be 2 GiB with all channels of all connections."""
 
 KEEPALIVE_COUNT = 3
 
@@ -47,6 +50,7 @@ def options(owner: SshOwner, host_keys: Sequence[asyncssh.SSHKey]) -> dict[str, 
     return {
         "server_host_keys": _pairs(host_keys),
         "encoding": None,
+        "window": WINDOW,
         "line_editor": False,
         "allow_pty": True,
         "allow_scp": False,
@@ -111,6 +115,7 @@ class SshConnection(asyncssh.SSHServer):
         self._channels = 0
         self._idle: asyncio.TimerHandle | None = None
         self.served = False
+        self.backpressure: Backpressure
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Too many connections are refused before any cryptography."""
@@ -125,7 +130,7 @@ class SshConnection(asyncssh.SSHServer):
         if not self._called:
             self._owner.admission.connected(conn, self._peer)
         self._look_at_offers(conn)
-        send_no_padding(conn)
+        self.backpressure = Backpressure(conn, self._peer)
 
     def _look_at_offers(self, conn: asyncssh.SSHServerConnection) -> None:
         """Have `_accepts` look at every key and certificate before asyncssh does."""
@@ -235,9 +240,15 @@ class SshConnection(asyncssh.SSHServer):
         return self._certified == (username, authority) and username in self._known
 
     def auth_completed(self) -> None:
-        """A connection that opens no channel is not kept."""
-        if self._connection is not None:
-            self._owner.admission.logged_in(self._connection)
+        """One of too many connections of a user is not kept, nor one that opens no channel."""
+        if self._connection is None:
+            return
+        user = str(self._connection.get_extra_info("username"))
+        refusal = None if self._called else self._owner.admission.logged_in(self._connection, user)
+        if refusal is not None:
+            log.warning("netconf.too-many-connections", peer=self._peer, detail=refusal)
+            self._connection.disconnect(asyncssh.DISC_TOO_MANY_CONNECTIONS, refusal)
+            return
         loop = asyncio.get_running_loop()
         self._idle = loop.call_later(self._owner.limits.hello_timeout, self._close_if_idle)
 
@@ -276,16 +287,8 @@ class SshConnection(asyncssh.SSHServer):
             self._connection.close()
 
 
-def send_no_padding(connection: asyncssh.SSHServerConnection) -> None:
-    """Keep asyncssh from sending an empty SSH_MSG_IGNORE before every packet: it helps with ciphers in CBC
-    mode (RFC 4253 section 9.3.1), none of which is offered here, and costs as much as a small reply."""
-    send = connection.send_packet
-
-    def send_packet(pkttype: int, *args: bytes, handler: Any = None) -> None:
-        if pkttype != MSG_IGNORE:
-            send(pkttype, *args, handler=handler)
-
-    connection.send_packet = send_packet  # type: ignore[method-assign]
+def _refuse(packet: asyncssh.packet.SSHPacket) -> bool:  # noqa: ARG001
+    return False
 
 
 def _too_many(reason: str) -> asyncssh.ChannelOpenError:
@@ -304,10 +307,20 @@ class SshChannel(Carrier, asyncssh.SSHServerSession[bytes]):
         self._user = user
         self._peer = peer
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
+        self._unused: asyncio.TimerHandle | None = None
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
-        """The channel is open."""
+        """The channel is open, and is kept if it becomes a session. Variables of the environment are refused:
+        asyncssh keeps all that it is sent, and nothing here reads them."""
         self._channel = chan
+        chan._process_env_request = _refuse  # type: ignore[method-assign]
+        self._unused = asyncio.get_running_loop().call_later(
+            self._owner.limits.hello_timeout, self._close_if_unused
+        )
+
+    def _close_if_unused(self) -> None:
+        if self._session is None and self._channel is not None:
+            self._channel.close()
 
     def pty_requested(self, term_type: str, term_size: object, term_modes: object) -> bool:  # noqa: ARG002
         """Some clients ask for one; it changes nothing."""
@@ -321,10 +334,15 @@ class SshChannel(Carrier, asyncssh.SSHServerSession[bytes]):
         self._link = Link(self._channel, self._owner.limits.stall_timeout)
         self._session = self._owner.open_session(self._link, self._user, "netconf-ssh", self._peer)
         if self._session is not None:
+            self._connection.backpressure.add(self._link)
             self._connection.session_opened()
         return self._session is not None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The channel is closed."""
         super().connection_lost(exc)
+        if self._unused is not None:
+            self._unused.cancel()
+        if self._link is not None:
+            self._connection.backpressure.remove(self._link)
         self._connection.channel_closed()

@@ -40,7 +40,9 @@ def _path(context: Context, select: etree._Element) -> str:
     try:
         return str(DataPath.parse_xpath(checked_xpath(leaf_text(select)), namespaces, context.tree.schema))
     except PathError as error:
-        raise invalid_value("select", str(error)) from None
+        refusal = invalid_value("select", str(error))
+        refusal.app_tag = "invalid-lock-specification"
+        raise refusal from None
 
 
 def _reply(context: Context, lock_id: int, locked: Sequence[str]) -> Iterator[bytes]:

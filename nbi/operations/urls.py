@@ -96,7 +96,7 @@ async def write(context: Context, url: str, source: Source, with_defaults: WithD
     else:
         await context.tree.datastores.parse(given)
         content = [serialize(given)]
-    await asyncio.to_thread(files.write, name, content)
+    await asyncio.to_thread(files.write, name, content, context.user.name)
 
 
 async def delete(context: Context, url: str) -> None:

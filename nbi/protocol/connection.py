@@ -83,6 +83,7 @@ class ServerConnection:
         self._deframer = Deframer(min(max_message, MAX_HELLO))
         self._namespaces = namespaces
         self._client: ClientHello | None = None
+        self._refusal: str | None = None
 
     @property
     def open(self) -> bool:
@@ -100,14 +101,22 @@ class ServerConnection:
 
     def receive(self, data: bytes) -> None:
         """Take octets from the transport."""
-        self._deframer.feed(data)
+        if self._refusal is None:
+            self._deframer.feed(data)
+
+    def refuse(self, why: str) -> None:
+        """Take no more: what was received is dropped, and the session ends with ``resource-denied``."""
+        self._refusal = why
+        self._deframer = Deframer(0)
 
     def next_message(self) -> bytes | None:
         """The next whole message, or None until more is received.
 
         Raises:
-            ProtocolViolation: framing is lost or the message is too big.
+            ProtocolViolation: framing is lost, the message is too big, or no more is taken.
         """
+        if self._refusal is not None:
+            raise ProtocolViolation(self._refusal, self._farewell("resource-denied", self._refusal))
         try:
             return self._deframer.next_message()
         except FramingError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ ERROR_TYPES = frozenset({"transport", "rpc", "protocol", "application"})
 
 _YANG_INFO = frozenset({"non-unique", "missing-choice"})
 """Elements of error-info in YANG's namespace (RFC 7950 section 15); several values are one a line."""
+_FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _INFO_ORDER = ("session-id", "bad-attribute", "bad-element", "bad-namespace")
 
 
@@ -134,11 +136,7 @@ def _add(parent: etree._Element, name: str, text: str) -> None:
 
 def xml_text(text: str) -> str:
     """The text with every character that XML 1.0 forbids replaced by U+FFFD."""
-    return "".join(c if _is_xml_character(ord(c)) else "\ufffd" for c in text)
-
-
-def _is_xml_character(code: int) -> bool:
-    return code in (0x9, 0xA, 0xD) or 0x20 <= code <= 0xD7FF or 0xE000 <= code <= 0xFFFD or code >= 0x10000
+    return _FORBIDDEN.sub("\ufffd", text)
 
 
 def unknown_element(element: etree._Element, error_type: str = "protocol") -> RpcError:

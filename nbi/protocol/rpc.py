@@ -32,6 +32,10 @@ class Rpc:
         """Local name of the operation, for log and monitoring."""
         return etree.QName(self.operation).localname
 
+    def forget(self) -> None:
+        """It has been carried out: a large one is not kept while its reply is read slowly."""
+        self.operation = etree.Element(self.operation.tag)
+
 
 def reply_start(root: etree._Element | None) -> bytes:
     """The start tag of the reply to an rpc; without attributes when there is none to echo.

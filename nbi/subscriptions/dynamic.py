@@ -102,11 +102,19 @@ class Dynamic:
         if isinstance(self.served, OnChangePush):
             self.served.resync()
 
+    def expect(self, served: Push) -> None:
+        """What is to serve other terms: ends with the subscription, also when they never come into force."""
+        if self._over:
+            served.close()
+        else:
+            self._following.append(served)
+
     def modify(self, terms: Terms, served: Push | None = None) -> None:
         """Go on by other terms: first subscription-modified, then what they bring.
 
         Args:
-            served: what serves them from now on; None for an event stream, which changes as it is.
+            served: what serves them from now on, and is expected (`expect`); None for an event stream, which
+                changes as it is.
         """
         self.terms = terms
         notice = self.notices.modified(terms)
@@ -115,7 +123,6 @@ class Dynamic:
             change = self._spawn(self.served.change(terms.wanted, terms.stop, notice))
         else:
             assert served is not None
-            self._following.append(served)
             change = self._spawn(self._switch(served, notice))
         self._changes.add(change)
         change.add_done_callback(self._changes.discard)

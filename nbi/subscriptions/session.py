@@ -245,6 +245,7 @@ class SessionSubscriptions:
             return lambda: subscription.modify(terms)
         structure = _structure("modify", terms)
         served, terms = await self._push(subscription.id, terms, subscription.notices, structure)
+        subscription.expect(served)
         return lambda: subscription.modify(terms, served)
 
     async def delete(self, identifier: int) -> None:
@@ -290,6 +291,8 @@ class SessionSubscriptions:
         if self._requested is not None:
             requested, self._requested = self._requested, None
             self._classic = self._spawn(requested.run())
+            # a session that ends at once cancels the task before it has begun: `run` closes nothing then
+            self._classic.add_done_callback(lambda _: requested.close())
         deferred, self._deferred = self._deferred, []
         for action in deferred:
             action()
@@ -310,6 +313,7 @@ class SessionSubscriptions:
         task = asyncio.create_task(self._guard(work), name=f"netconf-{self._session}-subscription")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())
         return task
 
     async def _guard(self, work: Coroutine[Any, Any, None]) -> None:

@@ -32,6 +32,18 @@ _NACM = (
     "<action>deny</action></rule></rule-list></nacm></config>"
 )
 
+_FILTERS = (
+    f"<config><filters xmlns='{_YANG}ietf-subscribed-notifications'><stream-filter><name>starts</name>"
+    f"<stream-xpath-filter {_PREFIXES}>/s:session-start</stream-xpath-filter></stream-filter></filters>"
+    "</config>"
+)
+_ORDERED = (
+    f"<config xmlns:y='{_YANG[:-5]}yang:1' xmlns:n='{_YANG}ietf-netconf-acm'><n:nacm>"
+    "<n:rule-list y:insert='before' y:key=\"[n:name='viewers']\"><n:name>first</n:name>"
+    "<n:group>viewers</n:group></n:rule-list></n:nacm></config>"
+)
+_CONFIGURATION = "urn:aether:yang:aether-configuration"
+
 _OPERATIONS = [
     f"<get><filter>{_SESSIONS}</filter></get>",
     f"<get><filter type='xpath' {_PREFIXES} select=\"/s:sessions/s:session[s:status='active']/s:counters\"/>"
@@ -103,6 +115,30 @@ _OPERATIONS = [
     f"<resync-subscription xmlns='{_YANG}ietf-yang-push'><id>1</id></resync-subscription>",
     f"<action xmlns='{_YANG[:-5]}yang:1'><sessions xmlns='{_SUBSCRIBER}'><session><id>0000000000000001</id>"
     "<disconnect><reason>test</reason></disconnect></session></sessions></action>",
+    f"<action xmlns='{_YANG[:-5]}yang:1'><sessions xmlns='{_SUBSCRIBER}'><session><id>0000000000000002</id>"
+    "<set-profile><profile>gold</profile></set-profile></session></sessions></action>",
+    f"<action xmlns='{_YANG[:-5]}yang:1'><sessions xmlns='{_SUBSCRIBER}'><session><id>0000000000000002</id>"
+    "<reauthenticate/></session></sessions></action>",
+    f"<get-commit-diff xmlns='{_CONFIGURATION}'><number>1</number><against>0</against><format>xml</format>"
+    "</get-commit-diff>",
+    f"<rollback-to xmlns='{_CONFIGURATION}'><number>0</number><comment>back</comment></rollback-to>",
+    f"<commit><comment xmlns='{_CONFIGURATION}'>ticket 4711</comment></commit>",
+    "<commit><confirmed/><confirm-timeout>1</confirm-timeout></commit>",
+    "<cancel-commit/>",
+    "<copy-config><target><url>file:///two.xml</url></target><source><url>file:///one.xml</url></source>"
+    "</copy-config>",
+    "<validate><source><url>file:///two.xml</url></source></validate>",
+    "<copy-config><target><url>file:///one.xml</url></target><source><candidate/></source></copy-config>",
+    "<delete-config><target><candidate/></target></delete-config>",
+    "<get-config><source><running/></source></get-config>",
+    "<get/>",
+    f"<edit-config><target><candidate/></target><default-operation>replace</default-operation>"
+    f"{_CONFIG}</edit-config>",
+    f"<edit-config><target><candidate/></target>{_FILTERS}</edit-config>",
+    f"<edit-config><target><candidate/></target>{_ORDERED}</edit-config>",
+    f"<establish-subscription {_SN}><stream>NETCONF</stream><stream-filter-name>starts</stream-filter-name>"
+    "</establish-subscription>",
+    f"<create-subscription xmlns='{_YANG[:-5]}netconf:notification:1.0'/>",
     f"<disconnect-sessions xmlns='{_SUBSCRIBER}'><remote-id>an-0000</remote-id><reason>x</reason>"
     "</disconnect-sessions>",
 ]

@@ -77,7 +77,7 @@ class Filters(Messages):
         wanted = f"<filter type='xpath' {prefixes} select=\"{escape(text)}\"/>"
         request = f"<rpc xmlns='{BASE_NS}' message-id='1'><get>{wanted}</get></rpc>"
         await super().say(request.encode())
-        return self.reply is not None and b"<rpc-error" not in self.reply
+        return self.reply is not None and self.reply.find(f"{{{BASE_NS}}}rpc-error") is None
 
 
 def _certificates() -> list[bytes]:

@@ -1,10 +1,9 @@
-"""What subscribers, access nodes, servers and the kernel send to the BNG."""
+"""What subscribers, access nodes and servers send to the BNG."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from ipaddress import IPv4Address
 
 from bng.aaa.attributes import Reader, Writer
 from bng.aaa.settings import AaaSettings
@@ -12,25 +11,16 @@ from bng.codec import dhcp, frame, option82, peek, radius, text
 from bng.codec.dhcp import BOOTREPLY, BOOTREQUEST, DhcpPacket, MessageType, Option
 from bng.codec.errors import DecodeError
 from bng.codec.radius import Code
-from bng.dataplane import netlink
-from bng.dataplane.base import Binding
-from bng.dataplane.classstats import parse_classes, parse_leaves
-from bng.dataplane.conntrack import _deletions
-from bng.dataplane.natmap import MAP_BLOCK, MAP_WHOLE, decode, encode
-from bng.dataplane.reading import readings
-from bng.routers import echo_request, parse_echo_reply
 from bng.session import effects as fx
 from bng.session import events as ev
-from bng.session.machine import Machine
-from bng.session.settings import Profile, Settings, SubscriberInterface
 from lab.accessnode import dhcp as node_dhcp
 from lab.accessnode import frames as node_frames
+from tests.fuzz.of_relay import Relay
 from tests.fuzz.runner import Target
 
 MAC = "02:00:00:00:00:01"
 SECRET = b"secret"
 AUTHENTICATOR = bytes(range(16))
-NS = 1_000_000_000
 _TYPES = (
     MessageType.DISCOVER,
     MessageType.REQUEST,
@@ -47,10 +37,6 @@ def targets() -> Iterator[Target]:
     yield Target("radius", _radius_packets(), _radius)
     yield Target("radius-attributes", _accepts(), _attributes)
     yield Target("text", [b"1/0/1", b"%41%00", "süß".encode(), b"\xff\xfe\x00", b"a" * 80], _text)
-    yield Target("netlink", [_class_dump(), _class_dump() * 3], _netlink)
-    yield Target("nat-map", [encode(binding) for binding in _BINDINGS], _nat_map)
-    yield Target("flows", [_flows(), _flows() * 3], _flows_cut)
-    yield Target("icmp", [_echo_reply()], _icmp)
     yield Target("access-node-frame", _frames(), _node_frame)
     yield Target("access-node-dhcp", [dhcp.build(packet) for packet in _packets()], _node_dhcp)
     yield Target("peek", _frames(), _peek, tokens=_DHCP_TOKENS)
@@ -254,73 +240,6 @@ def _text(data: bytes) -> None:
         assert restored == data
 
 
-def _class_dump() -> bytes:
-    """Three HTB classes as the kernel describes them."""
-    stats = netlink.attribute(1, struct.pack("=QI4x", 1500, 1)) + netlink.attribute(8, struct.pack("=Q", 1))
-    stats += netlink.attribute(3, struct.pack("=IIIII", 0, 0, 2, 0, 0))
-    parms = netlink.nested(2, netlink.attribute(1, bytes(48)))
-    found = b""
-    for number in range(3):
-        body = struct.pack("=BxxxiIII", 0, 5, 0x10010 + number, 0x10000, 0)
-        body += netlink.attribute(1, b"htb\0") + parms + netlink.nested(7, stats)
-        found += struct.pack("=IHHII", 16 + len(body), 40, 2, 1, 1) + body
-    return found
-
-
-def _netlink(data: bytes) -> bool:
-    """The kernel is believed, a message cut short is not: no octet beyond it is read."""
-    buffer = bytearray(data)
-    for table in (parse_classes(buffer), parse_leaves(buffer)):
-        assert len(table) <= len(data) // 16
-    found = readings(buffer)
-    return bool(found) or not data
-
-
-_BINDINGS = (
-    Binding(IPv4Address("203.0.113.1")),
-    Binding(IPv4Address("203.0.113.1"), 1024, 2047),
-)
-
-
-def _nat_map(data: bytes) -> bool:
-    found = [decode(name, data) for name in (MAP_WHOLE, MAP_BLOCK, b"nat\0")]
-    assert found[2] is None
-    for binding in found:
-        if binding is not None and not binding.whole:
-            assert encode(binding)[:6] == data[:6]
-    return any(binding is not None for binding in found)
-
-
-def _flows() -> bytes:
-    """A flow of conntrack, as the kernel describes it."""
-    found = b""
-    for number, (source, destination) in enumerate(((b"\x64\x40\0\1", b"\xc6\x33\x64\1"),) * 2, 1):
-        addresses = netlink.attribute(1, source) + netlink.attribute(2, destination)
-        found += netlink.nested(number, netlink.nested(1, addresses))
-    body = struct.pack("=BBH", 2, 0, 0) + found
-    return struct.pack("=IHHII", 16 + len(body), 1 << 8, 2, 1, 1) + body
-
-
-def _flows_cut(data: bytes) -> bool:
-    """No more deletions than flows, each of a flow from who is to be cut."""
-    source = b"\x64\x40\0\1"
-    for untranslated in (False, True):
-        found = _deletions(data, source.__eq__, untranslated)
-        assert len(found) <= len(data) // 16
-        assert all(source in message.payload for message in found)
-    return bool(_deletions(data, source.__eq__, untranslated=False))
-
-
-def _echo_reply() -> bytes:
-    icmp = bytearray(echo_request(7, 9))
-    icmp[0] = 0
-    return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28, 0, 0, 64, 1, 0, bytes(4), bytes(4)) + bytes(icmp)
-
-
-def _icmp(data: bytes) -> bool:
-    return parse_echo_reply(data) is not None
-
-
 @_refuses(node_frames.NotUdp)
 def _node_frame(data: bytes) -> None:
     node_frames.decode(data)
@@ -329,74 +248,3 @@ def _node_frame(data: bytes) -> None:
 @_refuses(node_dhcp.Malformed)
 def _node_dhcp(data: bytes) -> None:
     node_dhcp.decode(data)
-
-
-class Relay:
-    """The whole way of a frame into the session machine, whose life goes on from input to input; what is no
-    frame is a packet of the DHCP server."""
-
-    def __init__(self) -> None:
-        settings = Settings(
-            "bng-01",
-            "bng-01",
-            "192.0.2.1",
-            {"sub0": SubscriberInterface("10.0.0.1")},
-            (("192.0.2.2", 67),),
-            rate_limit=1000,
-        )
-        self._machine = Machine(settings, {"gold": Profile(10_000_000, 5_000_000)}, now=NS)
-        self._now = 2_000_000_000 * NS
-
-    def __call__(self, data: bytes) -> bool:
-        self._now += NS // 100
-        try:
-            udp = frame.parse(data, checksum_ready=False)
-            packet = dhcp.parse(udp.payload)
-        except DecodeError:
-            return self._from_server(data)
-        effects = self._machine.handle(ev.DhcpFromSubscriber("sub0", udp.source_mac, packet), self._now)
-        for effect in effects:
-            if isinstance(effect, fx.SendToServer):
-                sent = dhcp.parse(effect.payload)
-                if sent.xid % 4 != 3:  # the others wait for what the server sends
-                    self._answer(sent)
-        return True
-
-    def _from_server(self, data: bytes) -> bool:
-        try:
-            packet = dhcp.parse(data)
-        except DecodeError:
-            return False
-        self._carry_out(self._machine.handle(ev.DhcpFromServer("192.0.2.2", packet), self._now))
-        return True
-
-    def _answer(self, request: DhcpPacket) -> None:
-        """Bind what was asked for, and accept: sessions are born and replaced."""
-        if request.message_type != MessageType.REQUEST:
-            return
-        options = {
-            Option.MESSAGE_TYPE: bytes([MessageType.ACK]),
-            Option.LEASE_TIME: b"\0\0\1\0",
-            Option.RELAY_AGENT: request.options[Option.RELAY_AGENT],
-        }
-        reply = DhcpPacket(
-            BOOTREPLY,
-            xid=request.xid,
-            mac_address=request.mac_address,
-            yiaddr="10.0.1.1",
-            giaddr="192.0.2.1",
-            options=options,
-        )
-        self._carry_out(self._machine.handle(ev.DhcpFromServer("192.0.2.2", reply), self._now))
-
-    def _carry_out(self, pending: list[fx.Effect]) -> None:
-        while pending:
-            effect = pending.pop(0)
-            if isinstance(effect, fx.AskRadius):
-                answer = ev.RadiusAccept(effect.session_id, effect.attempt, ("gold",))
-                pending += self._machine.handle(answer, self._now)
-            elif isinstance(effect, fx.EnforceStart):
-                done = ev.Enforced(effect.session_id, ev.Operation.START, effect.policy)
-                pending += self._machine.handle(done, self._now)
-            elif isinstance(effect, fx.EnforceStop):
-                pending += self._machine.handle(ev.Enforced(effect.session_id, ev.Operation.STOP), self._now)

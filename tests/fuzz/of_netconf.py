@@ -3,234 +3,164 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
+import random
 import re
-import tempfile
-from collections.abc import Iterator, MutableMapping
-from pathlib import Path
-from typing import Any
+import zlib
+from collections.abc import Iterator, Sequence
 
-import structlog
+from lxml import etree
 
-from nbi.info import Limits
-from nbi.link import Link
-from nbi.protocol.names import BASE_NS, CAP_BASE_11, CAP_PRIVATE_CANDIDATE
-from nbi.server import NetconfServer
-from nbi.session import NetconfSession
+from nbi.protocol.names import BASE_NS, CAP_BASE_10, CAP_BASE_11, CAP_PRIVATE_CANDIDATE
 from tests.contract.netconf import element
+from tests.fuzz.mutate import Mutator
 from tests.fuzz.netconf_requests import REQUESTS, WORDS
+from tests.fuzz.netconf_server import Server, Wire
 from tests.fuzz.runner import Target
-from yang.access import User
+from tests.fuzz.shapes import Shapes
 
-PATIENCE = 20.0
-"""Seconds until an answer that has not come counts as none."""
-REFRESH = 20_000
-"""Inputs after which the element begins anew."""
 _HASHES = re.compile(r"\$[56]\$[./A-Za-z0-9=]{4,}")
-_SHARED = (
-    f"<hello xmlns='{BASE_NS}'><capabilities><capability>{CAP_BASE_11}</capability></capabilities></hello>"
-)
-_PRIVATE = _SHARED.replace(
-    "</capabilities>", f"<capability>{CAP_PRIVATE_CANDIDATE}</capability></capabilities>"
-)
+_TAGS = f"{{{BASE_NS}}}rpc-error/{{{BASE_NS}}}error-tag"
+_MESSAGES = f"{{{BASE_NS}}}rpc-error/{{{BASE_NS}}}error-message"
+_DELIMITERS = [b"]]>]]>", b"\n##\n", b"\n#1\n", b"\n#0\n", b"\n#4294967295\n", b"\n#", b"##"]
 
 
 def targets() -> Iterator[Target]:
-    framed = [
-        _SHARED.encode() + b"]]>]]>" + b"".join(map(_framed, REQUESTS[:3])),
-        _PRIVATE.encode() + b"]]>]]>",
+    for name, user in (("netconf-message", "admin"), ("netconf-viewer", "viewer")):
+        yield Target(name, REQUESTS, Messages(user), tokens=WORDS, slow=True, mutator=Shapes)
+    conversations = [
+        _hello(CAP_BASE_11) + b"".join(map(_framed, REQUESTS[:3])),
+        _hello(CAP_BASE_11, CAP_PRIVATE_CANDIDATE),
+        _hello(CAP_BASE_10) + b"".join(request + b"]]>]]>" for request in REQUESTS[-3:]),
     ]
-    yield Target("netconf-message", REQUESTS, Messages("admin"), tokens=WORDS, slow=True, xml=True)
-    yield Target("netconf-viewer", REQUESTS, Messages("viewer"), tokens=WORDS, slow=True, xml=True)
+    yield Target("netconf-stream", conversations, Streams("admin"), tokens=_DELIMITERS, slow=True)
     yield Target(
-        "netconf-stream", framed, Streams("admin"), tokens=[b"]]>]]>", b"\n##\n", b"\n#1\n"], slow=True
+        "netconf-session", conversations, Streams("admin"), tokens=WORDS, slow=True, mutator=Conversations
     )
+
+
+def _hello(*capabilities: str) -> bytes:
+    said = "".join(f"<capability>{uri}</capability>" for uri in capabilities)
+    return f"<hello xmlns='{BASE_NS}'><capabilities>{said}</capabilities></hello>]]>]]>".encode()
 
 
 def _framed(message: bytes) -> bytes:
     return b"\n#%d\n%b\n##\n" % (len(message), message)
 
 
-class Wire:
-    """The client's end: takes what the server writes."""
-
-    def __init__(self) -> None:
-        self.received = bytearray()
-        self.closed = False
-        self.changed = asyncio.Event()
-        self.session: NetconfSession
-
-    def write(self, data: bytes) -> None:
-        self.received += data
-        self.changed.set()
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
-
-    def close(self) -> None:
-        self.abort()
-
-    def abort(self) -> None:
-        if not self.closed:
-            self.closed = True
-            self.changed.set()
-            asyncio.get_running_loop().call_soon(self.session.connection_lost)
-
-    async def replied(self) -> bytes | None:
-        """The reply, framed and with notifications around it; None when the session ended without one."""
-        while not (b"</rpc-reply>\n##\n" in self.received or b"</rpc-reply>]]>]]>" in self.received):
-            if self.closed:
-                return None
-            self.changed.clear()
-            await self.changed.wait()
-        return bytes(self.received)
-
-
-class Server:
-    """A server and its element, which begins anew from time to time; what it logs as an error is a fault."""
-
-    def __init__(self, user: str) -> None:
-        self._user = User(user)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._server: NetconfServer | None = None
-        self._inputs = 0
-        self.faults: list[str] = []
-
-    def _note(self, _logger: object, method: str, event: MutableMapping[str, Any]) -> str:
-        if method in ("exception", "error", "critical"):
-            self.faults.append(f"{event}")
-        raise structlog.DropEvent
-
-    def __call__(self, data: bytes) -> bool:
-        before = structlog.get_config()
-        structlog.configure(
-            processors=[structlog.processors.format_exc_info, self._note],
-            wrapper_class=structlog.stdlib.BoundLogger,
-            cache_logger_on_first_use=False,
-        )
-        try:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                atexit.register(self._close)
-                self._loop.set_exception_handler(lambda _, what: self.faults.append(f"{what}"))
-            self.faults.clear()
-            accepted = self._loop.run_until_complete(asyncio.wait_for(self._try(data), PATIENCE))
-        finally:
-            structlog.configure(**before)
-        assert not self.faults, self.faults
-        return accepted
-
-    def _close(self) -> None:
-        structlog.configure(processors=[self._note])
-        if self._loop is not None:
-            # threads take no more work by now: a confirmed commit cannot be reverted
-            with contextlib.suppress(RuntimeError):
-                self._loop.run_until_complete(self.stop())
-            self._loop.close()
-
-    async def _try(self, data: bytes) -> bool:
-        self._inputs += 1
-        if self._inputs % REFRESH == 0:
-            await self.stop()
-        return await self.say(data)
-
-    async def say(self, data: bytes) -> bool:
-        raise NotImplementedError
-
-    async def stop(self) -> None:
-        """Forget the element."""
-        if self._server is not None:
-            server, self._server = self._server, None
-            await server.stop()
-            await server.tree.close()
-        if self._folder is not None:
-            self._folder.cleanup()
-
-    async def connect(self) -> Wire:
-        """A session that begins; the element begins anew where its user may have none."""
-        for _ in range(2):
-            if self._server is None:
-                self._server = await self._start()
-            wire = Wire()
-            session = self._server.open_session(Link(wire, 10), self._user, "netconf-ssh", "fuzz")
-            if session is not None:
-                wire.session = session
-                return wire
-            await self.stop()
-        raise AssertionError("no session can be opened")
-
-    async def _start(self) -> NetconfServer:
-        memory = Path("/dev/shm")  # commits are synchronised to disk otherwise
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="aether-fuzz-", dir=memory if memory.is_dir() else None
-        )
-        folder = Path(self._folder.name)
-        served = await element.open_element(folder, 4)
-        server = NetconfServer(
-            served.tree,
-            [],
-            folder / "key",
-            replay=served.journal,
-            limits=Limits(max_message=1 << 20),
-            files_dir=folder / "files",
-        )
-        await server.start()
-        return server
+def _check(reply: etree._Element) -> None:
+    """A reply has errors, or something else, and the server has not failed at it."""
+    errors = len(reply.findall(f"{{{BASE_NS}}}rpc-error"))
+    assert not errors or errors == len(reply), etree.tostring(reply)
+    for message in reply.iterfind(_MESSAGES):
+        assert "internal error" not in (message.text or ""), etree.tostring(reply)
 
 
 class Messages(Server):
-    """One message after the other, in one session while it lasts: each is answered, or ends it."""
+    """One message after the other, by turns in two sessions while they last: each is answered, or ends its
+    session. The two lock each other out, kill each other, and edit the same."""
 
     def __init__(self, user: str) -> None:
         super().__init__(user)
-        self._wire: Wire | None = None
-        self.reply: bytes | None = None
+        self._wires: list[Wire | None] = [None, None]
+        self.reply: etree._Element | None = None
 
-    async def stop(self) -> None:
-        self._wire = None
-        await super().stop()
+    async def hang_up(self) -> None:
+        wires, self._wires = self._wires, [None, None]
+        for wire in wires:
+            if wire is not None:
+                wire.abort()
+                await asyncio.wait({wire.session.task})
 
     async def say(self, data: bytes) -> bool:
         if not data:
             return False
-        if self._wire is None or self._wire.closed or self._wire.session.reason:
-            if self._wire is not None:
-                await self._wire.session.task
-            self._wire = await self.connect()
-            hello = _PRIVATE if self._inputs % 2 else _SHARED
-            self._wire.session.data_received(hello.encode() + b"]]>]]>")
-        wire = self._wire
-        wire.received.clear()
-        held = next(iter(self._server.subscriptions.subscriptions), 1) if self._server else 1
-        data = data.replace(b"<id>1</id>", b"<id>%d</id>" % held)
-        wire.session.data_received(_framed(data))
+        turn = self.inputs % 2
+        wire = self._wires[turn]
+        if wire is None or wire.closed or wire.session.reason:
+            if wire is not None:
+                await wire.session.task
+            wire = self._wires[turn] = await self.connect()
+            private = (CAP_PRIVATE_CANDIDATE,) if self.inputs // 2 % 2 else ()
+            wire.session.data_received(_hello(CAP_BASE_11, *private))
+        wire.session.data_received(_framed(self._aimed(data, self._wires[1 - turn])))
         self.reply = reply = await wire.replied()
         if reply is None:
             return False
-        assert b"internal error" not in reply, reply
-        if self._user.name != "admin":
+        _check(reply)
+        if self.user.name != "admin":
+            self._check_secrets(reply, data)
+        return "malformed-message" not in (tag.text for tag in reply.iterfind(_TAGS))
+
+    def _aimed(self, data: bytes, other: Wire | None) -> bytes:
+        """With identifiers of what is there: the other session, a subscription, a lock."""
+        assert self.server is not None
+        held = next(iter(self.server.subscriptions.subscriptions), 1)
+        lock = next((lock.id for lock in self.server.tree.datastores.partial_locks()), 1)
+        for tag, number in (
+            (b"id", held),
+            (b"lock-id", lock),
+            (b"session-id", 4 if other is None else other.session.id),
+        ):
+            data = re.sub(b"<%b>[14]</%b>" % (tag, tag), b"<%b>%d</%b>" % (tag, number, tag), data)
+        return data
+
+    @staticmethod
+    def _check_secrets(reply: etree._Element, data: bytes) -> None:
+        told = etree.tostring(reply).decode()
+        for secret in (element.SECRET, *element.PASSWORDS.values(), *_HASHES.findall(told)):
             # the reply repeats attributes of the request
-            for secret in (element.SECRET, *element.PASSWORDS.values(), *_HASHES.findall(reply.decode())):
-                told = secret.encode() in reply and secret.encode() not in data
-                assert not told, "a secret was told"
-        return b"malformed-message" not in reply
+            assert secret not in told or secret.encode() in data, "a secret was told"
 
 
 class Streams(Server):
-    """Octets of a whole session, from the hello on; the session ends."""
+    """Octets of a whole session, from the hello on, cut anywhere; the session ends."""
 
     async def say(self, data: bytes) -> bool:
         wire = await self.connect()
         session = wire.session
-        for at in range(0, len(data), 500):
-            session.data_received(data[at : at + 500])
+        chance = random.Random(zlib.crc32(data))
+        at = 0
+        while at < len(data):
+            size = chance.choice((1, 3, 50, 500, 5_000))
+            session.data_received(data[at : at + size])
+            at += size
             await asyncio.sleep(0)
         session.eof_received()
         with contextlib.suppress(asyncio.CancelledError):
             await session.task
-        assert b"internal error" not in wire.received, bytes(wire.received)
+        for reply in wire.replies:
+            _check(reply)
         assert session.reason, "the session did not end"
         return session.reason != "bad-hello" and session.reason != "other"
+
+
+class Conversations:
+    """Makes whole sessions: a hello, and some messages in the framing that was agreed on, cut into chunks
+    of any size; of one in five some octets are others."""
+
+    def __init__(self, seeds: Sequence[bytes], words: Sequence[bytes], generator: random.Random) -> None:
+        self._random = generator
+        self._shapes = Shapes(REQUESTS, words, generator)
+        self._seeds = seeds
+
+    def next(self) -> bytes:
+        """The octets of the next session."""
+        chance = self._random
+        base_11 = chance.random() < 0.7
+        private = (CAP_PRIVATE_CANDIDATE,) if chance.random() < 0.4 else ()
+        data = _hello(CAP_BASE_11 if base_11 else CAP_BASE_10, *private)
+        for _ in range(chance.randrange(1, 8)):
+            message = chance.choice(REQUESTS) if chance.random() < 0.4 else self._shapes.next()
+            data += self._chunks(message) if base_11 else message + b"]]>]]>"
+        if chance.random() < 0.2:
+            return Mutator([data, *self._seeds], _DELIMITERS, chance).next()
+        return data
+
+    def _chunks(self, message: bytes) -> bytes:
+        framed, at = b"", 0
+        while at < len(message):
+            part = message[at : at + self._random.choice((1, 7, 100, 4_000, 20_000))]
+            framed += b"\n#%d\n%b" % (len(part), part)
+            at += len(part)
+        return framed + b"\n##\n"

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from tests.fuzz.mutate import Mutator
+
+
+class Inputs(Protocol):
+    """Makes one hostile input after the other."""
+
+    def next(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +30,7 @@ class Target:
         tokens: words of its language.
         xml: the seeds are XML, and most changes are to leave it well-formed.
         slow: a parser that takes a millisecond or more per input: fewer inputs tell as much.
+        mutator: makes the inputs, of seeds, tokens and chance; None: `Mutator`.
     """
 
     name: str
@@ -30,6 +39,7 @@ class Target:
     tokens: Sequence[bytes] = field(default=())
     slow: bool = False
     xml: bool = False
+    mutator: Callable[[Sequence[bytes], Sequence[bytes], random.Random], Inputs] | None = None
 
 
 @dataclass(slots=True)
@@ -53,11 +63,20 @@ class Fault(Exception):
         self.data = data
 
 
-def run(target: Target, inputs: int, seed: int) -> Outcome:
-    """Give a target its seeds and so many hostile inputs. Raises Fault from what went wrong."""
-    mutator = Mutator(target.seeds, target.tokens, random.Random(f"{target.name} {seed}"), xml=target.xml)
+def run(target: Target, inputs: int, seed: int, seconds: float = math.inf) -> Outcome:
+    """Give a target its seeds and so many hostile inputs, or as many as the time is enough for. Raises Fault
+    from what went wrong."""
+    end = time.monotonic() + seconds
+    chance = random.Random(f"{target.name} {seed}")
+    mutator: Inputs
+    if target.mutator is None:
+        mutator = Mutator(target.seeds, target.tokens, chance, xml=target.xml)
+    else:
+        mutator = target.mutator(target.seeds, target.tokens, chance)
     outcome = Outcome()
     for number in range(inputs + len(target.seeds)):
+        if time.monotonic() > end:
+            break
         is_seed = number < len(target.seeds)
         data = target.seeds[number] if is_seed else mutator.next()
         began = time.perf_counter()

@@ -22,6 +22,9 @@ MAX_EDITED: Final = 250_000
 MAX_EDITED_BY_USER: Final = 400_000
 """The same of all private candidates of one user: others are to have some too."""
 MAX_EDITED_BY_ALL: Final = 1_000_000
+MAX_EDITED_SHARED: Final = 1_000_000
+"""The same of the candidate that sessions share, whoever edits it, until it is committed or discarded; one
+message has half as many at most."""
 
 
 @dataclass(slots=True)
@@ -72,6 +75,7 @@ class Candidates:
         self._running = running
         self._private: dict[int, Private] = {}
         self._shared: Tree | None = None
+        self._shared_edited = 0
 
     # --- private candidates ----------------------------------------------------------------------
 
@@ -99,13 +103,21 @@ class Candidates:
         """Count an edit, the elements of a request or operations on paths; one that fails does not count.
 
         Raises:
-            OperationError: ``resource-denied``: with it, private candidates would take too much memory.
+            OperationError: ``resource-denied``: with it, candidates would take too much memory.
         """
         private = self._private.get(session)
-        if private is None:
-            yield
-            return
         elements = sum(1 for _ in edit.iter()) if isinstance(edit, etree._Element) else len(edit)
+        if private is None:
+            if self._shared_edited + elements > MAX_EDITED_SHARED:
+                raise OperationError(
+                    "resource-denied",
+                    f"the candidate takes edits of {MAX_EDITED_SHARED} elements at most: "
+                    "commit or discard what it has first",
+                )
+            yield
+            if self._shared is not None:
+                self._shared_edited += elements
+            return
         if private.edited + elements > MAX_EDITED:
             raise OperationError(
                 "resource-denied",
@@ -180,8 +192,10 @@ class Candidates:
         private = self.private(session)
         if private is not None:
             private.tree = tree
-        else:
+        elif tree:
             self._shared = tree
+        else:
+            self._shared, self._shared_edited = tree, 0
 
     def reset(self, session: int) -> None:
         """The candidate becomes running again: after a commit, or when it is deleted."""
@@ -189,13 +203,16 @@ class Candidates:
         if private is not None:
             private.forget()
         else:
-            self._shared = None
+            self._share_running()
 
     def discard(self, session: int) -> None:
         """discard-changes. A private candidate goes back to where it was made or last updated (the draft's
         section on discard-changes), which need not be what running is now."""
         private = self.private(session)
         if private is None:
-            self._shared = None
+            self._share_running()
         elif private.base is not None:
             private.tree, private.edited = private.base, 0
+
+    def _share_running(self) -> None:
+        self._shared, self._shared_edited = None, 0

@@ -214,6 +214,7 @@ def _move(entries: dict[Any, Any], key: Any, insert: Insert, where: _Where) -> N
         anchor = insert.anchor if isinstance(key, tuple) or insert.anchor is None else insert.anchor[0]
         order = [other for other, _ in others]
         if anchor not in order:
+            assert where is not None, "an entry has a place"
             path = _path(where)
             entries[key] = content
             raise OperationError(
@@ -221,7 +222,10 @@ def _move(entries: dict[Any, Any], key: Any, insert: Insert, where: _Where) -> N
                 f"{path}: there is no entry to insert it {insert.where}",
                 path=path,
                 app_tag="missing-instance",
-                info={"bad-attribute": "key" if isinstance(key, tuple) else "value"},
+                info={
+                    "bad-attribute": "key" if isinstance(key, tuple) else "value",
+                    "bad-element": where[1].node.name,
+                },
             )
         position = order.index(anchor) + (insert.where == "after")
     others.insert(position, (key, content))

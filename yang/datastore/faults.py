@@ -66,7 +66,8 @@ def fault(schema: Schema, tree: Tree | None, message: str, location: str, app_ta
     node = _node(schema, path)
     if node is not None and node.type is not None:
         message = _about_value(node, message)
-    tag = _TAGS.get(app_tag, "invalid-value")
+    # values have been looked at before: of what is validated only a "must" has an app-tag of the model's own
+    tag = _TAGS.get(app_tag, "operation-failed" if app_tag and tree is not None else "invalid-value")
     return OperationError(tag, readable(message), path=path, app_tag=app_tag or None)
 
 

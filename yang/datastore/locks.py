@@ -15,6 +15,8 @@ _STEP_ENDS: Final = re.compile(r"[/\[]")
 MAX_PARTIAL_LOCKS: Final = 1_000
 MAX_SESSION_PARTIAL_LOCKS: Final = 64
 """Of one session: others are to have some too."""
+MAX_USER_PARTIAL_LOCKS: Final = 500
+"""Of one user in all sessions: 16 sessions would take all that there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class PartialLock:
     session: int
     paths: tuple[str, ...]
     since: str
+    user: str = ""
 
 
 class Locks:
@@ -63,8 +66,9 @@ class Locks:
             raise OperationError("operation-failed", f"this session does not hold the lock of {target}")
         del self._global[target]
 
-    def lock_paths(self, session: int, paths: Sequence[str]) -> int:
-        """Lock nodes of running → lock id. Raises ``lock-denied``."""
+    def lock_paths(self, session: int, paths: Sequence[str], user: str = "") -> int:
+        """Lock nodes of running for a session of a user → lock id. Raises ``lock-denied``,
+        ``resource-denied``."""
         holder = self._global.get("running")
         if holder not in (None, session):
             raise denied(holder or 0, f"session {holder} holds the lock of running")
@@ -74,11 +78,16 @@ class Locks:
             raise OperationError(
                 "resource-denied", f"this session holds {MAX_SESSION_PARTIAL_LOCKS} partial locks already"
             )
+        if user and sum(lock.user == user for lock in self._partial.values()) >= MAX_USER_PARTIAL_LOCKS:
+            raise OperationError(
+                "resource-denied",
+                f"the sessions of this user hold {MAX_USER_PARTIAL_LOCKS} partial locks already",
+            )
         for _, other in self._overlaps(session, paths):
             raise denied(other, f"session {other} holds a lock of a part of these nodes")
         number = self._next
         self._next += 1
-        self._partial[number] = PartialLock(number, session, tuple(paths), _now())
+        self._partial[number] = PartialLock(number, session, tuple(paths), _now(), user)
         return number
 
     def unlock_paths(self, session: int, number: int) -> None:

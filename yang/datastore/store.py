@@ -115,7 +115,8 @@ class Datastores(Transactions):
             self._candidates.reset(0)
 
     async def partial_lock(self, session: Session, paths: Sequence[str]) -> tuple[int, Sequence[str]]:
-        """RFC 5717: lock the running nodes at these instance-identifiers → (lock id, locked nodes)."""
+        """RFC 5717: lock the running nodes at these instance-identifiers → (lock id, locked nodes). Errors
+        are those of its section 2.4.1.2."""
         nodes: list[str] = []
         for text in paths:
             try:
@@ -130,7 +131,11 @@ class Datastores(Transactions):
         if not nodes:
             raise OperationError("operation-failed", "no node to lock", app_tag="no-matches")
         async with self._change:
-            return self._locks.lock_paths(session.id, nodes), nodes
+            if self._confirm.is_foreign(session.id):
+                refusal = denied(self._confirm.session or 0, "a confirmed commit is under way")
+                refusal.app_tag = "outstanding-confirmed-commit"
+                raise refusal
+            return self._locks.lock_paths(session.id, nodes, session.user.name), nodes
 
     async def partial_unlock(self, session: Session, lock_id: int) -> None:
         """RFC 5717: give a partial lock back. ``invalid-value`` when it is not this session's."""

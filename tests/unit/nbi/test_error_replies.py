@@ -300,7 +300,7 @@ CASES = (
         ),
         "/ietf-netconf-acm:nacm/rule-list[name='viewers']: there is no entry to insert it before",
         app_tag="missing-instance",
-        info={"bad-attribute": "key"},
+        info={"bad-attribute": "key", "bad-element": "rule-list"},
         path="ietf-netconf-acm:rule-list[ietf-netconf-acm:name='viewers']",
     ),
 )

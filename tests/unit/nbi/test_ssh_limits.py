@@ -9,9 +9,9 @@ import time
 import asyncssh
 import pytest
 
-from nbi.ssh import MSG_IGNORE
 from tests.unit.nbi.ssh_client import NC, connect, logs_in, string
 
+MSG_IGNORE = 2
 MSG_USERAUTH_REQUEST = 50
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
 from lxml import etree
 
+from nbi import files as files_module
 from nbi.files import MAX_FILES
 from nbi.protocol.names import BASE_NS, CAP_BASE_11, CAP_PRIVATE_CANDIDATE, PRIVATE_CANDIDATE_NS
 
@@ -356,7 +358,7 @@ async def test_what_is_no_regular_file_is_not_read(files, tmp_path):
     assert not (folder / "link.xml").is_symlink()
     assert b"<name>x</name>" in outside.read_bytes()
     assert await client.error_tag(copy("running", "file:///folder.xml")) == "operation-failed"
-    assert [path.name for path in folder.glob(".*")] == []
+    assert [path.name for path in folder.glob(".*")] == [".owners"]
 
 
 NO_CONFIGURATIONS = (
@@ -392,6 +394,27 @@ async def test_files_are_bounded_in_size_and_number(serve):
     await client.ok(copy("running", "file:///last.xml"))
     assert await client.error_tag(copy("running", "file:///more.xml")) == "resource-denied"
     await client.ok(copy("running", "file:///last.xml"))
+
+
+async def test_files_of_a_user_are_bounded(serve, monkeypatch):
+    """Whoever may write and not delete leaves room for others, and for himself when somebody deletes his."""
+    monkeypatch.setattr(files_module, "MAX_USER_FILES", 2)
+    served = await serve()
+    client, folder = await served.client(), served.path.parent / "files"
+    (folder / "nobody.xml").touch()
+    written = "{" + '"viewer.xml": "viewer", "gone.xml": "admin"' + "}"
+    (folder / ".owners").write_text(written)
+    (folder / "viewer.xml").touch()
+    for name in ("one", "two", "one"):
+        await client.ok(copy("running", f"file:///{name}.xml"))
+    error = await client.error(copy("running", "file:///three.xml"))
+    assert text_of(error, "nc:error-tag") == "resource-denied"
+    assert "2 files of user admin" in text_of(error, "nc:error-message")
+    await client.ok(delete("file:///one.xml"))
+    await client.ok(copy("running", "file:///viewer.xml"))
+    assert json.loads((folder / ".owners").read_text()) == {"two.xml": "admin", "viewer.xml": "admin"}
+    (folder / ".owners").write_text("[]")
+    await client.ok(copy("running", "file:///three.xml"))
 
 
 async def test_mistakes_with_urls(files):

@@ -101,6 +101,19 @@ async def test_partial_locks(net: Any, one: Session, two: Session) -> None:
     assert counters(net) == 9
 
 
+async def test_no_partial_lock_during_somebody_elses_confirmed_commit(
+    net: Any, one: Session, two: Session
+) -> None:
+    """What is locked would be changed by a revert (RFC 5717 section 2.4.1.2)."""
+    store = net.tree.datastores
+    await net.edit(timers(9), one)
+    await store.commit(one, confirmed=True)
+    error = await refused(store.partial_lock(two, ["/aether-bng:bng/timers"]))
+    assert (error.tag, error.app_tag) == ("lock-denied", "outstanding-confirmed-commit")
+    assert error.info == {"session-id": "1"}
+    await store.partial_lock(one, ["/aether-bng:bng/timers"])
+
+
 # --- commits -------------------------------------------------------------------------------------
 
 

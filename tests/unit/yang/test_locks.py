@@ -55,3 +55,16 @@ def test_a_session_leaves_room_for_others_and_all_together_cost_little() -> None
     held.lock_paths(99, ["/a:y"])
     held.check_paths(99, [f"/a:x/b[k='{number}']/c/d" for number in range(10_000)])
     assert time.process_time() - began < 10, "each against each of those that are held: minutes"
+
+
+def test_a_user_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "MAX_USER_PARTIAL_LOCKS", 3)
+    held = Locks()
+    for session in range(1, 4):
+        held.lock_paths(session, [f"/a:x/b[k='{session}']"], "one")
+    with pytest.raises(OperationError, match="sessions of this user hold 3") as caught:
+        held.lock_paths(4, ["/a:y"], "one")
+    assert caught.value.tag == "resource-denied"
+    held.lock_paths(5, ["/a:y"], "other")
+    held.release(1)
+    held.lock_paths(4, ["/a:z"], "one")

@@ -393,3 +393,22 @@ def test_a_thousand_conflicts_are_counted_but_not_listed(schema: Schema) -> None
         merge.check()
     assert len(caught.value.conflicts) == 100
     assert "and 999 more" in caught.value.message
+
+
+async def test_edits_of_the_shared_candidate_are_bounded(
+    net: Any, make_element: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until they are committed or discarded, by all sessions together; what was refused does not count."""
+    monkeypatch.setattr(candidates, "MAX_EDITED_SHARED", 10)
+    store, sessions = net.tree.datastores, [Session(number, net.admin) for number in (7, 8)]
+    big = make_element("config", "<ab:bng/>" * 10)
+    assert (await refused(store.edit(sessions[0], "candidate", big))).tag == "resource-denied"
+    for end in (store.commit, store.discard):
+        for number in range(10):
+            await set_rate(net, sessions[number % 2], "gold", 100 + number)
+        error = await refused(set_rate(net, sessions[0], "gold", 6))
+        assert (error.tag, "10 elements" in error.message) == ("resource-denied", True)
+        await end(sessions[0])
+    await set_rate(net, sessions[0], "gold", 6)
+    await store.delete(sessions[0], "candidate")
+    await set_rate(net, sessions[0], "gold", 6)
