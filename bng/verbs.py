@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import os
+import signal
 import socket
 import struct
 import sys
@@ -184,6 +185,11 @@ def _record(arguments: argparse.Namespace) -> int:
     path = arguments.output.absolute()
     params: dict[str, Any] = {"path": str(path), "line": arguments.line, "seconds": arguments.seconds}
     params["max-octets"] = arguments.max_mib << 20
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # of which a shell keeps the first from what is in the background
+        signal.signal(number, signal.default_int_handler)
     try:
         with Control(arguments.state_dir) as control:
             control.ask("record.start", params)

@@ -181,9 +181,9 @@ def record(bng: World, path: Path, *which: str) -> subprocess.Popen[str]:
     return process
 
 
-def end(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
+def end(process: subprocess.Popen[str], number: int = signal.SIGINT) -> None:
+    process.send_signal(number)
+    assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize("which", [("--all",), ("--line", "node-1", "1/0/20")], ids=["all", "line"])
@@ -198,7 +198,7 @@ def test_a_recording_replays_bit_for_bit(bng: World, tmp_path: Path, which: tupl
         bng.subscribers.release(subscriber)
         time.sleep(0.5)
     finally:
-        end(process)
+        end(process, signal.SIGINT if which[0] == "--all" else signal.SIGTERM)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert "end" in lines[-1]
     text = path.read_text()
