@@ -23,6 +23,9 @@ Leaves = dict[str, Any]
 
 MAX_BIGINT = 2**63 - 1
 
+MOST_DEEP = 100
+"""Levels of a JSON value, as many as protobuf takes of messages: what is deeper ends in a RecursionError."""
+
 SESSION_TEXTS = ("username", "mac-address", "ip-address", "interface", "nas-port-id", "status", "profile")
 EVENT_TEXTS = (*SESSION_TEXTS, "instance-id", "session-id", "terminate-cause", "reason")
 
@@ -59,14 +62,31 @@ def value(typed: gnmi_pb2.TypedValue) -> Any:
     kind = typed.WhichOneof("value")
     if kind in ("json_ietf_val", "json_val"):
         try:
-            return orjson.loads(getattr(typed, kind))
+            content = orjson.loads(getattr(typed, kind))
         except orjson.JSONDecodeError as error:
             raise DecodeError(f"broken JSON in a value: {error}") from None
+        _check_depth(content)
+        return content
     if kind == "leaflist_val":
         return [value(element) for element in typed.leaflist_val.element]
     if kind is None:
         return None
     return getattr(typed, kind)
+
+
+def _check_depth(content: Any) -> None:
+    """Raises DecodeError: it is deeper than what is worked on by recursion."""
+    level = [content]
+    for _ in range(MOST_DEEP):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    raise DecodeError(f"JSON of more than {MOST_DEEP} levels in a value")
 
 
 def _name(element: str) -> str:

@@ -132,6 +132,11 @@ async def back(connection: asyncpg.Connection, step: int) -> bool:
             return False
         end = state["totals_from"]
         begin = max(state["totals_due"], end - timedelta(seconds=step) * WINDOWS_AT_ONCE)
+        for source in sources(step):  # windows that samples came late for were made again already
+            await connection.execute(
+                f"DELETE FROM {TABLES[source]} WHERE time >= $1 AND time < $2",  # noqa: S608
+                *(begin, end),
+            )
         await make(connection, step, begin, end)
         await connection.execute("UPDATE rollups SET totals_from = $2 WHERE step = $1", step, begin)
         return bool(begin > state["totals_due"])

@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import structlog
 from google.protobuf import json_format
+from google.protobuf.message import Error
 
 from collector import decode, schema, writer
 from collector.events import Entry
@@ -119,7 +120,8 @@ def _json(entry: Entry) -> str:
     """All of the event, always the same text for the same event."""
     try:
         return str(json_format.MessageToJson(entry.notification, indent=None, sort_keys=True))
-    except (TypeError, ValueError, json_format.Error):  # an Any of a type that nobody here knows
+    except (TypeError, ValueError, RecursionError, json_format.Error, Error):
+        # an Any of a type that nobody here knows, that is broken, or with others in it
         octets = entry.notification.SerializeToString(deterministic=True)
         return json.dumps({"protobuf": base64.b64encode(octets).decode()})
 

@@ -164,6 +164,7 @@ class Service:
         if anew:
             self.budget.resize(self.config.memory << 20)
             await self._serve_tunnel()
+        await self._tunnel.again()
         again = before.sample_interval != self.config.sample_interval
         changed = [
             name

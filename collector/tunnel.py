@@ -294,6 +294,7 @@ class Keeper:
     def __init__(self) -> None:
         self._server: TunnelServer | None = None
         self._followed: tuple[TunnelConfig | None, list[bytes | None]] = None, []
+        self._told = ""
 
     @property
     def port(self) -> int | None:
@@ -312,6 +313,14 @@ class Keeper:
         if not await self._serve(config) and was:
             await self._serve(before)
 
+    async def again(self) -> None:
+        """Serve what is wanted, if it could not be yet: its port may be free now."""
+        config, _ = self._followed
+        if self._server is None and config is not None:
+            contents = _contents(config)
+            if await self._serve(config):
+                self._followed = config, contents
+
     async def stop(self) -> None:
         """End all tunnels."""
         if self._server is not None:
@@ -324,9 +333,11 @@ class Keeper:
             try:
                 await server.start()
             except OSError as error:
-                log.error("collector.tunnel-not-served", error=str(error))
+                if self._told != str(error):
+                    self._told = str(error)
+                    log.error("collector.tunnel-not-served", error=self._told)
                 return False
-            self._server = server
+            self._server, self._told = server, ""
         return True
 
 

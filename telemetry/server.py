@@ -175,8 +175,8 @@ class GnmiServer:
         ) -> grpc.RpcMethodHandler:
             serializer = response.SerializeToString if response is not None else None
             read = parser(request) if request is not None else None
-            guarded = self._guarded(behaviour, admission)
-            return grpc.unary_unary_rpc_method_handler(guarded, read, serializer)
+            guarded = self._guarded(behaviour, admission, read)
+            return grpc.unary_unary_rpc_method_handler(guarded, None, serializer)
 
         methods = {
             "Capabilities": unary(self._capabilities, pb.CapabilityRequest, pb.CapabilityResponse),
@@ -189,8 +189,14 @@ class GnmiServer:
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
-    def _guarded(self, behaviour: Callable[[Any, User, Any], Awaitable[Any]], admission: Admission) -> Any:
-        """Authenticates, and turns what is refused into a status."""
+    def _guarded(
+        self,
+        behaviour: Callable[[Any, User, Any], Awaitable[Any]],
+        admission: Admission,
+        read: Callable[[bytes], Any] | None = None,
+    ) -> Any:
+        """Authenticates, and turns what is refused into a status. The request is parsed by `read`, if by
+        any, when it is known whose it is: a large one holds the loop."""
 
         async def handler(request: Any, context: Any) -> Any:
             try:
@@ -198,9 +204,10 @@ class GnmiServer:
                     names = names_of(context) if self._certificate_users else ()
                     metadata = context.invocation_metadata()
                     user = await self._authenticator.user(metadata, self._origin(context), names)
-                    if request is MALFORMED:
+                    message = read(request) if read else request
+                    if message is MALFORMED:
                         raise invalid(NOT_PROTOBUF)
-                    return await behaviour(request, user, context)
+                    return await behaviour(message, user, context)
             except Refused as refused:
                 await context.abort(refused.code, refused.message, refused.trailers)
             except (asyncio.CancelledError, grpc.aio.AbortError):

@@ -24,6 +24,8 @@ _AT_ONCE: Final = 64 * 1024
 """Octets that are parsed at a time, in about half a millisecond."""
 _FIXED: Final = {1: 8, 5: 4}
 """Octets of the wire types of fixed size."""
+_LONGEST: Final = 10
+"""Octets of a number. Adding up one that never ends would hold the event loop for hours."""
 
 
 async def read_request(octets: bytes, pace: Pace) -> pb.SetRequest:
@@ -64,15 +66,14 @@ def _end_of_field(octets: bytes, at: int) -> int:
 
 
 def _varint(octets: bytes, at: int) -> tuple[int, int]:
-    """A number, and where it ends. Raises IndexError: it does not."""
-    value = shift = 0
-    while True:
-        octet = octets[at]
-        value |= (octet & 0x7F) << shift
-        shift += 7
-        at += 1
+    """A number, and where it ends. Raises IndexError: it does not, or is longer than any."""
+    value = 0
+    for place in range(_LONGEST):
+        octet = octets[at + place]
+        value |= (octet & 0x7F) << 7 * place
         if octet < 0x80:
-            return value, at
+            return value, at + place + 1
+    raise IndexError(at)
 
 
 class Results:

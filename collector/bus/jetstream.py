@@ -253,7 +253,7 @@ class Bus:
                 raise ValueError
             owner = str(told.get("owner", ""))
             return Seat(str(told["tenure"]), ttl, bool(told["released"]), found.seq or 0, owner)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return Seat("", 60.0, False, found.seq or 0)  # not ours: it is free when it stays as it is
 
     async def sit(self, bng_id: str, seat: Seat, owner: str) -> int:

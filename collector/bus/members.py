@@ -50,7 +50,7 @@ class Member:
 
 def read(octets: bytes, seq: int) -> Member | None:
     """Of a member's message; None of one that is none."""
-    with suppress(ValueError, KeyError, TypeError, RecursionError):
+    with suppress(ValueError, KeyError, TypeError, OverflowError, RecursionError):
         told = json.loads(octets) if len(octets) <= MOST_TOLD else {}
         owner, tenure, targets = told["owner"], told["tenure"], told["targets"]
         ttl, age = float(told["ttl"]), float(told["age"])

@@ -87,6 +87,7 @@ class PublishService:
             self.config = self.targets.config
             self.budget.resize(self.config.memory << 20)
             await self._tunnel.follow(self.config.tunnel)
+        await self._tunnel.again()
         wanted = {target.bng_id: target for target in self.config.targets}
         for name in list(self._tasks):
             if wanted.get(name) != self._running[name] or before != self.config.sample_interval:

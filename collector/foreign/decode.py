@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -20,6 +21,10 @@ AHEAD, BEHIND = timedelta(minutes=1), timedelta(minutes=5)
 
 MOST_VALUE = 1 << 20
 """Octets of the largest value that is taken."""
+
+
+_ESCAPE = re.compile(rb"\\(u0000|.)", re.DOTALL)
+"""In JSON. A backslash that is escaped itself begins none: behind it u0000 is text."""
 
 
 class Row(NamedTuple):
@@ -107,13 +112,17 @@ def scalar(kind: str, content: Any) -> tuple[str, Decimal | None, Any]:
     return ("bytes" if kind == "bytes_val" else "proto"), None, base64.b64encode(octets).decode()
 
 
+def _without_nul(escape: re.Match[bytes]) -> bytes:
+    return b"" if escape[1] == b"u0000" else escape[0]
+
+
 def _json(octets: bytes) -> tuple[str, Decimal | None, Any]:
     try:
         content = orjson.loads(octets)
     except orjson.JSONDecodeError as error:
         raise DecodeError(f"broken JSON in a value: {error}") from None
     if b"\\u0000" in octets:
-        content = orjson.loads(octets.replace(b"\\u0000", b""))
+        content = orjson.loads(_ESCAPE.sub(_without_nul, octets))
     if isinstance(content, bool) or not isinstance(content, int | float):
         return "json", None, content
     return _number("json", content)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from google.protobuf import any_pb2
 
 from collector import events, lease, partitions, rejected, replay, report, writer
 from collector.config import parse
@@ -103,9 +104,29 @@ async def test_a_number_that_another_event_has(connection: asyncpg.Connection) -
     assert await connection.fetchval("SELECT seq FROM events_rejected") == 2
 
 
-async def test_what_is_no_json_is_kept_as_it_came(connection: asyncpg.Connection) -> None:
+def nested(levels: int) -> bytes:
+    """An Any in an Any, and so on."""
+    octets = b""
+    for _ in range(levels):
+        octets = any_pb2.Any(type_url="type.example/google.protobuf.Any", value=octets).SerializeToString()
+    return octets
+
+
+@pytest.mark.parametrize(
+    ("kind", "octets"),
+    [
+        ("unknown", b""),
+        ("gnmi.Notification", b"\xff"),
+        ("google.protobuf.Timestamp", b"\x08" + b"\xff" * 9 + b"\x01"),
+        ("google.protobuf.Any", nested(1500)),
+    ],
+)
+async def test_what_is_no_json_is_kept_as_it_came(
+    connection: asyncpg.Connection, kind: str, octets: bytes
+) -> None:
     strange = journal_target.event(1, BEGAN, 0).update
-    strange.update[0].val.any_val.type_url = "type.example/unknown"
+    strange.update[0].val.any_val.type_url = f"type.example/{kind}"
+    strange.update[0].val.any_val.value = octets
     found = [entry for entry in (events.read(strange),) if entry]
     for new in (1, 0):
         assert await rejected.write_events(connection, ("b", 1), found) == new

@@ -155,6 +155,22 @@ async def test_what_is_added_up_is_what_samples_add_up_to(
     assert await differing(store) == []
 
 
+async def test_what_comes_late_while_tables_are_filled_in_counts_once(store: Store) -> None:
+    """Its window and those behind it are made again before it is their turn."""
+    await sessions(store)
+    for seconds in range(0, SECONDS, 30):
+        await store.sample(seconds, a=seconds, c=2 * seconds)
+    end = NOON + timedelta(seconds=SECONDS)
+    await rollup.turn(store.connection, end)
+    for table in node_traffic.TABLES.values():
+        await store.connection.execute(f"TRUNCATE {table}")
+    await store.connection.execute("UPDATE rollups SET totals_from = rolled_to, totals_due = $1", NOON)
+    await store.sample(SECONDS - 800, a=SECONDS - 801)
+    while await store.connection.fetchval("SELECT bool_or(totals_from > totals_due) FROM rollups"):
+        await rollup.turn(store.connection, end)
+    assert await differing(store) == []
+
+
 async def test_a_session_that_is_known_late_belongs_to_its_access_node(store: Store) -> None:
     """Its samples were rolled up before the event of its start was written."""
     now = await store.connection.fetchval("SELECT date_trunc('minute', now()) - interval '10 minutes'")

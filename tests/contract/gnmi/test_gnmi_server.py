@@ -10,6 +10,7 @@ import grpc
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2
 
+from telemetry import server
 from telemetry.encoder import MAXIMUM_MESSAGE
 from telemetry.protocol import gnmi_pb2 as pb
 from telemetry.server import GnmiServer
@@ -67,6 +68,22 @@ async def test_garbage_is_refused(client):
     stream = client.channel.stream_stream("/gnmi.gNMI/Subscribe")(metadata=client.metadata)
     await stream.write(b"\xff" * 100)
     assert (await Subscription(stream).status())[0] is Code.INVALID_ARGUMENT
+
+
+async def test_what_strangers_send_is_not_parsed(serve, monkeypatch):
+    """A large request would hold the loop, whoever sends it."""
+    parsed = []
+
+    def recorder(kind):
+        return lambda octets: (parsed.append(kind), kind.FromString(octets))[1]
+
+    monkeypatch.setattr(server, "parser", recorder)
+    target = await serve()
+    with pytest.raises(grpc.aio.AioRpcError):
+        await target.client("admin", "wrong").capabilities()
+    assert parsed == []
+    await target.client().capabilities()
+    assert parsed == [pb.CapabilityRequest]
 
 
 async def test_reflection(target, client):

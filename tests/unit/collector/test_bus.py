@@ -361,5 +361,6 @@ async def test_what_a_publisher_says_of_itself_is_bounded() -> None:
         {"targets": ["x" * members.MOST_TOLD]},
     ):
         assert members.read(orjson.dumps({**good, **wrong}), 1) is None
-    for octets in (b"", b"[]", b"7", b"{", b"[" * 10_000):
+    huge = [orjson.dumps({**good, name: 7}).replace(b":7", b":7" + b"0" * 400) for name in ("ttl", "age")]
+    for octets in (b"", b"[]", b"7", b"{", b"[" * 10_000, *huge):
         assert members.read(octets, 1) is None

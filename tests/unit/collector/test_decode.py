@@ -118,6 +118,18 @@ def test_broken_json_is_refused() -> None:
         decode.event(made)
 
 
+@pytest.mark.parametrize(("begin", "end"), [(b'{"a":', b"}"), (b"[", b"]")])
+def test_json_that_is_too_deep_is_refused(begin: bytes, end: bytes) -> None:
+    for levels in (decode.MOST_DEEP - 1, 1000):
+        made = notification("events/event[seq=1]", {"type": "x"})
+        made.update.add().val.json_val = begin * levels + b"1" + end * levels
+        if levels == 1000:
+            with pytest.raises(decode.DecodeError, match="levels"):
+                decode.event(made)
+        else:
+            assert decode.event(made)
+
+
 @given(st.lists(st.tuples(*[st.integers(0, 2**63 - 1)] * 7), min_size=1, max_size=5))
 def test_samples_of_several_sessions_in_one_message(rows: list[tuple[int, ...]]) -> None:
     leaves: dict[str, object] = {}

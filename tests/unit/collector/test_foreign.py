@@ -128,6 +128,7 @@ def test_values_that_json_has_not() -> None:
     assert decode.typed(update(double_val=float("nan"))) == ("float", None, "nan")
     assert decode.typed(update(string_val="a\0b")) == ("string", None, "a\\0b")
     assert decode.typed(update(json_val=b'"a\\u0000b"')) == ("json", None, "ab")
+    assert decode.typed(update(json_val=rb'["\\u0000", "\\\u0000", "\n"]'))[2] == ["\\u0000", "\\", "\n"]
     assert decode.typed(update(json_val=b"18446744073709551615")) == (
         "json",
         Decimal(2**64 - 1),

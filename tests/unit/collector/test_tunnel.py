@@ -276,6 +276,27 @@ async def test_a_name_is_for_whose_certificate_has_it(world, keeper):
         await until(lambda: world.names() == set())
 
 
+async def test_a_port_that_is_another_ones_for_a_while(world, keeper):
+    """Say, of a collector that is about to end."""
+    config = dataclasses.replace(world.config, port=free_port())
+    other = tunnel.TunnelServer(config)
+    await other.start()
+    await keeper.follow(config)
+    await keeper.again()
+    assert keeper.port is None
+    await other.stop()
+    await keeper.again()
+    assert keeper.port == config.port
+    await keeper.again()
+    world.server.port = keeper.port
+    stranger = Stranger(world)
+    assert (await stranger.add("bng-01")).accept
+    await keeper.follow(config)  # the same: calls go on
+    await keeper.again()
+    assert (await stranger.add("bng-02")).accept
+    await stranger.channel.close()
+
+
 async def test_what_is_served_follows_the_configuration(world, keeper):
     config = dataclasses.replace(world.config, port=free_port())
     await keeper.follow(config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -80,6 +81,15 @@ def test_what_is_no_request_is_refused_as_protobuf_does(octets: bytes) -> None:
         assert caught.value.code is Code.INVALID_ARGUMENT
     else:
         assert read(octets) == expected
+
+
+def test_a_number_without_an_end_takes_no_time() -> None:
+    """Adding it up took hours, and with it the event loop."""
+    for octets in (b"\xff" * 4_000_000, b"\x22" + b"\x80" * 4_000_000):
+        began = time.perf_counter()
+        with pytest.raises(Refused):
+            read(octets)
+        assert time.perf_counter() - began < 1
 
 
 async def turns_during(work: Any) -> int:
