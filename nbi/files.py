@@ -43,6 +43,8 @@ class ConfigFiles:
         self._folder = folder
         self._max_size = max_size
         self._lock = threading.Lock()
+        self._begun: dict[str, str] = {}
+        """Temporary file → whose new file it becomes: many that are written at once count, too."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in folder.glob(f"{_TEMPORARY}*"):
             left.unlink(missing_ok=True)
@@ -107,6 +109,8 @@ class ConfigFiles:
                 with self._lock:
                     self._check_room(folder, name, user)
                     opened = os.open(temporary, flags, 0o600, dir_fd=folder)
+                    if not self.exists(name):
+                        self._begun[temporary] = user
                 with os.fdopen(opened, "wb") as file:
                     size = 0
                     for part in parts:
@@ -124,6 +128,8 @@ class ConfigFiles:
                 with suppress(OSError):
                     os.unlink(temporary, dir_fd=folder)
                 raise
+            finally:
+                self._begun.pop(temporary, None)
             os.fsync(folder)
 
     def delete(self, name: str) -> None:
@@ -141,7 +147,7 @@ class ConfigFiles:
             raise RpcError(
                 "resource-denied", f"there are {MAX_FILES} files already: delete one", "application"
             )
-        owners = self._owners(folder)
+        owners = {**self._owners(folder), **self._begun}
         if user and sum(owners.get(other) == user for other in others) >= MAX_USER_FILES:
             raise RpcError(
                 "resource-denied",

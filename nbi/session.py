@@ -136,6 +136,7 @@ class NetconfSession:
             self.reason = reason
             self.killed_by = killed_by
         if self._interruptible:
+            self._interruptible = False  # once: a second time would not wait for that change any more
             self.task.cancel()
 
     # --- the session's task ----------------------------------------------------------------------
@@ -250,18 +251,21 @@ class NetconfSession:
         await self._output.send_last(violation.farewell)
 
     async def _answer(self, message: bytes, turn: AsyncExitStack | None) -> None:
-        """Carry out a request and reply; `turn` is that of a large one, which is over before the reply."""
+        """Carry out a request and reply; `turn` is that of a large one, which is over before the reply, also
+        one that tells of an error: others would wait for a client that does not read."""
         try:
             if turn is not None:
                 event = await asyncio.to_thread(self._connection.interpret, message)
             else:
                 event = self._connection.interpret(message)
         except ProtocolViolation as violation:
+            await _give_up(turn)
             await self._farewell(violation)
             raise _End("other", str(violation)) from None
         if isinstance(event, RpcRejected):
             self._count("in_bad_rpcs")
             self._count("out_rpc_errors")
+            await _give_up(turn)
             await self._output.send([event.reply])
         elif isinstance(event, RpcReceived):
             self._count("in_rpcs")
@@ -274,7 +278,7 @@ class NetconfSession:
             content = await self._invoke(rpc)
             if turn is not None:
                 rpc.forget()
-                await turn.aclose()
+            await _give_up(turn)
             await self._reply(rpc, content)
         except OperationErrors as failure:
             errors = [_rpc_error(error) for error in failure.errors]
@@ -289,6 +293,7 @@ class NetconfSession:
             errors = [RpcError("operation-failed", "an internal error; the server's log has details")]
         if errors:
             self._count("out_rpc_errors")
+            await _give_up(turn)
             await self._output.send([error_reply(rpc.reply_start, errors, self._owner.namespaces)])
         self._log.debug(
             "netconf.operation",
@@ -351,6 +356,11 @@ class NetconfSession:
                 "invalid-value", "a session cannot kill itself", info={"bad-element": "session-id"}
             )
         await self._owner.kill(session_id, self.id)
+
+
+async def _give_up(turn: AsyncExitStack | None) -> None:
+    if turn is not None:
+        await turn.aclose()
 
 
 def _rpc_error(error: OperationError) -> RpcError:

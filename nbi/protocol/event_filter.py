@@ -12,6 +12,12 @@ from nbi.protocol.names import split_tag
 
 MAX_NESTED: Final = 3
 """Levels of predicates inside predicates: each may look at every node of an event for every node."""
+MAX_WORK: Final = 10_000_000
+"""Nodes that one event may make a filter look at: it is asked in the event loop, of each event."""
+_NODES: Final = 300
+"""Of a large event, a config change with 100 edits."""
+_WIDE: Final = re.compile(r"//|::|\.\.|(?<![\w*.)\]/:])/")
+"""What leads a path anywhere in the event, not only further down from where it is."""
 _LITERALS: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
 _BRACKETS: Final = re.compile(r"[\[\]]")
 
@@ -51,6 +57,22 @@ def _is_content_match(element: etree._Element) -> bool:
     return not len(element) and bool((element.text or "").strip())
 
 
+def _work(expression: str) -> int:
+    """How many nodes of a large event an expression without literals may look at."""
+    work, times, wide = 0, [1], [1]  # of the predicates around: how often they are asked, and whether of all
+    for part in re.split(r"([\[\]])", expression):
+        if part == "[":
+            times.append(times[-1] * (_NODES if wide[-1] else 1))
+            wide.append(0)
+        elif part == "]":
+            times, wide = times[:-1] or [1], wide[:-1] or [1]
+        else:
+            found = len(_WIDE.findall(part))
+            wide[-1] += found
+            work += times[-1] * (found * _NODES + 1)
+    return work
+
+
 def xpath_filter(expression: str, namespaces: Mapping[str | None, str]) -> EventFilter:
     """An XPath whose root is the parent of the notification's content.
 
@@ -65,6 +87,10 @@ def xpath_filter(expression: str, namespaces: Mapping[str | None, str]) -> Event
         deepest = max(deepest, depth)
     if deepest > MAX_NESTED:
         raise ValueError(f"predicates may be nested {MAX_NESTED} deep at most")
+    if _work(_LITERALS.sub("''", expression)) > MAX_WORK:
+        raise ValueError(
+            "it looks at too many nodes of an event: paths with // inside of each other's predicates"
+        )
     prefixes = {prefix: uri for prefix, uri in namespaces.items() if prefix is not None}
     try:
         compiled = etree.XPath(expression, namespaces=prefixes, regexp=False, smart_strings=False)

@@ -293,11 +293,17 @@ class Commits:
 
     async def cancel_commit(self, session: Session, persist_id: str | None = None) -> None:
         """Revert the confirmed commit that is under way."""
+        author = Author(session.user.name, session.origin, "cancelled", session.id)
+        await finish(self._cancel(session.id, persist_id, author))
+
+    async def _cancel(self, session_id: int, persist_id: str | None, author: Author) -> None:
+        # all of it goes on when the caller is cancelled: a lock that is given up before the revert has ended
+        # would let the next commit begin beside it
         async with self._change:
             if not self._confirm.active:
                 raise OperationError("operation-failed", "there is no confirmed commit to cancel")
-            self._confirm.authorise(session.id, persist_id)
-            await finish(self._revert_now(Author(session.user.name, session.origin, "cancelled", session.id)))
+            self._confirm.authorise(session_id, persist_id)
+            await self._revert_now(author)
 
     async def _revert(self, why: str, event: Event, period: int) -> None:
         """Called when the time of a confirmed commit is over."""

@@ -292,9 +292,11 @@ class Store:
         return path
 
     def drop_backup(self) -> None:
-        """The confirmed commit was confirmed or reverted."""
+        """The confirmed commit was confirmed or reverted, whatever happens to the machine from now on."""
         self.confirmation.drop()
-        (self._folder / "unconfirmed.json").unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            (self._folder / "unconfirmed.json").unlink()
+            flush(self._folder)
 
     def configuration(self, number: int) -> bytes | None:
         """RFC 7951 document of running after a commit; None when it is not remembered, or its file is

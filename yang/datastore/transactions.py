@@ -73,6 +73,9 @@ class Transactions(Commits):
 
     async def confirm_commit(self, persist_id: str | None = None) -> None:
         """Make a confirmed commit permanent without a session (gNMI commit-confirmed)."""
+        await finish(self._confirm_now(persist_id))
+
+    async def _confirm_now(self, persist_id: str | None) -> None:
         async with self._change:
             if not self._confirm.active:
                 raise OperationError("operation-failed", "there is no confirmed commit to confirm")
@@ -83,20 +86,19 @@ class Transactions(Commits):
 
     async def set_rollback_duration(self, persist_id: str, seconds: float) -> None:
         """From now on, a confirmed commit has so long until it is reverted (gNMI commit-confirmed)."""
+        await finish(self._extend(persist_id, seconds))
+
+    async def _extend(self, persist_id: str, seconds: float) -> None:
         async with self._change:
             if not self._confirm.active:
                 raise OperationError("operation-failed", "there is no confirmed commit to set the time of")
             self._confirm.authorise(0, persist_id)
             confirm = self._confirm
-            await finish(confirm.start(confirm.author, confirm.session or 0, seconds, persist_id))
+            await confirm.start(confirm.author, confirm.session or 0, seconds, persist_id)
 
     async def cancel_confirmed(self, persist_id: str | None = None, *, user: str, origin: str) -> None:
         """Revert a confirmed commit without a session (gNMI commit-confirmed)."""
-        async with self._change:
-            if not self._confirm.active:
-                raise OperationError("operation-failed", "there is no confirmed commit to cancel")
-            self._confirm.authorise(0, persist_id)
-            await finish(self._revert_now(Author(user, origin, "cancelled")))
+        await finish(self._cancel(0, persist_id, Author(user, origin, "cancelled")))
 
 
 def _in_gnmi_order(operations: Sequence[PathOperation]) -> list[PathOperation]:

@@ -21,6 +21,8 @@ from yang.xpath.filter import select_any_xpath
 MAX_LENGTH: Final = 16_384
 MAX_TERMS: Final = 1_000
 MAX_NESTING: Final = 40
+MAX_WORK: Final = 50_000
+"""Tokens read and nodes of the schema looked at: both come again for each way through the schema."""
 
 _TOKEN: Final = re.compile(
     r"""\s*(?:(?P<literal>'[^']*'|"[^"]*"|[0-9]+(?:\.[0-9]+)?)|(?P<double>//)"""
@@ -63,6 +65,13 @@ class _Parser:
         self._tokens = list(self._tokenise())
         self._position = 0
         self._nesting = 0
+        self._left = MAX_WORK
+
+    def _spend(self) -> None:
+        """Count work, which is done in the event loop: what takes more is left to a thread with a budget."""
+        self._left -= 1
+        if self._left < 0:
+            raise _BeyondSelectionError
 
     # --- tokens ----------------------------------------------------------------------------------
 
@@ -81,6 +90,7 @@ class _Parser:
         return self._tokens[self._position]
 
     def _next(self) -> tuple[str, str]:
+        self._spend()
         token = self._tokens[self._position]
         self._position = min(self._position + 1, len(self._tokens) - 1)
         return token
@@ -102,6 +112,8 @@ class _Parser:
         chains = self._path()
         while self._accept("|"):
             chains.extend(self._path())
+            if len(chains) > MAX_TERMS:
+                raise _BeyondSelectionError
         if self._peek()[0] != "end":
             raise _BeyondSelectionError
         return chains
@@ -134,6 +146,7 @@ class _Parser:
         for prefix in chains:
             parent = prefix[-1][0] if prefix else self._schema.root
             for between in _descents(parent) if descend else ((),):
+                self._spend()
                 below = between[-1] if between else parent
                 for node in below.data_children:
                     if (local == "*" or node.name == local) and (not module or node.module == module):
@@ -144,7 +157,13 @@ class _Parser:
         start = self._position
         while self._peek()[1] == "[" and self._peek()[0] == "symbol":
             start = self._position
-            found = [result for each in found for result in self._predicated(each, start)]
+            # each predicate multiplies the ways
+            met: list[_Chain] = []
+            for each in found:
+                met.extend(self._predicated(each, start))
+                if len(met) > MAX_TERMS:
+                    raise _BeyondSelectionError
+            found = met
             if not found:
                 self._skip_predicate(start)
         return found
@@ -179,6 +198,8 @@ class _Parser:
         self._position = start
         self._expect("[")
         node, branch = found[-1]
+        if node.is_key:
+            raise _BeyondSelectionError  # entries show their keys without being asked
         ways = self._disjunction(node)
         self._expect("]")
         if branch.conditional:
@@ -243,7 +264,8 @@ class _Parser:
         return text[1:-1] if text[:1] in "'\"" else text
 
     def _leaf_path(self, node: SchemaNode) -> tuple[SchemaNode, ...] | None:
-        """The schema nodes of a relative path to a leaf; None when the schema has no such leaf."""
+        """The schema nodes of a relative path to a leaf, through containers; None when the schema has no such
+        node."""
         if self._accept("."):
             return (node,) if node.is_leaf else None
         nodes: list[SchemaNode] = []
@@ -259,9 +281,10 @@ class _Parser:
                 nodes.append(child)
             if not self._accept("/"):
                 break
-        inner = nodes[:-1]
-        if not known or not nodes[-1].is_leaf or any(level.kind != "container" for level in inner):
+        if not known:
             return None
+        if not nodes[-1].is_leaf or any(level.kind != "container" for level in nodes[:-1]):
+            raise _BeyondSelectionError  # of several entries any may do; a container is there or not
         return tuple(nodes)
 
 

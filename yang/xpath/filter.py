@@ -18,6 +18,8 @@ from yang.xpath.syntax import Expression, Resolve, Step, parse
 _UP: Final = frozenset({"parent", "following-sibling", "preceding-sibling"})
 _FAR: Final = frozenset({"ancestor", "ancestor-or-self", "following", "preceding"})
 _MAX_BRANCHES: Final = 1_000
+_MAX_WAYS: Final = 50_000
+"""Nodes of the schema that are looked at, which is done in the event loop."""
 _Path = tuple[SchemaNode, ...]
 
 
@@ -130,8 +132,9 @@ def touched(schema: Schema, expression: Expression) -> set[_Path] | None:
                 return None
             up += step.axis in _UP
     result: set[_Path] = set()
+    left = [_MAX_WAYS]
     for steps in _from_root(expression, at_root=True):
-        for path in _prefixes(schema, steps):
+        for path in _prefixes(schema, steps, left):
             if len(path) <= up or len(result) > _MAX_BRANCHES:
                 return None
             result.add(path[: len(path) - up])
@@ -158,8 +161,12 @@ def _from_root(expression: Expression, *, at_root: bool) -> Iterator[tuple[Step,
         yield from _from_root(predicate, at_root=False)
 
 
-def _prefixes(schema: Schema, steps: tuple[Step, ...]) -> list[_Path]:
-    """The schema nodes that the first steps name; the empty path is the root, no path at all is nowhere."""
+def _prefixes(schema: Schema, steps: tuple[Step, ...], left: list[int]) -> list[_Path]:
+    """The schema nodes that the first steps name; the empty path is the root, no path at all is nowhere.
+
+    Args:
+        left: how many nodes may still be looked at; when there are none left, it is the root.
+    """
     paths: list[_Path] = [()]
     skip = False
     for number, step in enumerate(steps):
@@ -175,6 +182,9 @@ def _prefixes(schema: Schema, steps: tuple[Step, ...]) -> list[_Path]:
             parent = path[-1] if path else schema.root
             below = _descents(parent) if skip else ((child,) for child in parent.data_children)
             for way in below:
+                left[0] -= 1
+                if left[0] < 0:
+                    return [()]
                 node = way[-1]
                 if node.name == step.test.name and step.test.namespace in (None, node.namespace):
                     found.append((*path, *way))

@@ -3,8 +3,8 @@ record while it is read, without a document.
 
 What they see is what a document would hold, the `Body` of all that the user may read. Comparisons of a leaf
 with a value, ``starts-with`` and the like become functions of their own; the rest is evaluated by the
-`Engine`, whose paths are then answered from the record. The work for an instance is linear in the expression,
-which `yang.xpath.direct` limits: there is no further budget.
+`Engine`, whose paths are then answered from the record: paths through containers, not into lists. So the work
+for an instance is linear in the expression, which `yang.xpath.direct` limits: there is no further budget.
 """
 
 from __future__ import annotations
@@ -249,7 +249,10 @@ class _Compiler:
             if not found:
                 return NOTHING
             node = found[0]
-            if len(found) > 1 or node.kind == "anydata" or (node.type is not None and node.type.prefixed):
+            # a list may be all sessions, or the whole journal: to go through it takes a thread and a budget
+            if node.kind in ("list", "anydata") or len(found) > 1:
+                raise UnsuitedError
+            if node.type is not None and node.type.prefixed:
                 raise UnsuitedError
             path.append(node)
         return reference(self._body, tuple(path))

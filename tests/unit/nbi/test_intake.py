@@ -75,3 +75,21 @@ async def test_a_session_that_ends_while_it_waits(serve):
         await served.ended(second.session_id)
     assert (await first.reply()).find("nc:ok", NC) is not None
     await third.ok(EDIT)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["<rpc message-id='{}'><nonsense/></rpc>", "<rpc id='{}'><get/></rpc>"],
+    ids=["error", "rejected"],
+)
+async def test_a_large_error_that_nobody_reads_holds_nobody_up(serve, asked):
+    """The reply of an error has the attributes of the request, which may be as large as every buffer."""
+    served = await serve(1)
+    large = served.server.intake.large = asyncio.Semaphore(1)
+    slow, other = [await served.client() for _ in range(2)]
+    slow.write(asked.format("x" * 2_000_000).replace("<rpc", f"<rpc xmlns='{BASE_NS}'"))
+    await until(lambda: served.server.totals.out_rpc_errors)
+    await asyncio.sleep(0.1)
+    assert served.server.sessions[slow.session_id]._busy
+    assert not large.locked()
+    await other.ok(EDIT)

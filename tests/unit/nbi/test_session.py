@@ -339,3 +339,36 @@ async def test_a_request_that_comes_while_reading_is_paused_is_not_forgotten(ser
     transport.at_write = next_request
     transport.arrive(small)
     await until(lambda: b'message-id="2"' in transport.written)
+
+
+async def test_a_session_that_is_killed_twice_ends_its_change_first(serve, monkeypatch):
+    """What it commits for a while goes with it, also when it was killed or lost already."""
+    served = await serve()
+    victim, *killers = [await served.client() for _ in range(3)]
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    datastores, profiles = served.element.tree.datastores, served.element.profiles
+    before, prepare = datastores.running.tree, profiles.prepare
+
+    async def slow(diff):
+        begun.set()
+        await go_on.wait()
+        return await prepare(diff)
+
+    monkeypatch.setattr(profiles, "prepare", slow)
+    await victim.ok(
+        "<edit-config><target><candidate/></target><config>"
+        "<shaping-profiles xmlns='urn:aether:yang:aether-shaping'><profile><name>new</name>"
+        "<download><rate>5000000</rate></download><upload><rate>5000000</rate></upload>"
+        "</profile></shaping-profiles></config></edit-config>"
+    )
+    victim.request("<commit><confirmed/></commit>")
+    await begun.wait()
+    for killer in killers:
+        killer.request(f"<kill-session><session-id>{victim.session_id}</session-id></kill-session>")
+        await asyncio.sleep(0.1)
+    assert victim.session_id in served.server.sessions
+    go_on.set()
+    for killer in killers:
+        assert (await killer.reply()).find("nc:ok", NC) is not None
+    assert not datastores.confirmed_commit.active
+    assert datastores.running.tree == before

@@ -443,3 +443,21 @@ async def test_a_server_without_a_folder_has_no_urls(serve):
     served.server.files = None
     client = await served.client()
     assert await client.error_tag(copy("running", "file:///x")) == "operation-not-supported"
+
+
+def test_files_that_are_being_written_count_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(files_module, "MAX_USER_FILES", 2)
+    files = files_module.ConfigFiles(tmp_path / "files", 100)
+    files.write("a", [b"1"], "oss")
+
+    def slowly():
+        yield b"2"
+        files.write("a", [b"3"], "oss")
+        files.write("c", [b"4"], "other")
+        with pytest.raises(files_module.RpcError, match="there are 2 files of user oss"):
+            files.write("d", [b"5"], "oss")
+
+    files.write("b", slowly(), "oss")
+    files.delete("b")
+    files.write("d", [b"5"], "oss")
+    assert files.read("a") == b"3"

@@ -175,3 +175,17 @@ async def test_a_kill_while_it_is_reverted_does_not_bring_it_back(
     assert counters(again) == 5
     with pytest.raises(OperationError, match="no confirmed commit"):
         await again.datastores.confirm_commit("token")
+
+
+async def test_what_is_confirmed_stays_so_without_power(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder without what it would go back to is on the disk before the reply."""
+    tree = await start()
+    await change(tree, 9, persist=None)
+    flushed: list[bool] = []
+    monkeypatch.setattr(
+        "yang.datastore.history.flush", lambda folder: flushed.append((folder / "unconfirmed.json").exists())
+    )
+    await tree.datastores.commit(ONE)
+    assert flushed == [False]

@@ -104,3 +104,32 @@ async def test_a_lock_waits_for_the_commit_before_it(net: Any, one: Session, two
     _, lock = await waiting(store.commit(one), store.lock(two, "running"))
     await lock
     assert rate(net) == 7
+
+
+async def test_a_revert_goes_on_alone_when_its_caller_is_gone(net: Any, one: Session) -> None:
+    """As that of a gNMI client whose deadline passes while a handler takes its time."""
+    store = net.tree.datastores
+    await net.tree.transaction(net.admin, "gnmi", change(7), confirm_timeout=600, persist_id="token")
+    begun, go_on, prepare = asyncio.Event(), asyncio.Event(), net.handler.prepare
+
+    async def slow(diff: Any) -> Any:
+        begun.set()
+        await go_on.wait()
+        return await prepare(diff)
+
+    net.handler.prepare = slow
+    (cancel,) = await waiting(store.cancel_commit(one, "token"))
+    await begun.wait()
+    cancel.cancel()
+    confirm, other = await waiting(
+        store.confirm_commit("token"), net.tree.transaction(net.admin, "gnmi", change(9))
+    )
+    await asyncio.sleep(0.1)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await cancel
+    with pytest.raises(OperationError, match="no confirmed commit to confirm"):
+        await confirm
+    await other
+    assert (rate(net), store._confirm.active) == (9, False)
+    assert [entry["kind"] for entry in store.history()][:2] == ["commit", "revert"]

@@ -70,6 +70,34 @@ def test_predicates_are_not_nested_without_end():
         xpath_filter(nested, {})
     began = time.process_time()
     content = etree.fromstring("<a>" + "<b/>" * 40 + "</a>")
-    assert xpath_filter("//*[count(//*[count(//*[. = 'x']) = 0]) > 0]", {})(content)
+    assert xpath_filter("//*[count(//*[not(*[. = 'x'])]) > 0]", {})(content)
     assert time.process_time() - began < 10
     assert not xpath_filter("//*[. = '[[[[']", {})(content)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "//*[//*[//*='q']]",
+        "//*[//*[x][//*]]",
+        "/*/*[/*/*[/*/*]]",
+        "//*[" + " or ".join(["//*='q'"] * 300) + "]",
+    ],
+)
+def test_a_filter_that_holds_up_the_loop_is_refused(expression):
+    """A commit is told of with 100 edits, which such a filter would look at for seconds."""
+    with pytest.raises(ValueError, match="too many nodes"):
+        xpath_filter(expression, {})
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "//*[//*='q']",
+        "/a[b[c[d]]]",
+        "//a[b][c]//d[e and contains(f/g, '/x//y[')]",
+        " or ".join(["//*='q'"] * 300),
+    ],
+)
+def test_a_filter_that_does_not_is_taken(expression):
+    xpath_filter(expression, {})
