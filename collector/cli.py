@@ -119,7 +119,7 @@ async def _status(args: argparse.Namespace, config: CollectorConfig) -> int:
         "rejected",
         "reason",
     )
-    parts = [report.table(found["targets"], (*columns, "reason"))]
+    parts = [report.table(found["targets"], columns)]
     if args.bng:
         parts.append(report.table(found["history"], ("state", "since", "until", "collector", "reason")))
     parts.append(report.table(found["collectors"], ("collector", "alive", "since", "held", "targets")))

@@ -23,10 +23,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 @verb
 def _confirm(arguments: argparse.Namespace, client: NetconfClient, _target: Target) -> int:
     client.commit(persist_id=arguments.token)
+    print("kept")
     return 0
 
 
 @verb
 def _cancel(arguments: argparse.Namespace, client: NetconfClient, _target: Target) -> int:
     client.cancel_commit(persist_id=arguments.token)
+    print("taken back")
     return 0

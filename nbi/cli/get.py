@@ -25,6 +25,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     argument = parser.add_argument(
         "path",
         nargs="*",
+        default=[],
         metavar="PATH",
         help="what to read: /aether-shaping:shaping-profiles/profile[name='gold'], or shaping-profiles; all "
         "without one",

@@ -10,9 +10,10 @@ from typing import Any
 
 import structlog
 
+from yang.access import ALLOW_ALL
 from yang.datastore.confirmation import Confirmation
 from yang.datastore.context import SchemaBuilder, load_context
-from yang.datastore.data import EMPTY, Tree, from_json, to_json
+from yang.datastore.data import EMPTY, Tree, differences, from_json, to_json
 from yang.datastore.document import modules_of
 from yang.datastore.factory import with_factory
 from yang.datastore.history import Entry, Store
@@ -22,6 +23,7 @@ from yang.datastore.sealing import ConfigSealer
 from yang.datastore.startup import Startup, StartupFile
 from yang.datastore.stored import read
 from yang.datastore.validator import Validator
+from yang.path import paths_text
 from yang.provider import OperationError
 from yang.schema import Schema
 from yang.sealing import PREFIX, Sealer
@@ -75,14 +77,18 @@ def boot(
     resumed = None if booted else loader.resumed()
     found = loader.find(startup, first, factory, booted, resumed)
     snapshot = complete(schema, validator, found.tree, EMPTY_SNAPSHOT)
-    _keep(store, found, snapshot.explicit)
+    _keep(store, found, snapshot.explicit, loader.undone(found))
     startup.file.mark_boot(boot_id)
     log.info("config.loaded", origin=found.origin, modules=len(schema.modules))
     return schema, validator, store, snapshot, startup, resumed
 
 
-def _keep(store: Store, found: Found, members: Mapping[str, Any]) -> None:
-    """Have on the disk what was loaded: as a commit, where it is not what was running."""
+def _keep(store: Store, found: Found, members: Mapping[str, Any], changed: Sequence[str]) -> None:
+    """Have on the disk what was loaded: as a commit, where it is not what was running.
+
+    Args:
+        changed: the instances that the commit changes.
+    """
     if found.steps:
         kept = store.keep_old(f"running-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json")
         log.info("config.kept-old", path=str(kept))
@@ -92,7 +98,8 @@ def _keep(store: Store, found: Found, members: Mapping[str, Any]) -> None:
     now = datetime.now(UTC).isoformat()
     store.seal_history()
     number, kind, restores = store.next_number, found.kind, found.restores
-    store.save(members, Entry(number, now, "", "startup", found.reason, (), kind=kind, restores=restores))
+    entry = Entry(number, now, "", "startup", found.reason, changed, kind=kind, restores=restores)
+    store.save(members, entry)
     store.drop_backup()
 
 
@@ -192,6 +199,19 @@ class _Loader:
                 root = self._schema.root
                 tree = from_json(root, self._sealer.open(to_json(root, tree), str(file)))
         return with_factory(self._schema, tree, factory) if factory else tree
+
+    def undone(self, found: Found) -> Sequence[str]:
+        """The instances that are not as they were, where a confirmed commit is reverted; none if what it was
+        cannot be read."""
+        stored = self._store.load("running.json") if found.kind == "revert" else None
+        if stored is None:
+            return ()
+        try:
+            before, _ = self._read(stored, "running.json")
+        except OperationError:
+            return ()
+        changes = differences(self._schema.root, before, found.tree, ALLOW_ALL)
+        return tuple(paths_text(change.steps for change in changes))
 
     def startup(self) -> Startup:
         """The startup datastore. A file that is damaged, or that this version does not take, is kept aside,

@@ -131,7 +131,9 @@ def test_bad_requests(client: Manager, request_text: str, tag: str) -> None:
     assert caught.value.tag == tag
 
 
-def test_a_viewer_cannot_roll_back(element: Element) -> None:
+def test_a_viewer_cannot_roll_back(client: Manager, element: Element) -> None:
+    edit(client, "history-viewer", 9000)  # so that it would change something
+    commit(client, "")
     with connect(element, "viewer") as viewer, pytest.raises(RPCError) as caught:
         rpc(viewer, f'<rollback-to xmlns="{AC}"><number>0</number></rollback-to>')
     assert caught.value.tag == "access-denied"

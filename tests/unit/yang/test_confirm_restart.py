@@ -149,6 +149,14 @@ async def test_a_boot_ends_it(start: Start, record: Path) -> None:
     assert (counters(await start("boot-2")), record.exists()) == (5, False)
 
 
+async def test_what_the_start_undoes_is_told(start: Start) -> None:
+    await change(await start(), 9, persist=None)
+    again = await start()
+    newest = again.datastores.history()[0]
+    assert (counters(again), newest["kind"]) == (5, "revert")
+    assert list(newest["changed"]) == ["/aether-bng:bng/timers/counters"]
+
+
 async def test_a_disk_that_refuses_it_keeps_the_commit(
     start: Start, record: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

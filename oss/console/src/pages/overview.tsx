@@ -36,7 +36,7 @@ export function Overview() {
     <div className="mx-auto max-w-[96rem] space-y-4 p-4 lg:p-6">
       <PageTitle title="Overview" />
       <Cards />
-      <div className="grid gap-4 xl:grid-cols-3">
+      <div className="grid grid-cols-1 gap-4 xl:grid-cols-3">
         <TrafficCard />
         <TopTalkers />
       </div>
@@ -221,7 +221,7 @@ function TopTalkers() {
   const { version } = live;
   // biome-ignore lint/correctness/useExhaustiveDependencies: the store's version stands for its content
   const top = useMemo(() => busiest(live.sessions.values()), [version]);
-  const most = top[0]?.out_rate ?? 1;
+  const most = top[0] ? bothWays(top[0]) : 1;
   return (
     <Card>
       <CardTitle
@@ -248,13 +248,15 @@ function TopTalkers() {
               >
                 <span
                   className="absolute inset-y-1 left-0 rounded bg-down/10 transition-[width] duration-500"
-                  style={{ width: `${((session.out_rate ?? 0) / most) * 100}%` }}
+                  style={{ width: `${(bothWays(session) / most) * 100}%` }}
                   aria-hidden
                 />
                 <span className="relative min-w-0 flex-1 truncate">
                   {session.customer_name ?? session.username}
                 </span>
-                <span className="num relative font-medium">{rate(session.out_rate)}</span>
+                <span className="num relative font-medium" title="Download and upload">
+                  {rate(bothWays(session))}
+                </span>
               </Link>
             </li>
           ))}
@@ -266,9 +268,13 @@ function TopTalkers() {
 
 function busiest(sessions: Iterable<Session>): Session[] {
   return [...sessions]
-    .filter((session) => (session.out_rate ?? 0) > 0)
-    .sort((a, b) => (b.out_rate ?? 0) - (a.out_rate ?? 0))
+    .filter((session) => bothWays(session) > 0)
+    .sort((a, b) => bothWays(b) - bothWays(a))
     .slice(0, TOP);
+}
+
+function bothWays(session: Session): number {
+  return (session.in_rate ?? 0) + (session.out_rate ?? 0);
 }
 
 function BngCards() {
