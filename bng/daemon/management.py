@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ import structlog
 
 from bng.daemon.gnmi import GnmiCertificates
 from bng.daemon.netconf import NetconfSettings, limits_of
-from bng.daemon.process import hand_over_quickly, run_until_signal
+from bng.daemon.process import collect_seldom, hand_over_quickly, run_until_signal
 from bng.daemon.tunnel import TunnelSettings
 from bng.northbound.provider import Northbound
 from bng.roles import FACTORY
@@ -27,8 +26,6 @@ from yang.tree import Tree
 log = structlog.get_logger()
 
 _RETRY_LISTEN = 1.0
-_COLLECT = (5000, 5, 400)
-"""Thresholds of the garbage collector: what a request needs is gone before the first."""
 
 
 class Management:
@@ -61,9 +58,7 @@ class Management:
             saves=saves_commits,
             factory=FACTORY,
         )
-        # schema and configuration live long: the garbage collector need not look at them again and again
-        gc.set_threshold(*_COLLECT)
-        gc.freeze()
+        collect_seldom()
         netconf = None
         try:
             following = asyncio.ensure_future(self.northbound.run(self.tree.bus))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -25,6 +26,7 @@ PIDS_FILE = "pids.json"
 
 _NICE = -10
 _SWITCH_INTERVAL = 0.0005
+_COLLECT = (5000, 5, 400)
 
 
 def _json(value: object, **_: object) -> str:
@@ -69,6 +71,13 @@ def die_with_parent(parent: int) -> None:
 def hand_over_quickly() -> None:
     """Have the threads of this process give way to its loop after half a millisecond instead of five."""
     sys.setswitchinterval(_SWITCH_INTERVAL)
+
+
+def collect_seldom() -> None:
+    """Have the garbage collector look no more at what is there now, as it lives long, and not often at what
+    comes: what a request needs is mostly gone before its first look."""
+    gc.set_threshold(*_COLLECT)
+    gc.freeze()
 
 
 def prefer_this_process() -> None:

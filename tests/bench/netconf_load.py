@@ -27,7 +27,7 @@ import asyncssh
 import structlog
 import uvloop
 
-from bng.daemon.process import hand_over_quickly
+from bng.daemon.process import collect_seldom, hand_over_quickly
 from nbi.info import Limits
 from nbi.protocol.framing import Deframer
 from nbi.server import NetconfServer
@@ -187,6 +187,7 @@ async def measure(folder: Path, seconds: int) -> Measured:
     """Have the clients work for so long."""
     module = load("netconf_element", ELEMENT)
     element = await module.open_element(folder, RECORDS)
+    collect_seldom()
     server = NetconfServer(
         element.tree,
         [("127.0.0.1", 0)],

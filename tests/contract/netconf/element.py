@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import json
 import logging
 import sys
@@ -21,6 +20,7 @@ from typing import Any
 import structlog
 import uvloop
 
+from bng.daemon.process import collect_seldom
 from nbi.info import Limits
 from nbi.server import MODULES_DIR, NetconfServer
 from nbi.subscriptions import event_time
@@ -324,8 +324,7 @@ async def serve(arguments: argparse.Namespace) -> None:
     state_dir = Path(arguments.state_dir)
     algorithm, _, data = arguments.public_key.partition(" ")
     element = await open_element(state_dir, arguments.sessions, (algorithm, data) if data else None)
-    gc.set_threshold(5000, 20, 100)  # as the management process of a BNG
-    gc.freeze()
+    collect_seldom()
     host_key = state_dir / "ssh_host_ed25519_key"
     server = NetconfServer(
         element.tree,
