@@ -16,7 +16,7 @@ PUBLISH = "publish"
 SEED = "oss-seed"
 """The program that ends once plans and services have reached RADIUS and the BNGs."""
 
-_SEED_PATIENCE = 30
+_SEED_PATIENCE = 90
 """Seconds that subscribers wait for that; then they start all the same."""
 
 
