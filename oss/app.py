@@ -60,7 +60,10 @@ def create_app(config: Config | None = None) -> FastAPI:
         app.add_exception_handler(older, _no_tables)
     app.add_exception_handler(asyncpg.QueryCanceledError, _too_slow)
     app.add_exception_handler(asyncpg.DataError, _not_storable)
-    for unavailable in (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, TimeoutError):
+    for unavailable in (
+        *(OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError),
+        asyncpg.PostgresConnectionError,
+    ):
         app.add_exception_handler(unavailable, _no_database)
     return app
 

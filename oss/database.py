@@ -21,6 +21,12 @@ SETTINGS = {
     "plan_cache_mode": "force_custom_plan",
 }
 
+UNAVAILABLE = (
+    *(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError),
+    asyncpg.InternalClientError,  # of a connection that the server ends while something is being asked
+)
+"""What comes of a database that is away."""
+
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 

@@ -18,7 +18,7 @@ import orjson
 import structlog
 from pydantic import TypeAdapter
 
-from oss.database import connect
+from oss.database import UNAVAILABLE, connect
 from oss.domain.outbox import CHANNEL as OUTBOX
 from oss.domain.redelivery import CHANNEL as BNGS
 from oss.domain.sessions import SELECT_ACTIVE, SELECT_EVENTS, Event, Session
@@ -220,7 +220,7 @@ class Hub:
                 await self._follow()
             except asyncpg.UndefinedTableError:
                 log.info("live.waiting_for_collector")
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except UNAVAILABLE as error:
                 log.warning("live.database_lost", error=str(error))
             self.ready.clear()
             await asyncio.sleep(2)
@@ -245,7 +245,7 @@ class Hub:
                 dirty, self._dirty = self._dirty, {}
                 await self._publish(dirty)
         finally:
-            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            with contextlib.suppress(*UNAVAILABLE):
                 await connection.close(timeout=2)
 
     def _notified(self, _connection: object, _pid: int, channel: str, payload: object) -> None:

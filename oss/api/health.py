@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-import asyncpg
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from oss.api.common import ERRORS, Bngs, Live, Pool
 from oss.auth.principal import Viewer
+from oss.database import UNAVAILABLE
 from oss.domain import elements
 from oss.domain.elements import Stats
 
@@ -28,7 +28,7 @@ async def healthz(response: Response, pool: Pool, hub: Live) -> Healthz:
     """200 when the database answers, else 503. Needs no login and tells nothing else."""
     try:
         await pool.fetchval("SELECT 1", timeout=3)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+    except UNAVAILABLE:
         response.status_code = 503
         return Healthz(database="down", live=False)
     return Healthz(database="up", live=hub.ready.is_set())

@@ -14,7 +14,7 @@ import asyncpg
 import structlog
 
 from nbi.client import NetconfError
-from oss.database import connect
+from oss.database import UNAVAILABLE, connect
 from oss.device import Devices, Profile, profiles_edit
 from oss.domain import network, outbox, radius, redelivery
 from oss.domain.errors import BngRefused, BngUnreachable, NotFound
@@ -153,7 +153,7 @@ class Worker:
             upto = await outbox.newest(self._pool, entry)
             try:
                 await self._put_radius(entry.subject)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except UNAVAILABLE as error:
                 await _close(self._radius)
                 self._radius = None
                 await outbox.postpone(self._pool, entry, f"The RADIUS database: {error}", [])
@@ -264,7 +264,7 @@ def _report(term: asyncio.Task[None]) -> None:
     error = term.exception()
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    if isinstance(error, (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
+    if isinstance(error, UNAVAILABLE):
         log.warning("outbox.database_lost", error=str(error))
     elif error is not None:
         log.error("outbox.defect", exc_info=error)
@@ -285,5 +285,5 @@ async def _until_lost(leader: asyncpg.Connection) -> None:
 
 async def _close(connection: asyncpg.Connection | None) -> None:
     if connection is not None:
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        with contextlib.suppress(*UNAVAILABLE):
             await connection.close(timeout=2)
