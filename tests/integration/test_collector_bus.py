@@ -44,12 +44,6 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 PUBLISHER = "SELECT collector FROM target_state WHERE until IS NULL AND state = 'up'"
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[postgres.Cluster]:
-    with postgres.cluster() as made:
-        yield made
-
-
 @pytest.fixture
 def rig(tmp_path: Path, cluster: postgres.Cluster, request: pytest.FixtureRequest) -> Iterator[Rig]:
     made = Rig(tmp_path, cluster.create(request.node.name[:60]))

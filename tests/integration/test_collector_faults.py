@@ -18,12 +18,6 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 DAY = 86400
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[postgres.Cluster]:
-    with postgres.cluster() as made:
-        yield made
-
-
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
     made = Rig(tmp_path, "")

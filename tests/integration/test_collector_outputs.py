@@ -34,12 +34,6 @@ STREAM = "bng_events"
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[postgres.Cluster]:
-    with postgres.cluster() as made:
-        yield made
-
-
 @pytest.fixture
 def database(cluster: postgres.Cluster, request: pytest.FixtureRequest) -> str:
     return cluster.create(request.node.name[:60])

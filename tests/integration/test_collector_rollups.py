@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import asyncpg
@@ -17,12 +17,6 @@ from tests.support.samples import NOON, Store
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
 A, B = "a" * 16, "b" * 16
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[postgres.Cluster]:
-    with postgres.cluster() as made:
-        yield made
 
 
 @pytest.fixture

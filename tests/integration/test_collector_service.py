@@ -21,12 +21,6 @@ from tests.support.collector_rig import Rig, rows
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[postgres.Cluster]:
-    with postgres.cluster() as made:
-        yield made
-
-
 @pytest.fixture
 def rig(tmp_path: Path, cluster: postgres.Cluster, request: pytest.FixtureRequest) -> Iterator[Rig]:
     made = Rig(tmp_path, cluster.create(request.node.name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import asyncpg
@@ -36,12 +36,6 @@ PLAIN = """
 OURS = (
     "SELECT time, before, bng_id, remote_id, in_octets AS octets FROM {totals} WHERE out_octets = in_octets"
 )
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[postgres.Cluster]:
-    with postgres.cluster() as made:
-        yield made
 
 
 @pytest.fixture

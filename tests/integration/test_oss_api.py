@@ -21,12 +21,6 @@ SESSIONS = 25
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[postgres.Cluster]:
-    with postgres.cluster() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def server(cluster: postgres.Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     database, radius = oss.run(oss.databases(cluster, "api"))
     oss.run(fill(database))

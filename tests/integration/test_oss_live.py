@@ -7,7 +7,6 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,6 @@ from tests.support.oss import Rows
 from tests.support.waiting import PATIENCE
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[postgres.Cluster]:
-    with postgres.cluster() as made:
-        yield made
 
 
 # -- live

@@ -72,12 +72,6 @@ class ElementProcess:
         self._process.wait()
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[postgres.Cluster]:
-    with postgres.cluster() as made:
-        yield made
-
-
 class Network:
     """Two elements, the OSS, its databases."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -32,12 +32,6 @@ ROWS = """
             '100.64.0.0'::inet + n, now() - interval '4 hours' - n * interval '1 minute',
             now() - (n / 2) * interval '1 minute'
         FROM generate_series(1, 400) n"""
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[postgres.Cluster]:
-    with postgres.cluster() as made:
-        yield made
 
 
 @pytest.fixture
